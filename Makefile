@@ -1,0 +1,56 @@
+# Four verbs shared by people and CI: check, test, proto, demo; the benchmarks beside them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+FAISS ?= cpu
+PROTOS := $(wildcard proto/wordspot/*/*.proto)
+SOURCES := $(shell git ls-files '*.py' 2>/dev/null)
+
+.PHONY: help install demo test check proto bench bench-retrieval bench-scale clean
+
+help:
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+install: $(VENV)/.installed ## the package with its tools in $(VENV)
+
+$(VENV)/.installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[$(FAISS),video,dev]'
+	touch $@
+
+demo: install ## start the services, index the sample archive, ask five spoken queries
+	$(BIN)/python deploy/demo/run.py
+
+test: install ## the tests, under ten minutes on two cores
+	$(BIN)/python -m pytest -m 'not slow'
+
+check: install ## lint, types, import contracts, contract lint, stubs up to date
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf build/typed && $(BIN)/python -m pip install --quiet --no-deps --target build/typed .
+	cd build/typed && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml --python-executable ../../$(BIN)/python -p wordspot
+	$(BIN)/lint-imports
+	cd proto && ../$(BIN)/buf lint
+	rm -rf build/stubs && mkdir -p build/stubs
+	$(call generate,build/stubs)
+	@for f in $$(cd build/stubs && find . -name '*_pb2*'); do \
+		cmp "build/stubs/$$f" "proto/$$f" || { echo "stubs are stale: run make proto"; exit 1; }; done
+
+proto: install ## regenerate the stubs from proto/
+	$(call generate,proto)
+
+bench: bench-retrieval bench-scale ## every benchmark
+
+bench-retrieval: install ## retrieval quality and speed on the development archive
+	$(BIN)/python -m tests.bench.retrieval
+
+bench-scale: install ## indexing speed, memory, search latency, approximate recall
+	$(BIN)/python -m tests.bench.scale
+
+clean: ## what the other targets made
+	rm -rf build dist *.egg-info $(VENV)
+
+define generate
+	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(PROTOS)
+endef

@@ -1,0 +1,106 @@
+from wordspot.v1 import audio_pb2 as _audio_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class SearchOptions(_message.Message):
+    __slots__ = ("archive", "top_k", "min_score", "include_undetected", "recordings", "encoder", "excluded_recordings")
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    TOP_K_FIELD_NUMBER: _ClassVar[int]
+    MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_UNDETECTED_FIELD_NUMBER: _ClassVar[int]
+    RECORDINGS_FIELD_NUMBER: _ClassVar[int]
+    ENCODER_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDED_RECORDINGS_FIELD_NUMBER: _ClassVar[int]
+    archive: str
+    top_k: int
+    min_score: float
+    include_undetected: bool
+    recordings: _containers.RepeatedScalarFieldContainer[str]
+    encoder: str
+    excluded_recordings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, archive: _Optional[str] = ..., top_k: _Optional[int] = ..., min_score: _Optional[float] = ..., include_undetected: _Optional[bool] = ..., recordings: _Optional[_Iterable[str]] = ..., encoder: _Optional[str] = ..., excluded_recordings: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class SearchRequest(_message.Message):
+    __slots__ = ("options", "query", "chunk", "stored")
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    STORED_FIELD_NUMBER: _ClassVar[int]
+    options: SearchOptions
+    query: QueryHeader
+    chunk: bytes
+    stored: StoredQuery
+    def __init__(self, options: _Optional[_Union[SearchOptions, _Mapping]] = ..., query: _Optional[_Union[QueryHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ..., stored: _Optional[_Union[StoredQuery, _Mapping]] = ...) -> None: ...
+
+class QueryHeader(_message.Message):
+    __slots__ = ("label", "interval")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    interval: _audio_pb2.Interval
+    def __init__(self, label: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ...) -> None: ...
+
+class StoredQuery(_message.Message):
+    __slots__ = ("label", "recording", "interval")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    RECORDING_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    recording: str
+    interval: _audio_pb2.Interval
+    def __init__(self, label: _Optional[str] = ..., recording: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ...) -> None: ...
+
+class SearchStoredRequest(_message.Message):
+    __slots__ = ("options", "queries")
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    QUERIES_FIELD_NUMBER: _ClassVar[int]
+    options: SearchOptions
+    queries: _containers.RepeatedCompositeFieldContainer[StoredQuery]
+    def __init__(self, options: _Optional[_Union[SearchOptions, _Mapping]] = ..., queries: _Optional[_Iterable[_Union[StoredQuery, _Mapping]]] = ...) -> None: ...
+
+class SearchStoredResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[SearchResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[SearchResult, _Mapping]]] = ...) -> None: ...
+
+class SearchResponse(_message.Message):
+    __slots__ = ("result",)
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    result: SearchResult
+    def __init__(self, result: _Optional[_Union[SearchResult, _Mapping]] = ...) -> None: ...
+
+class SearchResult(_message.Message):
+    __slots__ = ("label", "hits", "compared", "seconds", "threshold")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    HITS_FIELD_NUMBER: _ClassVar[int]
+    COMPARED_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    hits: _containers.RepeatedCompositeFieldContainer[Hit]
+    compared: _audio_pb2.Interval
+    seconds: float
+    threshold: float
+    def __init__(self, label: _Optional[str] = ..., hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., compared: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., seconds: _Optional[float] = ..., threshold: _Optional[float] = ...) -> None: ...
+
+class Hit(_message.Message):
+    __slots__ = ("recording", "path", "start_seconds", "end_seconds", "score", "detected")
+    RECORDING_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    START_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    END_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    DETECTED_FIELD_NUMBER: _ClassVar[int]
+    recording: str
+    path: str
+    start_seconds: float
+    end_seconds: float
+    score: float
+    detected: bool
+    def __init__(self, recording: _Optional[str] = ..., path: _Optional[str] = ..., start_seconds: _Optional[float] = ..., end_seconds: _Optional[float] = ..., score: _Optional[float] = ..., detected: _Optional[bool] = ...) -> None: ...
