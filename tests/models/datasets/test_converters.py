@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from wordspot.models.datasets import asterisk, drascula, festvox_ru, fillets_cs, hedgewars
+
+
+def put_audio(path: Path, rate: int, channels: int = 1) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = np.tile(np.sin(np.arange(rate // 4) / 10)[:, None], (1, channels)) * 0.5
+    soundfile.write(path, samples, rate)
+
+
+def test_drascula_is_unsigned_bytes_and_its_effects_are_dropped(tmp_path: Path) -> None:
+    folder = tmp_path / drascula.FOLDER
+    folder.mkdir(parents=True)
+    for name in ("VB46", "184", "S3", "F1"):
+        (folder / f"{name}.ALS").write_bytes(bytes([0, 128, 192]))
+    takes = list(drascula.convert(tmp_path))
+    assert [(take.name, take.speaker) for take in takes] == [("184", "JohnHacker"), ("VB46", "VB")]
+    assert takes[0].samples.tolist() == [-1.0, 0.0, 0.5]
+    assert takes[0].rate == 11_025
+
+
+def test_asterisk_prompts_come_with_their_text_and_without_tones(tmp_path: Path) -> None:
+    voice = tmp_path / asterisk.SOUNDS / "en_US_f_Allison"
+    for name in ("activated", "digits/day-0", "beep", "silence/1"):
+        put_audio(voice / f"{name}.wav", 8_000)
+    transcript = tmp_path / asterisk.TRANSCRIPT
+    transcript.parent.mkdir(parents=True)
+    transcript.write_bytes(
+        gzip.compress(b"; Core Sounds: all\n\nactivated: Activated.\ndigits/day-0: Sunday\n")
+    )
+    takes = list(asterisk.english(tmp_path))
+    assert [(take.name, take.speaker, take.text) for take in takes] == [
+        ("activated", "Allison", "Activated."),
+        ("digits/day-0", "Allison", "Sunday"),
+    ]
+
+
+def test_asterisk_in_another_language_reads_that_voice_only(tmp_path: Path) -> None:
+    put_audio(tmp_path / asterisk.SOUNDS / "fr_CA_f_June/vm-and.wav", 8_000)
+    put_audio(tmp_path / asterisk.SOUNDS / "it_IT_m_Carlo/vm-and.wav", 8_000)
+    assert [(take.speaker, take.language) for take in asterisk.french(tmp_path)] == [("June", "fr")]
+
+
+def test_hedgewars_labels_are_file_names_of_english_voices(tmp_path: Path) -> None:
+    for voice in ("British", "Default_pl"):
+        put_audio(tmp_path / hedgewars.FOLDER / voice / "Traitor.ogg", 44_100, channels=2)
+    (take,) = hedgewars.convert(tmp_path)
+    assert (take.name, take.text, take.samples.ndim, take.rate) == ("British/Traitor", "traitor", 1, 44_100)
+
+
+def test_the_russian_novel_comes_with_text_without_stress_marks(tmp_path: Path) -> None:
+    folder = tmp_path / festvox_ru.FOLDER
+    put_audio(folder / "wav/ru_0002.wav", 16_000)
+    (folder / "etc").mkdir()
+    (folder / "etc/txt.done.data").write_text('( ru_0002 "Она завела прядь вол+ос." )\n', encoding="utf-8")
+    (take,) = festvox_ru.convert(tmp_path)
+    assert (take.name, take.text) == ("ru_0002", "Она завела прядь волос.")
+
+
+@pytest.mark.parametrize(
+    ("name", "who"),
+    [
+        ("vit-m-hlava", "small fish"),
+        ("m-obdivovat", "small fish"),
+        ("ted2-m", "small fish"),
+        ("v-chytra", "big fish"),
+        ("vit-hs-klid1", "city"),
+        ("help20", "city"),
+    ],
+)
+def test_the_name_of_a_czech_clip_tells_the_fish(name: str, who: str) -> None:
+    assert fillets_cs.speaker("city", name) == who
+
+
+def test_czech_clips_are_grouped_by_level(tmp_path: Path) -> None:
+    put_audio(tmp_path / fillets_cs.FOLDER / "city/cs/vit-m-hlava.ogg", 22_050)
+    (take,) = fillets_cs.convert(tmp_path)
+    assert (take.name, take.speaker, take.group) == ("city/vit-m-hlava", "small fish", "city")
