@@ -1,0 +1,135 @@
+"""A trained model on disk: `model.safetensors` and `card.json`, nothing executable.
+
+The hash of an artifact covers class, configuration and weights, so equal hashes mean equal outputs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor
+
+from wordspot.models.errors import DamagedArtifact
+from wordspot.models.model import Model
+
+WEIGHTS = "model.safetensors"
+CARD = "card.json"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A judged figure. floor: the same figure of doing nothing; baseline: of the simple alternative."""
+
+    name: str
+    value: float
+    floor: float | None = None
+    baseline: float | None = None
+    threshold: float | None = None
+
+
+@dataclass(frozen=True)
+class ArtifactCard:
+    """What a model is, where it comes from and how good it was.
+
+    model: the registered class. codec: vocabulary, palette and the like. data: what it learned from.
+    supervision: what labels it saw, in words. scale: how it differs from the paper in size.
+    """
+
+    name: str
+    model: str
+    config: Mapping[str, Any]
+    weights_sha256: str
+    description: str = ""
+    source: str = ""
+    codec: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    supervision: str = "none"
+    scale: str = ""
+    licence: str = ""
+    seed: int | None = None
+    budget: Mapping[str, Any] = field(default_factory=dict)
+    commit: str = ""
+    metrics: tuple[Metric, ...] = ()
+
+    @property
+    def hash(self) -> str:
+        identity = json.dumps([self.model, self.config, self.weights_sha256], sort_keys=True)
+        return hashlib.sha256(identity.encode()).hexdigest()
+
+
+def save(model: Model[Any], card: ArtifactCard, folder: Path, *, half: bool = False) -> ArtifactCard:
+    """Writes the artifact whole or not at all; `half` stores floats as fp16. Returns the final card."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: _stored(tensor, half) for name, tensor in model.state_dict().items()}
+    blob = save_tensors(tensors)
+    card = dataclasses.replace(
+        card, config=dataclasses.asdict(model.config), weights_sha256=hashlib.sha256(blob).hexdigest()
+    )
+    write_whole(folder / WEIGHTS, blob)
+    write_whole(folder / CARD, (json.dumps(dataclasses.asdict(card), indent=2) + "\n").encode())
+    return card
+
+
+def read_card(folder: Path) -> ArtifactCard:
+    """Raises DamagedArtifact."""
+    try:
+        content = json.loads((folder / CARD).read_text())
+        metrics = tuple(Metric(**metric) for metric in content.pop("metrics", []))
+        return ArtifactCard(**content, metrics=metrics)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise DamagedArtifact(f"{folder / CARD}: not a readable card ({error})") from error
+
+
+def read_weights(folder: Path, card: ArtifactCard) -> dict[str, Tensor]:
+    """Tensors by name, as float32 where stored as fp16. Raises DamagedArtifact."""
+    try:
+        blob = (folder / WEIGHTS).read_bytes()
+    except OSError as error:
+        raise DamagedArtifact(f"{folder / WEIGHTS}: cannot be read ({error})") from error
+    found = hashlib.sha256(blob).hexdigest()
+    if found != card.weights_sha256:
+        raise DamagedArtifact(
+            f"{folder / WEIGHTS}: SHA-256 is {found[:12]}..., the card says {card.weights_sha256[:12]}..."
+        )
+    try:
+        tensors = load_tensors(blob)
+    except SafetensorError as error:
+        raise DamagedArtifact(f"{folder / WEIGHTS}: not a safetensors file ({error})") from error
+    return {k: t.float() if t.dtype == torch.float16 else t for k, t in tensors.items()}
+
+
+def restore(model_type: type[Model[Any]], folder: Path, card: ArtifactCard) -> Model[Any]:
+    """The model of an artifact, in evaluation mode on the CPU. Raises DamagedArtifact."""
+    weights = read_weights(folder, card)
+    try:
+        model = model_type(model_type.Config(**card.config))
+        model.load_state_dict(weights)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DamagedArtifact(f"{folder}: weights or config do not fit {card.model!r} ({error})") from error
+    return model.eval()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replaces a file in one step, so that a reader sees the old or the new."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _stored(tensor: Tensor, half: bool) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.half() if half and tensor.is_floating_point() else tensor

@@ -1,0 +1,19 @@
+"""What can go wrong with models, by what the caller can do about it."""
+
+from __future__ import annotations
+
+
+class ModelError(Exception):
+    """Base of everything the models raise on purpose."""
+
+
+class UnknownModel(ModelError, LookupError):  # noqa: N818
+    """No model class or artifact of that name."""
+
+
+class DamagedArtifact(ModelError):  # noqa: N818
+    """A file of the artifact is missing, unreadable or does not match its hash."""
+
+
+class BadInput(ModelError, ValueError):  # noqa: N818
+    """Data or settings that the model cannot use."""

@@ -1,0 +1,52 @@
+"""The contract of every model: what the trainer, the artifact and the services rely on.
+
+A model says who its players are (one, or a generator and a discriminator), whose turn it is at a step,
+and what a player's loss is. Everything else (optimisers, freezing, budget, checkpoints) is the trainer's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from torch import Generator, Tensor, nn
+
+ConfigT = TypeVar("ConfigT")
+
+
+@dataclass(frozen=True)
+class Loss:
+    """value: scalar to minimise. figures: plain numbers worth showing beside it."""
+
+    value: Tensor
+    figures: Mapping[str, float]
+
+
+class Model(nn.Module, Generic[ConfigT]):
+    """Base of all models.
+
+    Config: a frozen dataclass of JSON values; it alone determines the shape of the network.
+    capabilities: out of embed, encode, decode, sample, complete, generate, nll, classify.
+    """
+
+    Config: ClassVar[type[Any]]
+    capabilities: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, config: ConfigT) -> None:
+        super().__init__()
+        self.config = config
+
+    def players(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        """Parameter groups by name; only the player whose turn it is gets gradients."""
+        return {"model": list(self.parameters())}
+
+    def schedule(self, step: int) -> Sequence[str]:
+        """The players that move at this step, in order."""
+        return ("model",)
+
+    def loss(self, player: str, batch: Any, rng: Generator) -> Loss:
+        raise TypeError(f"{type(self).__name__} has nothing to train")
+
+    def settle(self, batches: Iterable[Any]) -> None:
+        """Called once after training with validation batches: fix statistics that belong to the model."""

@@ -1,0 +1,66 @@
+"""Model classes by name, and the artifacts that can be loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from wordspot.models.artifact import ArtifactCard, read_card
+from wordspot.models.errors import DamagedArtifact, UnknownModel
+from wordspot.models.model import Model
+
+ModelT = TypeVar("ModelT", bound=type[Model[Any]])
+
+_CLASSES: dict[str, type[Model[Any]]] = {}
+PRETRAINED = Path(__file__).parent / "pretrained"
+
+
+def register(name: str) -> Callable[[ModelT], ModelT]:
+    """Class decorator: makes a model known to artifacts and the command line under a name."""
+
+    def decorate(model: ModelT) -> ModelT:
+        if _CLASSES.get(name, model).__qualname__ != model.__qualname__:
+            raise ValueError(f"two models are called {name!r}: {_CLASSES[name]} and {model}")
+        _CLASSES[name] = model
+        return model
+
+    return decorate
+
+
+def model_class(name: str) -> type[Model[Any]]:
+    """Raises UnknownModel."""
+    try:
+        return _CLASSES[name]
+    except KeyError:
+        raise UnknownModel(f"no model class {name!r}; there are {', '.join(sorted(_CLASSES))}") from None
+
+
+def folders(home: Path | None = None) -> dict[str, Path]:
+    """Artifact folders by model name; a user's own (below home/models) come before those that ship."""
+    found: dict[str, Path] = {}
+    for root in (PRETRAINED, *([home / "models"] if home else [])):
+        if root.is_dir():
+            found.update({card.parent.name: card.parent for card in sorted(root.glob("*/card.json"))})
+    return found
+
+
+def find(name: str, home: Path | None = None) -> Path:
+    """The folder of an artifact: a name, or a path to a folder. Raises UnknownModel."""
+    known = folders(home)
+    if name in known:
+        return known[name]
+    if (Path(name) / "card.json").is_file():
+        return Path(name)
+    raise UnknownModel(f"no model {name!r}; there are {', '.join(sorted(known)) or 'none'}")
+
+
+def available(home: Path | None = None) -> dict[str, ArtifactCard]:
+    """Cards by model name; an unreadable one is left out here and reported when it is loaded."""
+    cards = {}
+    for name, folder in sorted(folders(home).items()):
+        try:
+            cards[name] = read_card(folder)
+        except DamagedArtifact:
+            continue
+    return cards

@@ -1,0 +1,247 @@
+"""The one trainer: budget, turns, clipping, validation, checkpoint and resume.
+
+A step's batch and its randomness depend on the seed and the step number alone, so a resumed training
+goes the same way as one that was never cut off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Generator, Tensor
+
+from wordspot.models.artifact import write_whole
+from wordspot.models.errors import BadInput
+from wordspot.models.model import Model
+
+CHECKPOINT = "checkpoint.safetensors"
+
+
+class TrainingData(Protocol):
+    """Batches by step number; equal numbers give equal batches."""
+
+    def batch(self, step: int) -> Any: ...
+
+    def validation(self) -> Sequence[Any]: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """steps and minutes: whichever ends first. minutes count over all resumptions.
+
+    The learning rate rises over `warm_up` steps and falls as a cosine to a tenth at the end.
+    """
+
+    steps: int
+    minutes: float | None = None
+    learning_rate: float = 1e-3
+    warm_up: int = 200
+    clip_norm: float = 1.0
+    validate_every: int = 250
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """loss: mean since the last report; validation: the last value, lower is better."""
+
+    step: int
+    steps: int
+    minutes: float
+    loss: float
+    validation: float
+    best: float
+    figures: Mapping[str, float]
+
+
+@dataclass
+class _State:
+    step: int = 0
+    minutes: float = 0.0
+    validation: float = math.inf
+    best: float = math.inf
+    best_step: int = 0
+
+
+def fit(
+    model: Model[Any],
+    data: TrainingData,
+    plan: Plan,
+    folder: Path,
+    *,
+    device: str = "cpu",
+    resume: bool = False,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Trains in place and leaves the model with the weights that validated best.
+
+    folder: takes the checkpoint, which is removed by the caller once the artifact is written.
+    Raises BadInput if there is no checkpoint to resume from, or it belongs to another plan or model.
+    """
+    model.to(device)
+    optimisers = {
+        name: torch.optim.AdamW(parameters, lr=plan.learning_rate, betas=(0.9, 0.98), weight_decay=1e-4)
+        for name, parameters in model.players().items()
+    }
+    state, best = _State(), _copy(model)
+    identity = _identity(model, plan)
+    if resume:
+        state, best = _restore(folder, identity, model, optimisers)
+    validation = [_moved(batch, device) for batch in data.validation()]
+    started = time.monotonic() - 60.0 * state.minutes
+    losses: list[float] = []
+    figures: Mapping[str, float] = {}
+    with ThreadPoolExecutor(1) as loader:
+        upcoming = loader.submit(data.batch, state.step)
+        while state.step < plan.steps and (plan.minutes is None or state.minutes < plan.minutes):
+            batch = _moved(upcoming.result(), device)
+            upcoming = loader.submit(data.batch, state.step + 1)
+            rng = generator(device, plan.seed, state.step)
+            model.train()
+            for player in model.schedule(state.step):
+                figures = _move(model, player, optimisers, batch, rng, plan, state.step)
+                losses.append(figures["loss"])
+            state.step += 1
+            state.minutes = (time.monotonic() - started) / 60.0
+            over = state.step == plan.steps or (plan.minutes is not None and state.minutes >= plan.minutes)
+            if state.step % plan.validate_every == 0 or over:
+                state.validation = validate(model, validation, plan.seed, device)
+                if state.validation < state.best:
+                    state.best, state.best_step, best = state.validation, state.step, _copy(model)
+                _save(folder, identity, state, model, best, optimisers)
+                report(_progress(state, plan, losses, figures))
+                losses.clear()
+    model.load_state_dict(best)
+    model.eval()
+    model.settle(validation)
+    return _progress(state, plan, losses, figures)
+
+
+def validate(model: Model[Any], batches: Sequence[Any], seed: int, device: str) -> float:
+    """Mean of the first player's loss over the batches."""
+    model.eval()
+    player = next(iter(model.players()))
+    with torch.no_grad():
+        losses = [model.loss(player, b, generator(device, seed, -1 - i)).value for i, b in enumerate(batches)]
+    return float(torch.stack(losses).mean())
+
+
+def generator(device: str, seed: int, step: int) -> Generator:
+    """A stream of random numbers of its own for every step."""
+    digest = hashlib.sha256(f"{seed}/{step}".encode()).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:7], "little"))
+
+
+def _move(
+    model: Model[Any],
+    player: str,
+    optimisers: Mapping[str, torch.optim.AdamW],
+    batch: Any,
+    rng: Generator,
+    plan: Plan,
+    step: int,
+) -> Mapping[str, float]:
+    players = model.players()
+    for name, parameters in players.items():
+        for parameter in parameters:
+            parameter.requires_grad_(name == player)
+    optimiser = optimisers[player]
+    for group in optimiser.param_groups:
+        group["lr"] = plan.learning_rate * _rate(step, plan)
+    loss = model.loss(player, batch, rng)
+    optimiser.zero_grad(set_to_none=True)
+    loss.value.backward()  # type: ignore[no-untyped-call]
+    norm = torch.nn.utils.clip_grad_norm_(players[player], plan.clip_norm)
+    if not math.isfinite(float(norm)):
+        raise BadInput(f"step {step}: the gradient of {player!r} is not finite; lower the learning rate")
+    optimiser.step()
+    for parameters in players.values():
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+    return {"loss": float(loss.value.detach()), **loss.figures}
+
+
+def _rate(step: int, plan: Plan) -> float:
+    rise = min(1.0, (step + 1) / max(1, plan.warm_up))
+    fall = 0.55 + 0.45 * math.cos(math.pi * min(1.0, step / plan.steps))
+    return rise * fall
+
+
+def _progress(state: _State, plan: Plan, losses: list[float], figures: Mapping[str, float]) -> Progress:
+    mean = sum(losses) / len(losses) if losses else math.nan
+    return Progress(state.step, plan.steps, state.minutes, mean, state.validation, state.best, dict(figures))
+
+
+def _copy(model: Model[Any]) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _moved(batch: Any, device: str) -> Any:
+    return batch.to(device) if hasattr(batch, "to") else batch
+
+
+def _identity(model: Model[Any], plan: Plan) -> str:
+    content = [type(model).__name__, asdict(model.config), plan.seed, plan.learning_rate, plan.steps]
+    return json.dumps(content, sort_keys=True)
+
+
+def _save(
+    folder: Path,
+    identity: str,
+    state: _State,
+    model: Model[Any],
+    best: Mapping[str, Tensor],
+    optimisers: Mapping[str, torch.optim.AdamW],
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {f"now/{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
+    for player, optimiser in optimisers.items():
+        for index, slots in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser/{player}/{index}/{slot}": value for slot, value in slots.items()}
+    kept = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    metadata = {"identity": identity, "state": json.dumps(asdict(state))}
+    write_whole(folder / CHECKPOINT, save(kept, metadata))
+
+
+def _restore(
+    folder: Path, identity: str, model: Model[Any], optimisers: Mapping[str, torch.optim.AdamW]
+) -> tuple[_State, dict[str, Tensor]]:
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        raise BadInput(f"{path}: no checkpoint to resume from")
+    metadata = _metadata(path)
+    if metadata.get("identity") != identity:
+        raise BadInput(f"{path}: belongs to another model or plan; train with the same settings, or afresh")
+    tensors = load_file(path)
+    model.load_state_dict({k.removeprefix("now/"): t for k, t in tensors.items() if k.startswith("now/")})
+    for player, optimiser in optimisers.items():
+        content = optimiser.state_dict()
+        prefix = f"optimiser/{player}/"
+        slots: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            if key.startswith(prefix):
+                index, slot = key.removeprefix(prefix).split("/")
+                slots.setdefault(int(index), {})[slot] = tensor
+        optimiser.load_state_dict({**content, "state": slots})
+    device = next(iter(model.state_dict().values())).device
+    best = {k.removeprefix("best/"): t.to(device) for k, t in tensors.items() if k.startswith("best/")}
+    return _State(**json.loads(metadata["state"])), best
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """The string table in a safetensors header: 8 bytes of length, then JSON."""
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    table: dict[str, str] = header.get("__metadata__", {})
+    return table

@@ -1,0 +1,101 @@
+"""What every encoder of spans promises, held against all that ship and one fresh of each class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from wordspot.models import audio, registry
+from wordspot.models.encoders import SpanEncoder, load_encoder
+from wordspot.models.encoders.naive import Naive, NaiveConfig
+from wordspot.models.encoders.sequence_autoencoder import (
+    DenoisingSequenceAutoencoder,
+    SequenceAutoencoder,
+    SequenceAutoencoderConfig,
+)
+from wordspot.models.encoders.spans import SpanModel
+from wordspot.models.errors import BadInput
+
+FRESH: dict[str, tuple[type[SpanModel[Any]], Any]] = {
+    "fresh naive": (Naive, NaiveConfig(parts=4)),
+    "fresh sa": (SequenceAutoencoder, SequenceAutoencoderConfig(hidden=24, layers=2)),
+    "fresh dsa": (DenoisingSequenceAutoencoder, SequenceAutoencoderConfig(hidden=16)),
+}
+SPANS = np.array([[0, 0, 20], [1, 5, 80], [0, 0, 35], [1, 5, 33], [1, 10, 11], [0, 15, 50]], dtype=np.int32)
+
+
+@pytest.fixture(params=[*FRESH, *registry.available()])
+def encoder(request: pytest.FixtureRequest) -> SpanEncoder:
+    if request.param in FRESH:
+        torch.manual_seed(3)
+        model_type, config = FRESH[request.param]
+        return SpanEncoder(model_type(config), request.param, "0" * 64, "", "cpu")
+    return load_encoder(request.param)
+
+
+@pytest.fixture
+def section(vowels: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    return [vowels[:8_000], vowels[8_000:21_000]], SPANS
+
+
+def test_vectors_are_unit_rows_and_frames_cover_the_regions(encoder: SpanEncoder, section: Any) -> None:
+    ((vectors, frames),) = encoder.embed_sections([section])
+    assert vectors.shape == (len(SPANS), encoder.dimension)
+    assert vectors.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-5)
+    ticks = [50, 82]
+    assert [f.shape for f in frames] == [
+        (-(-t // encoder.ticks_per_frame), encoder.frame_dimension) for t in ticks
+    ]
+
+
+def test_company_in_a_batch_changes_nothing(encoder: SpanEncoder, section: Any, vowels: np.ndarray) -> None:
+    other = ([vowels[::-1].copy(), vowels], np.array([[0, 0, 150], [1, 3, 40]], dtype=np.int32))
+    ((alone, frames_alone),) = encoder.embed_sections([section])
+    together = encoder.embed_sections([other, section, ([], np.zeros((0, 3), np.int32))])
+    np.testing.assert_allclose(together[1][0], alone, atol=2e-5)
+    for first, second in zip(together[1][1], frames_alone, strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-5)
+    assert together[2][0].shape == (0, encoder.dimension)
+
+
+def test_the_order_of_spans_is_kept(encoder: SpanEncoder, section: Any) -> None:
+    waves, spans = section
+    order = np.array([4, 2, 0, 5, 1, 3])
+    ((vectors, _),) = encoder.embed_sections([section])
+    ((shuffled, _),) = encoder.embed_sections([(waves, spans[order])])
+    np.testing.assert_allclose(shuffled, vectors[order], atol=2e-5)
+
+
+def test_padding_beyond_a_regions_length_changes_nothing(encoder: SpanEncoder, vowels: np.ndarray) -> None:
+    (features,) = audio.normalise([audio.mfcc(torch.from_numpy(vowels[:8_000]))])
+    spans = torch.tensor([[0, 0, 50], [0, 11, 50], [0, 30, 45]])
+    padded = torch.cat([features, torch.full((25, features.shape[1]), 7.0)])
+    with torch.inference_mode():
+        bare = encoder.model.embed(features[None], torch.tensor([50]), spans)
+        same = encoder.model.embed(padded[None], torch.tensor([50]), spans)
+    torch.testing.assert_close(bare, same, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("row", [[2, 0, 5], [-1, 0, 5], [0, 5, 5], [0, 8, 3], [0, 0, 51], [1, -1, 4]])
+def test_a_span_outside_its_region_is_refused(encoder: SpanEncoder, section: Any, row: list[int]) -> None:
+    with pytest.raises(BadInput, match="span"):
+        encoder.embed_sections([(section[0], np.array([row], dtype=np.int32))])
+
+
+def test_a_loud_and_a_quiet_take_get_the_same_vector(encoder: SpanEncoder, section: Any) -> None:
+    waves, spans = section
+    ((vectors, _), (louder, _)) = encoder.embed_sections([section, ([4.0 * w for w in waves], spans)])
+    assert (vectors * louder).sum(axis=1).min() > 0.98
+
+
+def test_every_shipped_encoder_has_its_licence_and_hash() -> None:
+    cards = registry.available()
+    assert {"naive", "sa", "dsa"} <= set(cards)
+    for name, card in cards.items():
+        assert card.licence, name
+        assert card.supervision, name
+        assert load_encoder(name).hash == card.hash

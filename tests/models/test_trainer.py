@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from wordspot.models.errors import BadInput
+from wordspot.models.model import Loss, Model
+from wordspot.models.trainer import Plan, fit
+
+
+@dataclass(frozen=True)
+class DuelConfig:
+    size: int = 3
+
+
+class Duel(Model[DuelConfig]):
+    """Two players in turn; each pulls its own weights towards the batch, with noise."""
+
+    Config = DuelConfig
+
+    def __init__(self, config: DuelConfig) -> None:
+        super().__init__(config)
+        self.first = nn.Linear(config.size, 1)
+        self.second = nn.Linear(config.size, 1)
+        self.moved: list[str] = []
+
+    def players(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        return {"first": list(self.first.parameters()), "second": list(self.second.parameters())}
+
+    def schedule(self, step: int) -> Sequence[str]:
+        return ("first",) if step % 3 else ("first", "second")
+
+    def loss(self, player: str, batch: Tensor, rng: Generator) -> Loss:
+        self.moved.append(player)
+        noise = 0.01 * torch.randn(batch.shape, generator=rng)
+        both = self.first(batch + noise) + self.second(batch)
+        return Loss((both - batch.sum(dim=1, keepdim=True)).square().mean(), {"noise": float(noise.std())})
+
+
+class Rows:
+    def batch(self, step: int) -> Tensor:
+        return torch.randn(16, 3, generator=torch.Generator().manual_seed(step))
+
+    def validation(self) -> Sequence[Tensor]:
+        return [self.batch(10_000)]
+
+
+PLAN = Plan(steps=40, learning_rate=0.02, warm_up=4, validate_every=10)
+
+
+def duel() -> Duel:
+    torch.manual_seed(1)
+    return Duel(DuelConfig())
+
+
+def test_training_lowers_the_loss_and_reports(tmp_path: Path) -> None:
+    reports = []
+    final = fit(duel(), Rows(), PLAN, tmp_path, report=reports.append)
+    assert [report.step for report in reports] == [10, 20, 30, 40]
+    assert reports[-1].loss < reports[0].loss
+    assert final.best <= min(report.validation for report in reports)
+
+
+def test_a_player_out_of_turn_stays_bit_identical(tmp_path: Path) -> None:
+    class FirstOnly(Duel):
+        def schedule(self, step: int) -> Sequence[str]:
+            return ("first",)
+
+    torch.manual_seed(1)
+    model = FirstOnly(DuelConfig())
+    first, second = model.first.weight.clone(), model.second.weight.clone()
+    fit(model, Rows(), PLAN, tmp_path)
+    assert torch.equal(model.second.weight, second)
+    assert not torch.equal(model.first.weight, first)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_a_resumed_training_ends_bit_identical_to_an_unbroken_one(tmp_path: Path) -> None:
+    unbroken = duel()
+    fit(unbroken, Rows(), PLAN, tmp_path / "whole")
+
+    class CutOff(Exception):  # noqa: N818
+        pass
+
+    class Failing(Rows):
+        def batch(self, step: int) -> Tensor:
+            if step == 23:
+                raise CutOff
+            return super().batch(step)
+
+    with pytest.raises(CutOff):
+        fit(duel(), Failing(), PLAN, tmp_path / "parts")
+    torch.manual_seed(99)
+    resumed = Duel(DuelConfig())
+    fit(resumed, Rows(), PLAN, tmp_path / "parts", resume=True)
+    for name, tensor in unbroken.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
+def test_resuming_without_or_with_another_plans_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="no checkpoint to resume from"):
+        fit(duel(), Rows(), PLAN, tmp_path, resume=True)
+    fit(duel(), Rows(), PLAN, tmp_path)
+    with pytest.raises(BadInput, match="another model or plan"):
+        fit(duel(), Rows(), replace(PLAN, seed=7), tmp_path, resume=True)
+
+
+def test_the_weights_kept_are_those_that_validated_best(tmp_path: Path) -> None:
+    reports = []
+    model = duel()
+    final = fit(model, Rows(), replace(PLAN, learning_rate=3.0, warm_up=0), tmp_path, report=reports.append)
+    model.moved.clear()
+    assert final.best == min(report.validation for report in reports)
+
+
+def test_a_budget_of_no_minutes_ends_after_no_step(tmp_path: Path) -> None:
+    model = duel()
+    assert fit(model, Rows(), replace(PLAN, minutes=0.0), tmp_path).step == 0
+    assert model.moved == []
