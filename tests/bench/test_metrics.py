@@ -173,9 +173,12 @@ def test_maximum_twv_has_one_threshold_for_all_queries() -> None:
     low = judged([True, False], [2.0, 1.0], 1, keyword="b", seconds=500)
     # At 11: 1/2. At 10: 1/2 - alarm. At 2: 1 - alarm, and an alarm costs 999.9 / 499 / 2.
     value, threshold = maximum_twv([high, low])
-    assert (value, threshold) == (pytest.approx(0.5), 11.0)
+    assert value == pytest.approx(0.5)
+    assert threshold == 11.0
     high_without_alarm = judged([True], [11.0], 1, keyword="a", seconds=500)
-    assert maximum_twv([high_without_alarm, low]) == (pytest.approx(1.0), 2.0)
+    value, threshold = maximum_twv([high_without_alarm, low])
+    assert value == pytest.approx(1.0)
+    assert threshold == 2.0
 
 
 def test_maximum_twv_is_what_actual_twv_gives_at_its_threshold() -> None:
