@@ -1,0 +1,95 @@
+"""All services in one process: behind one port for `wordspot serve all`, behind a private Unix socket for
+the command line without a server.
+
+The searcher reaches segmenter and model host over gRPC here, too, on a socket with threads of their own:
+calls that wait for one another must not share a pool.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+
+from wordspot.services.modelhost.scheduler import Encoders
+from wordspot.services.runtime import Server, create_server
+from wordspot.services.settings import ModelHostSettings, SearcherSettings, SegmenterSettings, ServerSettings
+
+LONGEST_SOCKET = 100  # bytes; the kernel allows 107
+
+
+@dataclass(frozen=True)
+class Settings:
+    """searcher.segmenter and searcher.modelhost are replaced by the addresses within the process.
+
+    server: None for a private Unix socket.
+    """
+
+    segmenter: SegmenterSettings = field(default_factory=SegmenterSettings)
+    modelhost: ModelHostSettings = field(default_factory=ModelHostSettings)
+    searcher: SearcherSettings = field(default_factory=SearcherSettings)
+    server: ServerSettings | None = None
+
+    @classmethod
+    def of_home(cls, home: Path) -> Settings:
+        """For one user's own files: any path may be added, decoding needs no process of its own."""
+        return cls(
+            modelhost=ModelHostSettings(home=home),
+            searcher=SearcherSettings(home=home, roots=(Path("/"),), isolate=False),
+        )
+
+
+class Embedded:
+    """A context manager; `address` is where it listens. encoders: None loads those of the settings."""
+
+    def __init__(self, settings: Settings, encoders: Encoders | None = None) -> None:
+        from wordspot.services.modelhost import __main__ as modelhost
+        from wordspot.services.searcher import __main__ as searcher
+        from wordspot.services.segmenter import __main__ as segmenter
+
+        with ExitStack() as closing:
+            folder = _private_folder()
+            closing.callback(shutil.rmtree, folder, ignore_errors=True)
+            encoders = encoders or modelhost.load_encoders(settings.modelhost)
+            closing.callback(encoders.close)
+            workers = [segmenter.service(settings.segmenter), modelhost.service(encoders)]
+            inner, _ = create_server(workers, ServerSettings(socket=str(folder / "inner")))
+            inner.start()
+            closing.callback(inner.stop, 0)
+            options = replace(settings.searcher, segmenter=inner.address, modelhost=inner.address)
+            archive = searcher.Searcher(options)
+            closing.callback(archive.close)
+            outer = settings.server or ServerSettings(socket=str(folder / "outer"))
+            self.server: Server
+            self.server, _ = create_server([*workers, *archive.services], outer)
+            self._closing = closing.pop_all()
+
+    @property
+    def address(self) -> str:
+        return self.server.address
+
+    def __enter__(self) -> Embedded:
+        self.server.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.server.stop(0)
+        self.close()
+
+    def close(self) -> None:
+        """After the server has stopped."""
+        self._closing.close()
+
+
+def _private_folder() -> Path:
+    """Only this user may enter it. A socket's path must be short, whatever TMPDIR says."""
+    folder = Path(tempfile.mkdtemp(prefix="wordspot-"))
+    if len(str(folder / "outer").encode()) <= LONGEST_SOCKET:
+        return folder
+    folder.rmdir()
+    return Path(tempfile.mkdtemp(prefix="wordspot-", dir="/tmp"))

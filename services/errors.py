@@ -1,0 +1,191 @@
+"""From exception to gRPC status and back: one table for all services.
+
+A server looks the exception up by isinstance, the first rule that fits wins. A client that calls another
+service finds the rule by the reason in the status and raises the same exception again, so that an error
+means the same on both sides of the wire.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from wordspot.indexer import errors as archive
+from wordspot.models import errors as models
+
+DOMAIN = "wordspot"
+MAX_TEXT_BYTES = 800  # a status travels in headers, of which HTTP/2 peers accept 8 KB
+
+
+class ServiceError(archive.ArchiveError):
+    """Base of what goes wrong between a client and a service.
+
+    An archive whose peers fail says so in its own words, hence the base class.
+    """
+
+
+class MalformedRequest(ServiceError, ValueError):  # noqa: N818
+    """Messages in the wrong order, of the wrong size or with values that no archive could accept."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Overloaded(ServiceError):  # noqa: N818
+    """Too much work is waiting; the same call may succeed a moment later."""
+
+    def __init__(self, message: str, retry_seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
+class DeadlinePassed(ServiceError):  # noqa: N818
+    """The caller's deadline passed before the answer was ready."""
+
+
+class CallEnded(ServiceError):  # noqa: N818
+    """The caller has gone; nobody waits for the answer."""
+
+
+class PeerUnavailable(ServiceError, ConnectionError):  # noqa: N818
+    """Another service cannot be reached."""
+
+
+class PeerFailed(ServiceError):  # noqa: N818
+    """Another service failed in a way that nobody foresaw."""
+
+
+Details = Callable[[Exception], Sequence[Message]]
+
+
+def _nothing(error: Exception) -> Sequence[Message]:
+    return ()
+
+
+def _bad_request(error: Exception) -> Sequence[Message]:
+    violation = error_details_pb2.BadRequest.FieldViolation(
+        field=getattr(error, "field", ""), description=clipped(str(error))
+    )
+    return (error_details_pb2.BadRequest(field_violations=[violation]),)
+
+
+def _precondition(error: Exception) -> Sequence[Message]:
+    violation = error_details_pb2.PreconditionFailure.Violation(
+        type="STATE", subject=DOMAIN, description=clipped(str(error))
+    )
+    return (error_details_pb2.PreconditionFailure(violations=[violation]),)
+
+
+def _retry(error: Exception) -> Sequence[Message]:
+    delay = duration_pb2.Duration()
+    delay.FromNanoseconds(math.ceil(getattr(error, "retry_seconds", 1.0) * 1e9))
+    return (error_details_pb2.RetryInfo(retry_delay=delay),)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """reason: what a program reads; unique in the table, and the way back from status to exception."""
+
+    exception: type[Exception]
+    code: grpc.StatusCode
+    reason: str
+    details: Details = _nothing
+
+
+_Code = grpc.StatusCode
+RULES = (
+    Rule(MalformedRequest, _Code.INVALID_ARGUMENT, "MALFORMED_REQUEST", _bad_request),
+    Rule(Overloaded, _Code.RESOURCE_EXHAUSTED, "OVERLOADED", _retry),
+    Rule(DeadlinePassed, _Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
+    Rule(CallEnded, _Code.CANCELLED, "CALL_ENDED"),
+    Rule(PeerUnavailable, _Code.UNAVAILABLE, "PEER_UNAVAILABLE", _retry),
+    Rule(archive.InvalidInput, _Code.INVALID_ARGUMENT, "INVALID_INPUT", _bad_request),
+    Rule(archive.NotFound, _Code.NOT_FOUND, "NOT_FOUND"),
+    Rule(archive.AlreadyExists, _Code.ALREADY_EXISTS, "ALREADY_EXISTS"),
+    Rule(archive.FailedPrecondition, _Code.FAILED_PRECONDITION, "FAILED_PRECONDITION", _precondition),
+    Rule(archive.NotAllowed, _Code.PERMISSION_DENIED, "NOT_ALLOWED"),
+    Rule(archive.Exhausted, _Code.RESOURCE_EXHAUSTED, "EXHAUSTED"),
+    Rule(archive.DataLoss, _Code.DATA_LOSS, "DATA_LOSS"),
+    Rule(models.UnknownModel, _Code.NOT_FOUND, "UNKNOWN_MODEL"),
+    Rule(models.DamagedArtifact, _Code.DATA_LOSS, "DAMAGED_ARTIFACT"),
+    Rule(models.BadInput, _Code.INVALID_ARGUMENT, "BAD_INPUT", _bad_request),
+)
+
+# The searcher speaks of archives only: what a model host says of models reads there as these.
+_AS_ARCHIVE_ERROR: dict[type[Exception], type[Exception]] = {
+    MalformedRequest: archive.InvalidInput,
+    models.UnknownModel: archive.NotFound,
+    models.DamagedArtifact: archive.DataLoss,
+    models.BadInput: archive.InvalidInput,
+}
+
+
+def to_status(error: Exception) -> status_pb2.Status | None:
+    """The status with details for an exception; None if no rule knows it."""
+    for rule in RULES:
+        if isinstance(error, rule.exception):
+            text = clipped(str(error))
+            info = error_details_pb2.ErrorInfo(reason=rule.reason, domain=DOMAIN)
+            return _status(rule.code, text, [info, *rule.details(error)])
+    return None
+
+
+def internal_status() -> status_pb2.Status:
+    """What a caller learns of an exception that no rule knows: nothing but that it happened."""
+    info = error_details_pb2.ErrorInfo(reason="INTERNAL", domain=DOMAIN)
+    return _status(_Code.INTERNAL, "internal error; the server's log has the details", [info])
+
+
+def from_call(error: grpc.RpcError, address: str) -> Exception:
+    """The exception that a call to the service at `address` stands for."""
+    call: Any = error  # every error of a call is a grpc.Call too, which the stubs do not know
+    code, text = call.code(), call.details() or ""
+    reason = reason_of(call)
+    for rule in RULES:
+        if rule.reason == reason:
+            return _AS_ARCHIVE_ERROR.get(rule.exception, rule.exception)(text)
+    if code is _Code.UNAVAILABLE:
+        return PeerUnavailable(f"no service answers at {address} ({text})")
+    if code is _Code.DEADLINE_EXCEEDED:
+        return DeadlinePassed(f"{address} did not answer in time")
+    if code is _Code.RESOURCE_EXHAUSTED:
+        return Overloaded(f"{address} has no capacity left ({text})")
+    if code is _Code.CANCELLED:
+        return CallEnded(f"the call to {address} was cancelled")
+    return PeerFailed(f"{address} answered {code.name}: {text}")
+
+
+def reason_of(error: grpc.Call) -> str:
+    """The reason in a status of ours; empty for a status that gRPC itself made."""
+    status = rpc_status.from_call(error)
+    for detail in status.details if status is not None else ():
+        info = error_details_pb2.ErrorInfo()
+        if detail.Unpack(info) and info.domain == DOMAIN:
+            return str(info.reason)
+    return ""
+
+
+def clipped(text: str) -> str:
+    """At most MAX_TEXT_BYTES of UTF-8."""
+    data = text.encode("utf-8", "replace")
+    if len(data) <= MAX_TEXT_BYTES:
+        return text
+    return data[: MAX_TEXT_BYTES - 3].decode("utf-8", "ignore") + "..."
+
+
+def _status(code: grpc.StatusCode, text: str, details: Sequence[Message]) -> status_pb2.Status:
+    packed = []
+    for detail in details:
+        item = any_pb2.Any()
+        item.Pack(detail)
+        packed.append(item)
+    return status_pb2.Status(code=code_pb2.Code.Value(code.name), message=text, details=packed)

@@ -1,0 +1,66 @@
+"""Wiring of the model host: `python -m wordspot.services.modelhost`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from wordspot.models.errors import UnknownModel
+from wordspot.services import settings
+from wordspot.services.modelhost.scheduler import Encoders, SectionEncoder
+from wordspot.services.modelhost.servicer import EmbeddingServicer
+from wordspot.services.runtime import Service, create_server, serve
+from wordspot.services.settings import ModelHostSettings, ServerSettings
+from wordspot.v1 import embedding_pb2_grpc
+
+NAME = "wordspot.v1.EmbeddingService"
+
+
+def load_encoders(options: ModelHostSettings) -> Encoders:
+    """The encoders that ship and those below home/models; torch is imported at first use."""
+
+    def names() -> Sequence[str]:
+        from wordspot.models import registry
+
+        return list(registry.folders(options.home))
+
+    def load(name: str) -> SectionEncoder:
+        # The library takes a folder's path as well; a caller over the network may only name what is offered.
+        if name not in (offered := names()):
+            raise UnknownModel(f"no encoder {name!r}; there are {', '.join(sorted(offered)) or 'none'}")
+        import torch
+
+        from wordspot.models.encoders import load_encoder
+
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        device = options.device
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        return load_encoder(name, options.home, device)
+
+    return Encoders(names, load, options)
+
+
+def service(encoders: Encoders) -> Service:
+    servicer = EmbeddingServicer(encoders)
+    return Service(
+        NAME, lambda server: embedding_pb2_grpc.add_EmbeddingServiceServicer_to_server(servicer, server)
+    )
+
+
+def run(server_settings: ServerSettings, options: ModelHostSettings) -> None:
+    """Serves until asked to end; prints the address once ready."""
+    encoders = load_encoders(options)
+    server, _ = create_server([service(encoders)], server_settings)
+    try:
+        serve(server)
+    finally:
+        encoders.close()
+
+
+if __name__ == "__main__":
+    run(
+        ServerSettings.read(os.environ),
+        ModelHostSettings.read(os.environ, home=settings.home(os.environ)),
+    )

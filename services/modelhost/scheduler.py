@@ -1,0 +1,195 @@
+"""Batches across callers: one queue and one thread for each encoder.
+
+A section that arrives alone waits a moment for company, then runs with what has come. Work whose caller
+has gone or whose deadline has passed is dropped before it costs anything.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.models.errors import ModelError
+from wordspot.services.errors import DeadlinePassed, Overloaded
+from wordspot.services.settings import ModelHostSettings
+
+SAMPLE_RATE = 16_000
+
+Section = tuple[Sequence[NDArray[np.float32]], NDArray[np.int32]]
+EmbeddedSection = tuple[NDArray[np.float32], list[NDArray[np.float32]]]
+
+
+class SectionEncoder(Protocol):
+    """What a model host needs of an encoder. Called from one thread only.
+
+    hash: SHA-256 of the artifact, hexadecimal.
+    """
+
+    name: str
+    hash: str
+    dimension: int
+    frame_dimension: int
+    ticks_per_frame: int
+    description: str
+
+    def embed_sections(self, sections: Sequence[Section]) -> list[EmbeddedSection]:
+        """sections: each the audio of its regions, float32 (samples,), and spans int32 (N, 3).
+
+        Returns for each vectors float32 (N, dimension), unit rows, and frames float32
+        (T', frame_dimension) for each region.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class _Job:
+    section: Section
+    seconds: float
+    expires: float  # time.monotonic()
+    answer: Future[EmbeddedSection]
+
+
+class Scheduler:
+    """Owns an encoder and the thread that runs it."""
+
+    def __init__(
+        self,
+        encoder: SectionEncoder,
+        settings: ModelHostSettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.encoder = encoder
+        self._settings = settings
+        self._clock = clock
+        self._jobs: deque[_Job] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name=f"encoder-{encoder.name}", daemon=True)
+        self._thread.start()
+
+    def submit(self, section: Section, remaining: float | None = None) -> Future[EmbeddedSection]:
+        """remaining: seconds after which nobody wants the answer. Raises Overloaded.
+
+        The future raises DeadlinePassed for work that was dropped; cancel it to have it dropped.
+        """
+        seconds = sum(len(audio) for audio in section[0]) / SAMPLE_RATE
+        expires = float("inf") if remaining is None else self._clock() + remaining
+        job = _Job(section, seconds, expires, Future())
+        with self._changed:
+            if self._closed:
+                raise Overloaded(f"encoder {self.encoder.name!r} is being shut down")
+            if len(self._jobs) >= self._settings.queue_sections:
+                raise Overloaded(
+                    f"{len(self._jobs)} sections wait for encoder {self.encoder.name!r}; "
+                    f"at most {self._settings.queue_sections} are allowed"
+                )
+            self._jobs.append(job)
+            self._changed.notify_all()
+        return job.answer
+
+    def close(self) -> None:
+        """Drops what waits and returns when the batch under way has ended."""
+        with self._changed:
+            self._closed = True
+            waiting = list(self._jobs)
+            self._jobs.clear()
+            self._changed.notify_all()
+        for job in waiting:
+            if job.answer.set_running_or_notify_cancel():
+                job.answer.set_exception(Overloaded(f"encoder {self.encoder.name!r} is being shut down"))
+        self._thread.join()
+
+    def _run(self) -> None:
+        while batch := self._next_batch():
+            wanted = [job for job in batch if self._still_wanted(job)]
+            if wanted:
+                self._embed(wanted)
+
+    def _next_batch(self) -> list[_Job]:
+        """Waits for work; empty once closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._jobs or self._closed)
+            full = self._settings.batch_sections
+            self._changed.wait_for(
+                lambda: len(self._jobs) >= full or self._closed, self._settings.batch_delay_ms / 1000
+            )
+            batch: list[_Job] = []
+            seconds = 0.0
+            while self._jobs and len(batch) < full:
+                seconds += self._jobs[0].seconds
+                if batch and seconds > self._settings.batch_seconds:
+                    break
+                batch.append(self._jobs.popleft())
+            return batch
+
+    def _still_wanted(self, job: _Job) -> bool:
+        if not job.answer.set_running_or_notify_cancel():
+            return False
+        if self._clock() >= job.expires:
+            job.answer.set_exception(DeadlinePassed("the deadline passed while the section waited its turn"))
+            return False
+        return True
+
+    def _embed(self, jobs: Sequence[_Job]) -> None:
+        try:
+            embedded = self.encoder.embed_sections([job.section for job in jobs])
+        except Exception as error:
+            if len(jobs) == 1:
+                jobs[0].answer.set_exception(error)
+                return
+            # One bad section must not fail its neighbours: each by itself finds the culprit.
+            for job in jobs:
+                self._embed([job])
+            return
+        for job, result in zip(jobs, embedded, strict=True):
+            job.answer.set_result(result)
+
+
+class Encoders:
+    """Every encoder that the host offers, loaded at first use and kept.
+
+    names: what is offered now. load: raises UnknownModel or DamagedArtifact.
+    """
+
+    def __init__(
+        self,
+        names: Callable[[], Sequence[str]],
+        load: Callable[[str], SectionEncoder],
+        settings: ModelHostSettings,
+    ) -> None:
+        self.names = names
+        self._load = load
+        self._settings = settings
+        self._schedulers: dict[str, Scheduler] = {}
+        self._lock = threading.Lock()
+
+    def get(self, name: str) -> Scheduler:
+        with self._lock:
+            if name not in self._schedulers:
+                self._schedulers[name] = Scheduler(self._load(name), self._settings)
+            return self._schedulers[name]
+
+    def offered(self) -> list[SectionEncoder]:
+        """By name; what cannot be loaded is left out, and reported to those who ask for it."""
+        found = []
+        for name in sorted(self.names()):
+            try:
+                found.append(self.get(name).encoder)
+            except ModelError:
+                continue
+        return found
+
+    def close(self) -> None:
+        with self._lock:
+            schedulers = list(self._schedulers.values())
+            self._schedulers.clear()
+        for scheduler in schedulers:
+            scheduler.close()

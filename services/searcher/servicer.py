@@ -1,0 +1,317 @@
+"""ArchiveService and SearchService: messages to calls, records to messages."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from wordspot.indexer.audio import write_wav
+from wordspot.indexer.library import Library
+from wordspot.indexer.records import Hit, SearchOptions
+from wordspot.indexer.summaries import ArchiveSummary, OperationSummary, RecordingSummary
+from wordspot.services.errors import MalformedRequest
+from wordspot.services.runtime import checked_chunk, chunks, following, opening
+from wordspot.services.searcher.queries import Answer, Search, SpokenQuery, StoredQuery, Tools
+from wordspot.v1 import archive_pb2, archive_pb2_grpc, audio_pb2, search_pb2, search_pb2_grpc
+
+MAX_PAGE, DEFAULT_PAGE = 1_000, 100
+MAX_TOP, DEFAULT_TOP = 10_000, 10
+MAX_QUERY_BYTES = 32 * 1024 * 1024
+MAX_STORED_HITS = 20_000  # in one answer, of at most 16 MB
+
+
+class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def CreateArchive(  # noqa: N802
+        self, request: archive_pb2.CreateArchiveRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.CreateArchiveResponse:
+        return archive_pb2.CreateArchiveResponse(archive=_archive(self._library.create_archive(request.name)))
+
+    def GetArchive(  # noqa: N802
+        self, request: archive_pb2.GetArchiveRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.GetArchiveResponse:
+        return archive_pb2.GetArchiveResponse(archive=_archive(self._library.get_archive(request.name)))
+
+    def ListArchives(  # noqa: N802
+        self, request: archive_pb2.ListArchivesRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.ListArchivesResponse:
+        page = self._library.list_archives(*_place(request.page_token, request.page_size))
+        return archive_pb2.ListArchivesResponse(
+            archives=[_archive(item) for item in page.items], next_page_token=_token(page.next)
+        )
+
+    def DeleteArchive(  # noqa: N802
+        self, request: archive_pb2.DeleteArchiveRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.DeleteArchiveResponse:
+        self._library.delete_archive(request.name)
+        return archive_pb2.DeleteArchiveResponse()
+
+    def CompactArchive(  # noqa: N802
+        self, request: archive_pb2.CompactArchiveRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.CompactArchiveResponse:
+        done = self._library.compact(request.name)
+        return archive_pb2.CompactArchiveResponse(
+            segments_before=done.segments_before, segments_after=done.segments_after, bytes_freed=done.freed
+        )
+
+    def UploadRecording(  # noqa: N802
+        self, request_iterator: Iterator[archive_pb2.UploadRecordingRequest], context: grpc.ServicerContext
+    ) -> archive_pb2.UploadRecordingResponse:
+        header: archive_pb2.UploadHeader = opening(request_iterator, "header")
+        with self._library.begin_upload(
+            header.archive, header.filename, header.sha256, header.size_bytes, header.request_id
+        ) as upload:
+            for request in request_iterator:
+                following(request, "chunk")
+                upload.write(checked_chunk(request.chunk, "chunk"))
+            recording, present = upload.finish()
+        return archive_pb2.UploadRecordingResponse(recording=_recording(recording), already_present=present)
+
+    def AddRecording(  # noqa: N802
+        self, request: archive_pb2.AddRecordingRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.AddRecordingResponse:
+        recording, present = self._library.add_path(request.archive, Path(request.path), request.request_id)
+        return archive_pb2.AddRecordingResponse(recording=_recording(recording), already_present=present)
+
+    def GetRecording(  # noqa: N802
+        self, request: archive_pb2.GetRecordingRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.GetRecordingResponse:
+        recording = self._library.get_recording(request.archive, request.recording)
+        return archive_pb2.GetRecordingResponse(recording=_recording(recording))
+
+    def ListRecordings(  # noqa: N802
+        self, request: archive_pb2.ListRecordingsRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.ListRecordingsResponse:
+        page = self._library.list_recordings(request.archive, *_place(request.page_token, request.page_size))
+        return archive_pb2.ListRecordingsResponse(
+            recordings=[_recording(item) for item in page.items], next_page_token=_token(page.next)
+        )
+
+    def DeleteRecording(  # noqa: N802
+        self, request: archive_pb2.DeleteRecordingRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.DeleteRecordingResponse:
+        self._library.delete_recording(request.archive, request.recording)
+        return archive_pb2.DeleteRecordingResponse()
+
+    def GetClip(  # noqa: N802
+        self, request: archive_pb2.GetClipRequest, context: grpc.ServicerContext
+    ) -> Iterator[archive_pb2.GetClipResponse]:
+        start, end = request.interval.start_seconds, request.interval.end_seconds
+        samples = self._library.clip(request.archive, request.recording, start, end)
+        for chunk in chunks(write_wav(samples)):
+            yield archive_pb2.GetClipResponse(chunk=chunk)
+
+    def IndexArchive(  # noqa: N802
+        self, request: archive_pb2.IndexArchiveRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.IndexArchiveResponse:
+        operation = self._library.start_index(request.archive, request.encoder, request.request_id)
+        return archive_pb2.IndexArchiveResponse(operation=_operation(operation))
+
+    def GetOperation(  # noqa: N802
+        self, request: archive_pb2.GetOperationRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.GetOperationResponse:
+        return archive_pb2.GetOperationResponse(operation=_operation(self._library.get_operation(request.id)))
+
+    def ListOperations(  # noqa: N802
+        self, request: archive_pb2.ListOperationsRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.ListOperationsResponse:
+        page = self._library.list_operations(request.archive, *_place(request.page_token, request.page_size))
+        return archive_pb2.ListOperationsResponse(
+            operations=[_operation(item) for item in page.items], next_page_token=_token(page.next)
+        )
+
+    def WatchOperation(  # noqa: N802
+        self, request: archive_pb2.WatchOperationRequest, context: grpc.ServicerContext
+    ) -> Iterator[archive_pb2.WatchOperationResponse]:
+        for operation in self._library.watch_operation(request.id, stopped=lambda: not context.is_active()):
+            yield archive_pb2.WatchOperationResponse(operation=_operation(operation))
+
+    def CancelOperation(  # noqa: N802
+        self, request: archive_pb2.CancelOperationRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.CancelOperationResponse:
+        operation = self._library.cancel_operation(request.id)
+        return archive_pb2.CancelOperationResponse(operation=_operation(operation))
+
+    def ResumeOperation(  # noqa: N802
+        self, request: archive_pb2.ResumeOperationRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.ResumeOperationResponse:
+        operation = self._library.resume_operation(request.id)
+        return archive_pb2.ResumeOperationResponse(operation=_operation(operation))
+
+
+class SearchServicer(search_pb2_grpc.SearchServiceServicer):
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+
+    def Search(  # noqa: N802
+        self, request_iterator: Iterator[search_pb2.SearchRequest], context: grpc.ServicerContext
+    ) -> Iterator[search_pb2.SearchResponse]:
+        search = _begin(self._tools, opening(request_iterator, "options"))
+        for query in _queries(request_iterator):
+            yield search_pb2.SearchResponse(result=_result(search.answer(query)))
+
+    def SearchStored(  # noqa: N802
+        self, request: search_pb2.SearchStoredRequest, context: grpc.ServicerContext
+    ) -> search_pb2.SearchStoredResponse:
+        search = _begin(self._tools, request.options)
+        _check_answer_size(len(request.queries), search.options.top)
+        answers = [search.answer(_stored(query)) for query in request.queries]
+        return search_pb2.SearchStoredResponse(results=[_result(answer) for answer in answers])
+
+
+def _place(token: str, size: int) -> tuple[str, int]:
+    """What the token stands for, and how many to list."""
+    if not 0 <= size <= MAX_PAGE:
+        raise MalformedRequest(f"page_size is {size}; 0 to {MAX_PAGE} is allowed", "page_size")
+    try:
+        after = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
+    except ValueError:
+        raise MalformedRequest(
+            f"page_token is {token!r}; a next_page_token of this list is allowed", "page_token"
+        ) from None
+    return after, size or DEFAULT_PAGE
+
+
+def _token(after: str) -> str:
+    return base64.urlsafe_b64encode(after.encode()).decode()
+
+
+def _begin(tools: Tools, options: search_pb2.SearchOptions) -> Search:
+    if not 0 <= options.top_k <= MAX_TOP:
+        raise MalformedRequest(f"top_k is {options.top_k}; 0 to {MAX_TOP} is allowed", "options.top_k")
+    return Search.begin(
+        tools,
+        options.archive,
+        options.encoder,
+        SearchOptions(
+            top=options.top_k or DEFAULT_TOP,
+            min_score=options.min_score if options.HasField("min_score") else None,
+            include_undetected=options.include_undetected,
+            recordings=frozenset(options.recordings) if options.recordings else None,
+            excluded=frozenset(options.excluded_recordings),
+        ),
+    )
+
+
+def _check_answer_size(queries: int, top: int) -> None:
+    if queries * top > MAX_STORED_HITS:
+        raise MalformedRequest(
+            f"{queries} queries with {top} hits each are too many for one answer; "
+            f"{MAX_STORED_HITS} hits in all are allowed, Search takes any number",
+            "queries",
+        )
+
+
+def _queries(requests: Iterable[search_pb2.SearchRequest]) -> Iterator[SpokenQuery | StoredQuery]:
+    """Each query as soon as it is complete: when the next begins or the stream ends."""
+    header: search_pb2.QueryHeader | None = None
+    data = bytearray()
+    for request in requests:
+        parts = ("query", "stored") if header is None else ("query", "stored", "chunk")
+        if following(request, *parts) == "chunk":
+            data += checked_chunk(request.chunk, "chunk")
+            if len(data) > MAX_QUERY_BYTES:
+                raise MalformedRequest(f"a query is longer than the {MAX_QUERY_BYTES} bytes allowed", "chunk")
+            continue
+        if header is not None:
+            yield _spoken(header, data)
+        header, data = (request.query if request.HasField("query") else None), bytearray()
+        if header is None:
+            yield _stored(request.stored)
+    if header is not None:
+        yield _spoken(header, data)
+
+
+def _spoken(header: search_pb2.QueryHeader, data: bytearray) -> SpokenQuery:
+    interval = None
+    if header.HasField("interval"):
+        interval = (header.interval.start_seconds, header.interval.end_seconds)
+    return SpokenQuery(header.label, bytes(data), interval)
+
+
+def _stored(query: search_pb2.StoredQuery) -> StoredQuery:
+    interval = (query.interval.start_seconds, query.interval.end_seconds)
+    return StoredQuery(query.label, query.recording, interval)
+
+
+def _result(answer: Answer) -> search_pb2.SearchResult:
+    start, end = answer.compared
+    return search_pb2.SearchResult(
+        label=answer.label,
+        hits=[_hit(hit) for hit in answer.hits],
+        compared=audio_pb2.Interval(start_seconds=start, end_seconds=end),
+        seconds=answer.seconds,
+        threshold=answer.threshold,
+    )
+
+
+def _hit(hit: Hit) -> search_pb2.Hit:
+    return search_pb2.Hit(
+        recording=hit.recording,
+        path=hit.path,
+        start_seconds=hit.start,
+        end_seconds=hit.end,
+        score=hit.score,
+        detected=hit.detected,
+    )
+
+
+def _archive(summary: ArchiveSummary) -> archive_pb2.Archive:
+    return archive_pb2.Archive(
+        name=summary.name,
+        encoder=summary.encoder,
+        encoder_hash=summary.encoder_hash,
+        recordings=summary.recordings,
+        indexed_recordings=summary.indexed_recordings,
+        audio_seconds=summary.audio_seconds,
+        spans=summary.spans,
+        segments=summary.segments,
+        bytes_on_disk=summary.size,
+        create_time=_time(summary.created),
+    )
+
+
+def _recording(summary: RecordingSummary) -> archive_pb2.Recording:
+    return archive_pb2.Recording(
+        id=summary.id,
+        archive=summary.archive,
+        path=summary.path,
+        sha256=summary.sha256,
+        duration_seconds=summary.seconds or 0.0,
+        sample_rate=summary.sample_rate,
+        channels=summary.channels,
+        format=summary.format,
+        state=f"RECORDING_STATE_{summary.state.name}",
+        problem=summary.problem,
+        create_time=_time(summary.created),
+    )
+
+
+def _operation(summary: OperationSummary) -> archive_pb2.Operation:
+    return archive_pb2.Operation(
+        id=summary.id,
+        archive=summary.archive,
+        encoder=summary.encoder,
+        state=f"OPERATION_STATE_{summary.state.name}",
+        recordings_total=summary.recordings_total,
+        recordings_done=summary.recordings_done,
+        recordings_failed=summary.recordings_failed,
+        audio_seconds_done=summary.audio_seconds_done,
+        spans_done=summary.spans_done,
+        problem=summary.problem,
+        create_time=_time(summary.created),
+        update_time=_time(summary.updated),
+    )
+
+
+def _time(moment: datetime) -> Timestamp:
+    time = Timestamp()
+    time.FromDatetime(moment)
+    return time

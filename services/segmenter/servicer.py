@@ -1,0 +1,90 @@
+"""SegmentationService: audio in, speech regions and candidate spans out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import grpc
+import numpy as np
+
+from wordspot.indexer.records import (
+    SAMPLE_RATE,
+    SAMPLES_PER_TICK,
+    Samples,
+    Section,
+    Segmenter,
+)
+from wordspot.services import wire
+from wordspot.services.errors import MalformedRequest
+from wordspot.services.runtime import checked_chunk, ensure_wanted, following, opening
+from wordspot.v1 import audio_pb2, segmentation_pb2_grpc
+from wordspot.v1 import segmentation_pb2 as pb
+
+if TYPE_CHECKING:
+    from wordspot.indexer.segmentation import SegmentationFigures
+
+MAX_REGIONS_ONLY_SECONDS = 600
+
+
+class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
+    """segmenter_for: by the detector that a call asks for; raises MalformedRequest for an unknown one."""
+
+    def __init__(self, segmenter_for: Callable[[pb.Detector], Segmenter]) -> None:
+        self._segmenter_for = segmenter_for
+
+    def Segment(  # noqa: N802
+        self, request_iterator: Iterator[pb.SegmentRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.SegmentResponse]:
+        from wordspot.indexer.segmentation import SegmentationFigures  # brings librosa and onnxruntime
+
+        config: pb.SegmentConfig = opening(request_iterator, "config")
+        segmenter = self._segmenter_for(config.detector)
+        blocks = _blocks(request_iterator)
+        sections = _regions_only(segmenter, blocks) if config.regions_only else segmenter.segment(blocks)
+        figures = SegmentationFigures()
+        for section in sections:
+            ensure_wanted()
+            figures = figures.including(section)
+            yield pb.SegmentResponse(section=_encoded(section))
+        yield pb.SegmentResponse(summary=_summary(figures))
+
+
+def _blocks(requests: Iterator[pb.SegmentRequest]) -> Iterator[Samples]:
+    for request in requests:
+        following(request, "pcm")
+        yield wire.to_samples(checked_chunk(request.pcm, "pcm"), "pcm")
+
+
+def _regions_only(segmenter: Segmenter, blocks: Iterator[Samples]) -> Iterator[Section]:
+    heard = [np.zeros(0, np.float32)]
+    count = 0
+    for block in blocks:
+        heard.append(block)
+        count += len(block)
+        if count > MAX_REGIONS_ONLY_SECONDS * SAMPLE_RATE:
+            raise MalformedRequest(
+                f"the audio is longer than {MAX_REGIONS_ONLY_SECONDS} s, the most that is allowed "
+                "where only regions are asked for",
+                "pcm",
+            )
+    ticks = count // SAMPLES_PER_TICK
+    yield Section(segmenter.regions(np.concatenate(heard)), np.zeros((0, 3), np.int32), ticks)
+
+
+def _summary(figures: SegmentationFigures) -> pb.SegmentSummary:
+    return pb.SegmentSummary(
+        audio_seconds=figures.audio_seconds,
+        speech_seconds=figures.speech_seconds,
+        regions=figures.regions,
+        spans=figures.spans,
+        spans_per_hour=figures.spans_per_hour,
+    )
+
+
+def _encoded(section: Section) -> pb.Section:
+    return pb.Section(
+        regions=[audio_pb2.Region(start_tick=r.start, end_tick=r.stop) for r in section.regions],
+        spans=wire.from_spans(section.spans),
+        end_tick=section.stop,
+    )

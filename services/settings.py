@@ -1,0 +1,166 @@
+"""Settings of the services: read once, by __main__ or the command line, and passed down.
+
+A field `name` is read from the environment variable WORDSPOT_NAME; a command-line flag wins over it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, get_type_hints
+
+from wordspot.services.errors import ServiceError
+
+PREFIX = "WORDSPOT_"
+DETECTORS = ("silero", "energy", "none")
+INDEX_KINDS = ("auto", "exact", "ivf-sq8", "ivf-pq")
+
+Bounds = Mapping[str, tuple[float, float]]
+Choices = Mapping[str, tuple[str, ...]]
+SettingsT = TypeVar("SettingsT", bound="Settings")
+
+
+class SettingsError(ServiceError, ValueError):
+    """A setting cannot be used."""
+
+
+def default_home() -> Path:
+    return Path.home() / ".wordspot"
+
+
+class Settings:
+    """What the settings of each service share.
+
+    bounds: smallest and largest allowed value by field. choices: allowed values by field.
+    """
+
+    bounds: ClassVar[Bounds] = {}
+    choices: ClassVar[Choices] = {}
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in self.bounds.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise SettingsError(f"{name} is {value}; {least:g} to {most:g} is allowed")
+        for name, allowed in self.choices.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise SettingsError(f"{name} is {value!r}; {', '.join(allowed)} is allowed")
+
+    @classmethod
+    def read(cls: type[SettingsT], environment: Mapping[str, str], **flags: Any) -> SettingsT:
+        """flags: None means not given. Raises SettingsError."""
+        types = get_type_hints(cls)
+        values = {name: value for name, value in flags.items() if value is not None}
+        for field in fields(cls):  # type: ignore[arg-type]
+            text = environment.get(PREFIX + field.name.upper())
+            if field.name not in values and text:
+                values[field.name] = _parsed(PREFIX + field.name.upper(), text, types[field.name])
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class ServerSettings(Settings):
+    """host, port: where to listen, port 0 for any. socket: path of a Unix socket to listen on instead.
+
+    max_calls: calls served at once; more are turned away with RESOURCE_EXHAUSTED.
+    grace_seconds: what calls under way get when the server is asked to end.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    socket: str = ""
+    reflection: bool = False
+    max_calls: int = 64
+    grace_seconds: float = 5.0
+
+    bounds: ClassVar[Bounds] = {"port": (0, 65_535), "max_calls": (1, 10_000), "grace_seconds": (0, 3_600)}
+
+    @property
+    def address(self) -> str:
+        return f"unix:{self.socket}" if self.socket else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class SegmenterSettings(Settings):
+    """detector: used where a call names none."""
+
+    detector: str = "silero"
+
+    choices: ClassVar[Choices] = {"detector": DETECTORS}
+
+
+@dataclass(frozen=True)
+class ModelHostSettings(Settings):
+    """home: models of the user's own lie below home/models. device: cpu, cuda or auto.
+
+    threads: of torch, 0 leaves it to torch. batch_sections, batch_seconds: what one batch holds at most.
+    batch_delay_ms: how long a section waits for company. queue_sections: more waiting are turned away.
+    """
+
+    home: Path = Path()
+    device: str = "auto"
+    threads: int = 0
+    batch_sections: int = 8
+    batch_seconds: float = 240.0
+    batch_delay_ms: float = 2.0
+    queue_sections: int = 64
+
+    bounds: ClassVar[Bounds] = {
+        "threads": (0, 1_024),
+        "batch_sections": (1, 1_024),
+        "batch_seconds": (1, 3_600),
+        "batch_delay_ms": (0, 1_000),
+        "queue_sections": (1, 100_000),
+    }
+
+
+@dataclass(frozen=True)
+class SearcherSettings(Settings):
+    """home: where archives live. database_url: None means SQLite below home.
+
+    roots: folders from which files may be added by path. isolate: decode in child processes that can be
+    killed, for files that come from clients. workers: recordings indexed at once.
+    segmenter, modelhost: addresses of the other two services.
+    """
+
+    home: Path = Path()
+    database_url: str | None = None
+    roots: tuple[Path, ...] = ()
+    index_kind: str = "auto"
+    default_encoder: str = "dsa"
+    max_recording_seconds: float = 12 * 3600.0
+    max_query_seconds: float = 60.0
+    workers: int = 2
+    isolate: bool = True
+    segmenter: str = "127.0.0.1:50052"
+    modelhost: str = "127.0.0.1:50053"
+
+    bounds: ClassVar[Bounds] = {
+        "max_recording_seconds": (1, 7 * 24 * 3600.0),
+        "max_query_seconds": (1, 600),
+        "workers": (1, 256),
+    }
+    choices: ClassVar[Choices] = {"index_kind": INDEX_KINDS}
+
+
+def home(environment: Mapping[str, str]) -> Path:
+    """WORDSPOT_HOME, or ~/.wordspot."""
+    return Path(environment.get(PREFIX + "HOME") or default_home()).expanduser().absolute()
+
+
+def _parsed(name: str, text: str, kind: Any) -> Any:
+    if kind is bool:
+        allowed = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+        if text.lower() not in allowed:
+            raise SettingsError(f"{name} is {text!r}; {', '.join(allowed)} is allowed")
+        return allowed[text.lower()]
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            raise SettingsError(f"{name} is {text!r}; a number is allowed") from None
+    if kind == tuple[Path, ...]:
+        return tuple(Path(part) for part in text.split(os.pathsep) if part)
+    return Path(text) if kind is Path else text
