@@ -174,7 +174,7 @@ def test_chosen_intervals_share_at_most_half_of_the_shorter_within_their_group()
     start = np.array([0, 4, 9, 14, 30, 4])
     stop = np.array([10, 14, 19, 24, 40, 14])
     chosen = dtw.disjoint(cost, start, stop, np.array([0, 5, 5, 6]))
-    # 1 comes first; 2 shares exactly half with it, 0 more; 3 shares half with 2; 4 is infinite; 5 is another group.
+    # 1 comes first; 2 shares half with it, 0 more; 3 shares half with 2; 4 is infinite, 5 in another group.
     assert chosen.tolist() == [1, 2, 3, 5]
     assert dtw.disjoint(cost, start, stop, np.array([0, 5, 5, 6]), overlap=0.0).tolist() == [1, 3, 5]
 

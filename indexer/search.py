@@ -1,0 +1,543 @@
+"""From a spoken example to the places where it was said.
+
+    query = embed_query(trim(samples, segmenter, interval), embedder)
+    outcome = Finder(SearchSettings()).find(view, query, SearchOptions(top=10))
+
+First stage: the spans nearest to the query's vector among those of similar length. Second stage: the
+stretches around them, compared frame by frame with dynamic time warping.
+
+A score counts standard deviations below the cost of random stretches of the same archive for the same query:
+
+    score = (location - cost) / scale
+    location = median of the random costs
+    scale^2 = (MAD^2 + (SPREAD location)^2) / 2
+
+MAD is 1.4826 times the median absolute deviation. Median and MAD stay put when some random stretches hold
+the word. Half of the variance is the usual one (SPREAD), lest a query whose random costs happen to lie close
+together lift its false alarms above the hits of others. In an archive of less speech than INDEPENDENT
+stretches the random ones are largely the hits themselves: there the cost of the query played backwards,
+brought down by REVERSAL, takes the median's place in proportion. SPREAD and REVERSAL were measured on English
+prompts and game dialogue with 39 MFCC, within and across speakers.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.indexer.dtw import Steps, alignment_curves, alignments, disjoint, subsequence_dtw, unit_rows
+from wordspot.indexer.errors import FailedPrecondition, InvalidInput, NotFound
+from wordspot.indexer.records import (
+    SAMPLES_PER_TICK,
+    TICKS_PER_SECOND,
+    Embedder,
+    Hit,
+    QueryAudio,
+    Samples,
+    SearchOptions,
+    Segmenter,
+    to_seconds,
+    to_tick,
+)
+from wordspot.indexer.vectors.protocol import normalised
+from wordspot.indexer.view import ArchiveView
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+SHORTEST_QUERY = to_tick(0.1)
+LONGEST_QUERY = to_tick(10)
+LONGEST_PIECE = to_tick(1.5)
+CONTEXT = to_tick(5)
+MARGIN = to_tick(0.15)
+MOST_HITS = 10_000
+MOST_CANDIDATES = 100_000
+
+SILENCE = 10 ** (-50 / 20)  # root mean square of a tick, full scale 1
+LOUD = 10 ** (-30 / 20)  # of the loudest tick
+LONGEST_CUT = to_tick(2)
+
+SPREAD = 0.1
+REVERSAL = 0.85
+INDEPENDENT = 64
+RANDOM_SPANS = 4_096
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How thoroughly to look, and from which score on a hit counts.
+
+    candidates: spans that the first stage hands on; more where more hits are asked for.
+    rerank: without it hits are the candidates themselves, scored by their vectors' similarity.
+    similarity_weight: share of the first stage's score in the final one, 0 to 1.
+    threshold: score from which a hit is detected.
+    random_windows, seed: the stretches that scores are measured against.
+    threads: for re-ranking; None means every core.
+    """
+
+    candidates: int = 1_000
+    rerank: bool = True
+    similarity_weight: float = 0.0
+    threshold: float = 3.0
+    random_windows: int = 256
+    seed: int = 0
+    steps: Steps = Steps.SLOPE
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.candidates <= MOST_CANDIDATES:
+            raise InvalidInput(f"{self.candidates} candidates; allowed are 1 to {MOST_CANDIDATES}")
+        if not 0 <= self.similarity_weight <= 1:
+            raise InvalidInput(f"a similarity weight of {self.similarity_weight}; allowed is 0 to 1")
+        if self.random_windows < 1:
+            raise InvalidInput(f"{self.random_windows} random windows; at least 1 is needed")
+
+
+@dataclass(frozen=True)
+class EmbeddedQuery:
+    """A query as the two stages see it.
+
+    encoder: hash of the encoder that made it.
+    vectors: float32 (P, D) unit rows, one a piece.
+    offsets: int64 (P,), where each piece begins, ticks from the start of the meant stretch.
+    piece: length of every piece in ticks.
+    frames: float32 (T, H) unit rows of the meant stretch.
+    start, stop: the meant stretch in the query's audio, in ticks.
+    """
+
+    encoder: str
+    vectors: Floats
+    offsets: Ints
+    piece: int
+    frames: Floats
+    start: int
+    stop: int
+
+    @property
+    def ticks(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class SearchOutcome:
+    """hits best first; compared: the stretch of the query's audio that was meant, in seconds."""
+
+    hits: tuple[Hit, ...]
+    compared: tuple[float, float]
+    threshold: float
+
+
+def trim(samples: Samples, segmenter: Segmenter, interval: tuple[float, float] | None = None) -> QueryAudio:
+    """The stretch of the query's audio that is meant: the interval in seconds, or from first to last speech.
+
+    A word cut so closely that the segmenter hears no speech in it is taken from its first to its last loud
+    tick. Raises InvalidInput if the audio is not finite or silent, or the stretch is not within the audio or
+    not 0.1 to 10 s long.
+    """
+    if samples.ndim != 1:
+        raise InvalidInput(f"audio of shape {samples.shape}; expected one channel (samples,)")
+    if not np.isfinite(samples).all():
+        raise InvalidInput("the query's audio holds values that are not finite")
+    ticks = len(samples) // SAMPLES_PER_TICK
+    _check_length(ticks, "the query's audio", longest=None)
+    per_tick = samples[: ticks * SAMPLES_PER_TICK].reshape(ticks, SAMPLES_PER_TICK)
+    loudness = np.sqrt(np.square(per_tick, dtype=np.float64).mean(axis=1))  # (ticks,)
+    if interval is not None:
+        start, stop = _interval(interval, ticks)
+    elif regions := segmenter.regions(samples):
+        start, stop = regions[0].start, min(regions[-1].stop, ticks)
+    elif ticks <= LONGEST_CUT and loudness.max() >= SILENCE:
+        loud = np.flatnonzero(loudness >= LOUD * loudness.max())
+        start, stop = int(loud[0]), int(loud[-1]) + 1
+    else:
+        raise InvalidInput(f"no speech in {to_seconds(ticks):.2f} s of audio")
+    _check_length(stop - start, "the query's speech", longest=LONGEST_QUERY)
+    if loudness[start:stop].max() < SILENCE:
+        raise InvalidInput(f"silence from {to_seconds(start):.2f} to {to_seconds(stop):.2f} s of the query")
+    return QueryAudio(samples, start, stop)
+
+
+def _check_length(ticks: int, what: str, longest: int | None) -> None:
+    if ticks < SHORTEST_QUERY or (longest is not None and ticks > longest):
+        allowed = f"{to_seconds(SHORTEST_QUERY)} s" + (
+            f" to {to_seconds(longest)} s" if longest else " or more"
+        )
+        raise InvalidInput(f"{what} lasts {to_seconds(ticks):.2f} s; allowed is {allowed}")
+
+
+def _interval(interval: tuple[float, float], ticks: int) -> tuple[int, int]:
+    begin, end = interval
+    # A caller's seconds may be rounded up from the last, incomplete tick.
+    if not (math.isfinite(begin) and math.isfinite(end) and 0 <= begin < end <= to_seconds(ticks + 1)):
+        raise InvalidInput(
+            f"interval {begin} to {end} s; allowed is a stretch within 0 to {to_seconds(ticks):.2f} s"
+        )
+    return to_tick(begin), min(to_tick(end), ticks)
+
+
+def embed_query(query: QueryAudio, embedder: Embedder) -> EmbeddedQuery:
+    """Runs the query through the encoder as if it were a recording, with up to 5 s of context on each side.
+
+    A stretch of more than 1.5 s is cut into evenly spaced pieces, each with a vector of its own.
+    """
+    info = embedder.info
+    first = max(query.start - CONTEXT, 0)
+    last = min(query.stop + CONTEXT, len(query.samples) // SAMPLES_PER_TICK)
+    start, stop = query.start - first, query.stop - first
+    offsets, piece = _pieces(query.stop - query.start)
+    spans = np.zeros((len(offsets), 3), dtype=np.int32)  # (P, 3): region, start, stop
+    spans[:, 1] = start + offsets
+    spans[:, 2] = start + offsets + piece
+    audio = query.samples[first * SAMPLES_PER_TICK : last * SAMPLES_PER_TICK]
+    embedded = embedder.embed([audio], spans)
+    step = info.ticks_per_frame
+    return EmbeddedQuery(
+        encoder=info.hash,
+        vectors=normalised(embedded.vectors),
+        offsets=offsets,
+        piece=piece,
+        frames=normalised(embedded.frames[0][start // step : -(-stop // step)]),
+        start=query.start,
+        stop=query.stop,
+    )
+
+
+def _pieces(ticks: int) -> tuple[Ints, int]:
+    """Where pieces begin, and their length: the fewest that fit, a quarter longer than needed if allowed."""
+    count = -(-ticks // LONGEST_PIECE)
+    piece = ticks if count == 1 else min(LONGEST_PIECE, -(-5 * ticks // (4 * count)))
+    return np.linspace(0, ticks - piece, count).round().astype(np.int64), piece
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Stretches of regions: region ordinal, start and stop in ticks from the recording's start, score."""
+
+    region: Ints
+    start: Ints
+    stop: Ints
+    score: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Best first: span (n,), its similarity (n,), and the offset (n,) in ticks of the piece it resembles."""
+
+    span: Ints
+    similarity: Floats
+    offset: Ints
+
+
+class _Windows:
+    """Stretches of regions, in the regions' order, as frames.
+
+    region, start, stop: (W,), ticks from the recording's start.
+    first: (W,), frame of the region at which each begins; offsets: (W + 1,) into the frames of all.
+    """
+
+    def __init__(self, view: ArchiveView, region: Ints, start: Ints, stop: Ints) -> None:
+        step = view.encoder.ticks_per_frame
+        origin = view.region_start[region].astype(np.int64)
+        self._view = view
+        self.region = region
+        self.first = (start - origin) // step
+        self.offsets = np.append(0, np.cumsum(-(-(stop - origin) // step) - self.first))
+        self._segment = view.region_segment[region]
+        self._row = view.region_frame[region] + self.first
+
+    def load(self, a: int, b: int) -> Floats:
+        """Unit rows of windows a to b - 1."""
+        out = np.empty(
+            (int(self.offsets[b] - self.offsets[a]), self._view.encoder.frame_dimension), np.float32
+        )
+        cuts = np.flatnonzero(np.diff(self._segment[a:b])) + a + 1
+        for i, j in zip([a, *cuts], [*cuts, b], strict=True):
+            frames = self._view.frames[int(self._segment[i])]
+            unit_rows(frames, self._row[i:j], self.offsets[i : j + 1] - self.offsets[a], out)
+        return out
+
+
+class _Prepared:
+    """What searches derive from a view, once."""
+
+    def __init__(self, view: ArchiveView, settings: SearchSettings) -> None:
+        lengths = np.minimum(view.span_stop - view.span_start, np.iinfo(np.uint16).max).astype(np.uint16)
+        lengths[~view.alive[view.span_recording]] = 0
+        self.lengths = lengths  # (N,), 0 where deleted
+        present = lengths[lengths > 0]
+        self.shortest, self.longest = (int(present.min()), int(present.max())) if present.size else (0, 0)
+        ticks = (view.region_stop - view.region_start).astype(np.int64)
+        self.region_ticks = np.where(view.alive[view.region_recording], ticks, 0)
+        self.ordinals = {entry.id: n for n, entry in enumerate(view.recordings) if entry.alive}
+        self.rank = np.argsort(np.argsort([entry.id for entry in view.recordings]))  # (recordings,)
+        self.draws = np.random.default_rng(settings.seed).random((2, settings.random_windows))
+        self._seed = settings.seed
+        self._vectors = view.vectors
+
+    @cached_property
+    def random_spans(self) -> tuple[Ints, Floats]:
+        """Lengths (n,) and unit vectors (n, D) of spans drawn once."""
+        alive = np.flatnonzero(self.lengths)
+        rng = np.random.default_rng(self._seed)
+        spans = np.sort(rng.choice(alive, min(alive.size, RANDOM_SPANS), replace=False))
+        bounds = np.cumsum([0, *(len(part) for part in self._vectors)])
+        rows = [
+            part[spans[(spans >= first) & (spans < first + len(part))] - first]
+            for part, first in zip(self._vectors, bounds[:-1], strict=True)
+        ]
+        return self.lengths[spans].astype(np.int64), normalised(np.concatenate(rows))
+
+
+class Finder:
+    """Answers queries on views. Safe to use from several threads; keeps no view alive."""
+
+    def __init__(self, settings: SearchSettings | None = None) -> None:
+        self._settings = settings or SearchSettings()
+        self._prepared: dict[int, _Prepared] = {}
+
+    def find(
+        self, view: ArchiveView, query: EmbeddedQuery, options: SearchOptions | None = None
+    ) -> SearchOutcome:
+        """The places most like the query, best first; equals in order of recording id and start.
+
+        Raises InvalidInput if top or min_score is out of range, NotFound if a recording to search is not in
+        the view, FailedPrecondition if the query was made by another encoder than the view.
+        """
+        options = options or SearchOptions()
+        self._check(view, query, options)
+        prepared = self._prepare(view)
+        allowed = self._allowed(view, prepared, query, options)
+        available = int(np.count_nonzero(allowed))
+        floor = -math.inf if options.include_undetected else self._settings.threshold
+        if options.min_score is not None:
+            floor = max(floor, options.min_score)
+        hits: tuple[Hit, ...] = ()
+        wanted = max(self._settings.candidates, options.top)
+        while available:
+            candidates = _nearest(view, query, allowed, min(wanted, available))
+            if not len(candidates.span):
+                break
+            places = self._places(view, prepared, query, candidates)
+            complete = len(places.score) >= options.top or bool((places.score < floor).any())
+            exhausted = len(candidates.span) < wanted or wanted == MOST_CANDIDATES
+            if complete or exhausted:
+                hits = self._hits(view, prepared, places, floor, options.top)
+                break
+            wanted = min(4 * wanted, MOST_CANDIDATES)
+        return SearchOutcome(
+            hits, (to_seconds(query.start), to_seconds(query.stop)), self._settings.threshold
+        )
+
+    def _check(self, view: ArchiveView, query: EmbeddedQuery, options: SearchOptions) -> None:
+        if not 1 <= options.top <= MOST_HITS:
+            raise InvalidInput(f"{options.top} hits asked for; allowed are 1 to {MOST_HITS}")
+        if options.min_score is not None and math.isnan(options.min_score):
+            raise InvalidInput("the minimum score is not a number")
+        if query.encoder != view.encoder.hash:
+            raise FailedPrecondition(
+                f"the query was embedded by encoder {query.encoder[:12]}, the archive by {view.encoder.name} "
+                f"({view.encoder.hash[:12]}); both must be the same"
+            )
+
+    def _prepare(self, view: ArchiveView) -> _Prepared:
+        key = id(view)
+        prepared = self._prepared.get(key)
+        if prepared is None:
+            prepared = self._prepared[key] = _Prepared(view, self._settings)
+            weakref.finalize(view, self._prepared.pop, key, None).atexit = False
+        return prepared
+
+    def _allowed(
+        self, view: ArchiveView, prepared: _Prepared, query: EmbeddedQuery, options: SearchOptions
+    ) -> NDArray[np.bool_]:
+        """(N,): spans of 2/3 to 4/3 of the piece's length, or the nearest there is, in searched recordings.
+
+        Raises NotFound.
+        """
+        low = max(min(-(-2 * query.piece // 3), prepared.longest), 1)
+        high = max(4 * query.piece // 3, prepared.shortest)
+        # A length below low wraps around to a large one.
+        allowed = (prepared.lengths - np.uint16(low)) <= np.uint16(high - low)
+        if options.recordings is not None:
+            if unknown := sorted(options.recordings - prepared.ordinals.keys()):
+                raise NotFound(f"no indexed recording {unknown[0]!r} to search in")
+            chosen = np.zeros(len(view.recordings), dtype=np.bool_)
+            chosen[[prepared.ordinals[name] for name in options.recordings]] = True
+        else:
+            chosen = view.alive.copy()
+        excluded = [prepared.ordinals[name] for name in options.excluded if name in prepared.ordinals]
+        chosen[excluded] = False
+        if not np.array_equal(chosen, view.alive):
+            allowed &= np.take(chosen, view.span_recording)
+        return allowed
+
+    def _places(
+        self, view: ArchiveView, prepared: _Prepared, query: EmbeddedQuery, candidates: _Candidates
+    ) -> _Places:
+        if not self._settings.rerank:
+            return self._first_stage(view, prepared, query, candidates)
+        windows = _around(view, query, candidates)
+        settings = self._settings
+        costs, starts = alignment_curves(
+            query.frames, windows.load, windows.offsets, settings.steps, settings.threads
+        )
+        ends = alignments(costs, starts, windows.offsets)
+        window = np.searchsorted(windows.offsets, ends, side="right") - 1
+        region, step = windows.region[window], view.encoder.ticks_per_frame
+        origin = view.region_start[region] + windows.first[window] * step
+        start = origin + starts[ends] * step
+        stop = np.minimum(
+            origin + (ends - windows.offsets[window] + 1) * step, view.region_stop[region].astype(np.int64)
+        )
+        score = np.empty(0)
+        if len(ends):
+            location, scale = self._random_costs(view, prepared, query)
+            score = (location - costs[ends].astype(np.float64)) / scale
+            if settings.similarity_weight:
+                similar = _similarity_at(view, query, candidates, region, start, stop)
+                first = self._similarity_score(prepared, query, similar)
+                score = (1 - settings.similarity_weight) * score + settings.similarity_weight * first
+        return _Places(region, start, stop, score)
+
+    def _random_costs(
+        self, view: ArchiveView, prepared: _Prepared, query: EmbeddedQuery
+    ) -> tuple[float, float]:
+        """Location and scale of the cost of random stretches, as the module's head defines them."""
+        settings, ticks = self._settings, prepared.region_ticks
+        # Regions of fewer frames hold no match under the slope limit.
+        fitting = -(-ticks // view.encoder.ticks_per_frame) >= len(query.frames) // 2 + 1
+        speech = np.cumsum(np.where(fitting, ticks, 0))
+        region = np.searchsorted(speech, np.sort(prepared.draws[0]) * speech[-1], side="right")
+        width = query.ticks + 2 * _margin(query)
+        start = view.region_start[region] + np.floor(
+            prepared.draws[1] * (np.maximum(ticks[region] - width, 0) + 1)
+        ).astype(np.int64)
+        stop = np.minimum(start + width, view.region_stop[region])
+        windows = _Windows(view, region, start, stop)
+        frames = windows.load(0, len(region))
+
+        def costs(rows: Floats) -> NDArray[np.float64]:
+            cost = subsequence_dtw(rows, frames, windows.offsets, settings.steps, settings.threads)[0]
+            return cost[np.isfinite(cost)].astype(np.float64)
+
+        forward = costs(query.frames)
+        location = float(np.median(forward))
+        deviation = _deviation(forward)
+        doubt = max(0.0, 1 - speech[-1] / width / INDEPENDENT)
+        if doubt:
+            backward = float(np.median(costs(query.frames[::-1])))
+            location = (1 - doubt) * location + doubt * REVERSAL * backward
+        own = (1 - doubt) / 2
+        variance = own * deviation**2 + (1 - own) * (SPREAD * location) ** 2
+        return location, max(math.sqrt(variance), 1e-6)
+
+    def _first_stage(
+        self, view: ArchiveView, prepared: _Prepared, query: EmbeddedQuery, candidates: _Candidates
+    ) -> _Places:
+        region = view.span_region[candidates.span].astype(np.int64)
+        order = np.argsort(region, kind="stable")
+        region = region[order]
+        start, stop = _stretch(view, query, candidates, margin=0)
+        start, stop, similarity = start[order], stop[order], candidates.similarity[order]
+        groups = np.append(np.unique(region, return_index=True)[1], len(region))
+        kept = disjoint(-similarity, start, stop, groups)
+        score = self._similarity_score(prepared, query, similarity[kept])
+        return _Places(region[kept], start[kept], stop[kept], score)
+
+    def _similarity_score(
+        self, prepared: _Prepared, query: EmbeddedQuery, similarity: Floats
+    ) -> NDArray[np.float64]:
+        """Deviations above the similarity of random spans, of similar length if enough of them were drawn."""
+        lengths, vectors = prepared.random_spans
+        fitting = (3 * lengths >= 2 * query.piece) & (3 * lengths <= 4 * query.piece)
+        if np.count_nonzero(fitting) >= INDEPENDENT:
+            vectors = vectors[fitting]
+        usual = (vectors @ query.vectors.T).ravel().astype(np.float64)
+        return (similarity - np.median(usual)) / max(_deviation(usual), 1e-2)
+
+    def _hits(
+        self, view: ArchiveView, prepared: _Prepared, places: _Places, floor: float, top: int
+    ) -> tuple[Hit, ...]:
+        # Rounded so that equal sounds tie, whichever block of a matrix product they fell into.
+        score = places.score.round(4)
+        recording = view.region_recording[places.region]
+        order = np.lexsort((places.start, prepared.rank[recording], -score))
+        order = order[score[order] >= floor][:top]
+        threshold = self._settings.threshold
+        return tuple(
+            Hit(entry.id, entry.path, start, end, value, value >= threshold)
+            for entry, start, end, value in zip(
+                (view.recordings[n] for n in recording[order]),
+                (places.start[order] / TICKS_PER_SECOND).tolist(),
+                (places.stop[order] / TICKS_PER_SECOND).tolist(),
+                score[order].tolist(),
+                strict=True,
+            )
+        )
+
+
+def _nearest(view: ArchiveView, query: EmbeddedQuery, allowed: NDArray[np.bool_], k: int) -> _Candidates:
+    """The k best over all pieces."""
+    ids, similarity = view.index.search(query.vectors, k, allowed)  # (P, k) each
+    found = np.flatnonzero(ids.ravel() >= 0)
+    best = found[np.argsort(-similarity.ravel()[found], kind="stable")[:k]]
+    return _Candidates(ids.ravel()[best], similarity.ravel()[best], query.offsets[best // k])
+
+
+def _margin(query: EmbeddedQuery) -> int:
+    return MARGIN + query.ticks // 3
+
+
+def _stretch(
+    view: ArchiveView, query: EmbeddedQuery, candidates: _Candidates, margin: int
+) -> tuple[Ints, Ints]:
+    """Where the query would lie if its piece were the candidate: start, stop (n,), clipped to the region."""
+    span, region = candidates.span, view.span_region[candidates.span]
+    after = query.ticks - candidates.offset - query.piece
+    start = np.maximum(view.span_start[span] - candidates.offset - margin, view.region_start[region])
+    stop = np.minimum(view.span_stop[span] + after + margin, view.region_stop[region])
+    return start, stop
+
+
+def _around(view: ArchiveView, query: EmbeddedQuery, candidates: _Candidates) -> _Windows:
+    """Widened candidates; those that overlap become one window."""
+    start, stop = _stretch(view, query, candidates, _margin(query))
+    # A key orders stretches by region, then by time.
+    base = view.span_region[candidates.span].astype(np.int64) << 32
+    order = np.argsort(base + start, kind="stable")
+    begin = (base + start)[order]
+    reach = np.maximum.accumulate((base + stop)[order])
+    first = np.flatnonzero(np.append(True, begin[1:] >= reach[:-1]))
+    last = np.append(first[1:], len(begin)) - 1
+    region = begin[first] >> 32
+    return _Windows(view, region, begin[first] - (region << 32), reach[last] - (region << 32))
+
+
+def _similarity_at(
+    view: ArchiveView, query: EmbeddedQuery, candidates: _Candidates, region: Ints, start: Ints, stop: Ints
+) -> Floats:
+    """Best similarity (h,) among the candidates that lie nearest to each place of their region.
+
+    A place nearest to none gets the worst similarity of all.
+    """
+    own_start, own_stop = _stretch(view, query, candidates, margin=0)
+    centre = (view.span_region[candidates.span].astype(np.int64) << 32) + own_start + own_stop
+    places = (region << 32) + start + stop
+    order = np.argsort(places, kind="stable")
+    after = np.searchsorted(places[order], centre).clip(1, max(len(order) - 1, 1))
+    left, right = order[after - 1], order[after.clip(max=len(order) - 1)]
+    nearest = np.where(centre - places[left] <= places[right] - centre, left, right)
+    best = np.full(len(places), candidates.similarity.min(), dtype=np.float32)
+    np.maximum.at(best, nearest, candidates.similarity)
+    return best
+
+
+def _deviation(values: NDArray[Any]) -> float:
+    """Standard deviation by way of the median absolute deviation, the normal distribution supposed."""
+    return float(1.4826 * np.median(np.abs(values - np.median(values))))
