@@ -1,0 +1,528 @@
+"""The archives of one home directory: everything the services ask of storage.
+
+What a method has returned survives a crash; what was under way is absent or can be resumed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from wordspot.indexer import compaction, files, queries
+from wordspot.indexer.catalogue import (
+    Archive,
+    Catalogue,
+    Generation,
+    GenerationState,
+    Operation,
+    Recording,
+    Request,
+    Segment,
+    now,
+)
+from wordspot.indexer.errors import (
+    AlreadyExists,
+    ArchiveError,
+    DataLoss,
+    FailedPrecondition,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+)
+from wordspot.indexer.faults import reach
+from wordspot.indexer.home import Home
+from wordspot.indexer.ingest import BatchLimits, Ingest, changed, released
+from wordspot.indexer.operations import Busy, Operations
+from wordspot.indexer.records import Embedder, Samples, Segmenter
+from wordspot.indexer.segments import verify
+from wordspot.indexer.serving import ServedArchives
+from wordspot.indexer.summaries import (
+    ArchiveSummary,
+    CompactionSummary,
+    OperationSummary,
+    Page,
+    RecordingSummary,
+)
+from wordspot.indexer.uploads import Upload, safe_suffix
+from wordspot.indexer.vectors.choice import IndexPolicy
+from wordspot.indexer.view import ArchiveView
+
+if TYPE_CHECKING:
+    from wordspot.indexer.audio import AudioInfo, Decoder
+
+LONGEST_CLIP_SECONDS = 60.0
+LARGEST_PAGE = 1_000
+_ARCHIVE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class _Content:
+    """A recording about to be entered; columns as in the catalogue."""
+
+    path: str
+    location: str
+    sha256: str
+    size: int
+    info: AudioInfo
+
+
+class Library:
+    """Opens the home, making it where needed, and removes what a crash left behind.
+
+    database_url: a SQLAlchemy URL, None for a SQLite file in the home. decoder: also used on files
+    that clients send. embedder_for: by encoder name; raises NotFound. roots: `add_path` takes files
+    below these only. max_recording_seconds, max_upload_bytes: limits on one recording. workers: threads
+    of an indexing operation.
+
+    Raises FailedPrecondition if the home is in use or belongs to another catalogue.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        database_url: str | None = None,
+        decoder: Decoder,
+        segmenter: Segmenter,
+        embedder_for: Callable[[str], Embedder],
+        default_encoder: str,
+        roots: Sequence[Path],
+        index: IndexPolicy | None = None,
+        max_recording_seconds: float = 24 * 3600,
+        max_upload_bytes: int = 8 * 2**30,
+        workers: int = 2,
+        limits: BatchLimits | None = None,
+    ) -> None:
+        self._decoder = decoder
+        self._roots = tuple(root.resolve() for root in roots)
+        self._max_seconds = max_recording_seconds
+        self._max_upload = max_upload_bytes
+        self._busy = Busy()
+        # Held while uploaded files and the recordings that refer to them change together.
+        self._audio = threading.Lock()
+        self._home = Home(home)
+        try:
+            self._catalogue = Catalogue(database_url or self._home.database_url)
+            self._home.bind(self._catalogue)
+            self._home.sweep(self._catalogue)
+        except BaseException:
+            self._home.close()
+            raise
+        self._served = ServedArchives(self._catalogue, self._home, index or IndexPolicy())
+        self.operations = Operations(
+            self._catalogue,
+            self._home,
+            self._served,
+            self._busy,
+            ingest=lambda embedder: Ingest(
+                decoder=decoder,
+                segmenter=segmenter,
+                embedder=embedder,
+                segments=self._home.segments,
+                max_seconds=max_recording_seconds,
+                workers=workers,
+                limits=limits or BatchLimits(),
+            ),
+            embedder_for=embedder_for,
+            default_encoder=default_encoder,
+        )
+
+    def close(self) -> None:
+        """Interrupts operations, waits for them and lets go of the home."""
+        self.operations.close()
+        self._catalogue.close()
+        self._home.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Archives
+
+    def create_archive(self, name: str) -> ArchiveSummary:
+        """Raises InvalidInput for a name that is not allowed, AlreadyExists."""
+        if not _ARCHIVE_NAME.fullmatch(name):
+            raise InvalidInput(
+                f"archive name {name!r}; allowed are 1 to 64 letters, digits and ._- beginning with a "
+                "letter or digit"
+            )
+        with self._catalogue.writing() as session:
+            if session.scalars(select(Archive).where(Archive.name == name)).one_or_none() is not None:
+                raise AlreadyExists(f"archive {name!r} exists")
+            archive = Archive(name=name, created=now())
+            session.add(archive)
+            session.flush()
+            return self._archive_summary(session, archive)
+
+    def get_archive(self, name: str) -> ArchiveSummary:
+        """Raises NotFound."""
+        with self._catalogue.reading() as session:
+            return self._archive_summary(session, queries.archive_named(session, name))
+
+    def list_archives(self, after: str = "", limit: int = 100) -> Page[ArchiveSummary]:
+        """By name. after: the `next` of the page before. limit: 1 to LARGEST_PAGE."""
+        with self._catalogue.reading() as session:
+            rows = session.scalars(
+                select(Archive)
+                .where(Archive.name > after)
+                .order_by(Archive.name)
+                .limit(_checked_limit(limit) + 1)
+            ).all()
+            items = tuple(self._archive_summary(session, row) for row in rows[:limit])
+        return Page(items, items[-1].name if len(rows) > limit else "")
+
+    def delete_archive(self, name: str) -> None:
+        """Raises NotFound, FailedPrecondition if it is being indexed or compacted."""
+        with self._busy.claimed(name, "deletion"), self._audio:
+            with self._catalogue.writing() as session:
+                archive = queries.archive_named(session, name)
+                generations = session.scalars(
+                    select(Generation.id).where(Generation.archive_id == archive.id)
+                ).all()
+                segments = session.scalars(
+                    select(Segment.name).where(Segment.generation_id.in_(generations))
+                ).all()
+                locations = session.scalars(
+                    select(Recording.location).where(Recording.archive_id == archive.id)
+                ).all()
+                session.execute(delete(Archive).where(Archive.id == archive.id))
+            reach("archive-deleted")
+            self._served.drop(name)
+            for segment in segments:
+                files.remove(self._home.segments / segment)
+            for generation in generations:
+                files.remove(self._home.cache_of(generation))
+            for location in locations:
+                self._remove_unreferenced(location)
+
+    def compact(self, name: str) -> CompactionSummary:
+        """Merges segments and drops what was deleted.
+
+        Raises NotFound, FailedPrecondition if it was never indexed or is busy, DataLoss, Exhausted.
+        """
+        with self._busy.claimed(name, "compaction"):
+            return compaction.compact(self._catalogue, self._home, self._served.of(name))
+
+    def verify(self, name: str) -> tuple[str, ...]:
+        """Reads every byte of the archive's segments and returns what is wrong; empty if nothing is.
+
+        Raises NotFound.
+        """
+        with self._catalogue.reading() as session:
+            archive = queries.archive_named(session, name)
+            segments = session.execute(
+                select(Segment.name, Segment.manifest_sha256)
+                .join(Generation, Generation.id == Segment.generation_id)
+                .where(Generation.archive_id == archive.id)
+                .order_by(Segment.id)
+            ).all()
+        problems = []
+        for segment, sha256 in segments:
+            try:
+                verify(self._home.segments / segment, sha256)
+            except DataLoss as error:
+                problems.append(str(error))
+        return tuple(problems)
+
+    def view(self, archive: str) -> ArchiveView:
+        """The searchable state of now. Does not wait once the archive has been searched or indexed.
+
+        Raises NotFound, FailedPrecondition if it was never indexed, DataLoss.
+        """
+        return self._served.of(archive).view()
+
+    # Recordings
+
+    def add_path(self, archive: str, path: Path, request_id: str = "") -> tuple[RecordingSummary, bool]:
+        """Adds a file where it lies. Returns the recording, and whether its content was there already.
+
+        request_id: a retry with the same id gets the first answer; empty for none.
+        Raises NotFound, InvalidInput if the path is relative or not audio, NotAllowed outside the roots.
+        """
+        meaning = f"add {path}"
+        with self._catalogue.reading() as session:
+            row = queries.archive_named(session, archive)
+            answered = queries.first_answer(session, row, request_id, meaning)
+            if answered is not None:
+                return self._answer(session, row, answered)
+        location = self._allowed(path)
+        content = _Content(
+            path=str(path),
+            location=str(location),
+            sha256=files.sha256_of(location),
+            size=location.stat().st_size,
+            info=self._inspected(location),
+        )
+        reach("add-inspected")
+        with self._audio:
+            entered = self._enter(archive, content, request_id, meaning)
+        reach("add-committed")
+        return entered
+
+    def begin_upload(
+        self, archive: str, filename: str, sha256: str, size: int, request_id: str = ""
+    ) -> Upload:
+        """A place for the bytes of a client's file: write the chunks, then `finish`, or `abort`.
+
+        filename: for people; its ending hints at the format. sha256: hexadecimal. size in bytes.
+        Raises NotFound, InvalidInput, Exhausted.
+        """
+        if not _SHA256.fullmatch(sha256.lower()):
+            raise InvalidInput(f"SHA-256 {sha256!r}; 64 hexadecimal digits are needed")
+        if not 0 < size <= self._max_upload:
+            raise InvalidInput(f"a file of {size} bytes; allowed are 1 to {self._max_upload}")
+        sha256 = sha256.lower()
+        name = _text(filename, "file name")
+        meaning = f"upload {sha256}"
+        with self._catalogue.reading() as session:
+            queries.first_answer(session, queries.archive_named(session, archive), request_id, meaning)
+        return Upload(
+            self._home.uploads,
+            name,
+            sha256,
+            size,
+            partial(self._accept, archive, name, sha256, size, request_id, meaning),
+        )
+
+    def get_recording(self, archive: str, recording: str) -> RecordingSummary:
+        """Raises NotFound."""
+        with self._catalogue.reading() as session:
+            row = queries.archive_named(session, archive)
+            return queries.summary_of_recording(session, row, queries.recording_of(session, row, recording))
+
+    def list_recordings(self, archive: str, after: str = "", limit: int = 100) -> Page[RecordingSummary]:
+        """In order of adding. after: the `next` of the page before. limit: 1 to LARGEST_PAGE.
+
+        Raises NotFound, InvalidInput.
+        """
+        with self._catalogue.reading() as session:
+            row = queries.archive_named(session, archive)
+            rows = session.scalars(
+                select(Recording)
+                .where(
+                    Recording.archive_id == row.id,
+                    Recording.deleted_at.is_(None),
+                    Recording.number > _number(after),
+                )
+                .order_by(Recording.number)
+                .limit(_checked_limit(limit) + 1)
+            ).all()
+            items = queries.summaries_of_recordings(session, row, rows[:limit])
+        return Page(items, str(rows[limit - 1].number) if len(rows) > limit else "")
+
+    def delete_recording(self, archive: str, recording: str) -> None:
+        """Gone from every search that begins afterwards; its vectors go with compaction. Raises NotFound."""
+        with self._audio:
+            with self._catalogue.writing() as session:
+                row = queries.recording_of(session, queries.archive_named(session, archive), recording)
+                row.deleted_at = now()
+                session.execute(delete(Request).where(Request.recording_number == row.number))
+            reach("recording-deleted")
+            self._served.forget(archive, recording)
+            self._remove_unreferenced(row.location)
+
+    def clip(self, archive: str, recording: str, start: float, end: float) -> Samples:
+        """The sound of the seconds [start, end), at most LONGEST_CLIP_SECONDS; (samples,) at 16 kHz.
+
+        An end after the recording's is the recording's.
+        Raises NotFound, InvalidInput, FailedPrecondition if the file has vanished or changed.
+        """
+        if not (math.isfinite(start) and math.isfinite(end) and 0 <= start < end):
+            raise InvalidInput(f"clip from {start} to {end} s; needed is 0 <= start < end")
+        if end - start > LONGEST_CLIP_SECONDS:
+            raise InvalidInput(f"clip of {end - start:g} s; at most {LONGEST_CLIP_SECONDS:g} s are allowed")
+        with self._catalogue.reading() as session:
+            row = queries.recording_of(session, queries.archive_named(session, archive), recording)
+        path = self._home.locate(row.location)
+        problem = changed(path, row.size)
+        if problem is not None:
+            raise FailedPrecondition(problem.replace(str(path), row.path))
+        return self._decoder.read_stretch(path, start, end, max_seconds=2 * LONGEST_CLIP_SECONDS)
+
+    # Operations
+
+    def start_index(self, archive: str, encoder: str = "", request_id: str = "") -> OperationSummary:
+        """See Operations.start."""
+        return self.operations.start(archive, encoder, request_id)
+
+    def get_operation(self, operation: str) -> OperationSummary:
+        """Raises NotFound."""
+        return self.operations.get(operation)
+
+    def list_operations(self, archive: str, after: str = "", limit: int = 100) -> Page[OperationSummary]:
+        """In order of starting; pages as for recordings. Raises NotFound, InvalidInput."""
+        with self._catalogue.reading() as session:
+            row = queries.archive_named(session, archive)
+            rows = session.scalars(
+                select(Operation)
+                .where(Operation.archive_id == row.id, Operation.number > _number(after))
+                .order_by(Operation.number)
+                .limit(_checked_limit(limit) + 1)
+            ).all()
+            items = self.operations.summaries(session, rows[:limit])
+        return Page(items, str(rows[limit - 1].number) if len(rows) > limit else "")
+
+    def watch_operation(
+        self, operation: str, stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[OperationSummary]:
+        """See Operations.watch."""
+        return self.operations.watch(operation, stopped)
+
+    def cancel_operation(self, operation: str) -> OperationSummary:
+        """See Operations.cancel."""
+        return self.operations.cancel(operation)
+
+    def resume_operation(self, operation: str) -> OperationSummary:
+        """See Operations.resume."""
+        return self.operations.resume(operation)
+
+    def _archive_summary(self, session: Session, archive: Archive) -> ArchiveSummary:
+        summary = queries.summary_of_archive(session, archive)
+        generation = queries.generation_of(session, archive, GenerationState.SERVING)
+        if generation is None:
+            return summary
+        cached = sum(path.stat().st_size for path in self._home.cache_of(generation.id).glob("index.*"))
+        return replace(summary, size=summary.size + cached)
+
+    def _allowed(self, path: Path) -> Path:
+        """The file with links resolved. What lies outside the roots is refused before it is looked at."""
+        if not path.is_absolute():
+            raise InvalidInput(f"path {str(path)!r} is relative; an absolute path is needed")
+        location = Path(_text(str(Path(_text(str(path), "path")).resolve()), "path"))
+        if not any(location.is_relative_to(root) for root in self._roots):
+            raise NotAllowed(f"{path} does not lie below a folder that this server may read")
+        if not location.is_file():
+            raise NotFound(f"no file {path}")
+        return location
+
+    def _inspected(self, path: Path) -> AudioInfo:
+        """Raises InvalidInput unless the beginning of the file decodes."""
+        info = self._decoder.probe(path)
+        with released(self._decoder.read_blocks(path, max_seconds=self._max_seconds)) as blocks:
+            next(blocks, None)
+        return info
+
+    def _accept(
+        self, archive: str, filename: str, sha256: str, size: int, request_id: str, meaning: str, path: Path
+    ) -> tuple[RecordingSummary, bool]:
+        """Takes in a complete upload: file in place first, then the catalogue."""
+        try:
+            info = self._inspected(path)
+        except InvalidInput as error:
+            raise InvalidInput(str(error).replace(str(path), filename)) from None
+        name = f"{sha256}{safe_suffix(filename)}"
+        location = self._home.uploaded(name)
+        content = _Content(path=filename, location=location, sha256=sha256, size=size, info=info)
+        with self._audio:
+            with files.storing("keeping an upload"):
+                files.replace_durably(path, self._home.audio / name)
+                reach("upload-renamed")
+            try:
+                entered = self._enter(archive, content, request_id, meaning)
+            except ArchiveError:
+                self._remove_unreferenced(location)
+                raise
+            self._remove_unreferenced(location)
+        reach("upload-committed")
+        return entered
+
+    def _enter(
+        self, archive: str, content: _Content, request_id: str, meaning: str
+    ) -> tuple[RecordingSummary, bool]:
+        with self._catalogue.writing() as session:
+            row = queries.archive_named(session, archive)
+            answered = queries.first_answer(session, row, request_id, meaning)
+            if answered is not None:
+                return self._answer(session, row, answered)
+            recording = session.scalars(
+                select(Recording).where(
+                    Recording.archive_id == row.id,
+                    Recording.sha256 == content.sha256,
+                    Recording.deleted_at.is_(None),
+                )
+            ).one_or_none()
+            present = recording is not None
+            if recording is None:
+                recording = Recording(
+                    id=uuid.uuid4().hex[:16],
+                    archive_id=row.id,
+                    path=content.path,
+                    location=content.location,
+                    sha256=content.sha256,
+                    size=content.size,
+                    seconds=content.info.seconds,
+                    sample_rate=content.info.sample_rate,
+                    channels=content.info.channels,
+                    format=content.info.format,
+                    created=now(),
+                )
+                session.add(recording)
+            elif changed(self._home.locate(recording.location), recording.size) is not None:
+                # The file it was added from is gone: from now on the same content is read from here.
+                recording.path, recording.location = content.path, content.location
+            session.flush()
+            if request_id:
+                session.add(
+                    Request(
+                        archive_id=row.id,
+                        request_id=request_id,
+                        meaning=meaning,
+                        recording_number=recording.number,
+                        already_present=present,
+                    )
+                )
+            return queries.summary_of_recording(session, row, recording), present
+
+    def _answer(self, session: Session, archive: Archive, request: Request) -> tuple[RecordingSummary, bool]:
+        recording = session.get_one(Recording, request.recording_number)
+        return queries.summary_of_recording(session, archive, recording), request.already_present
+
+    def _remove_unreferenced(self, location: str) -> None:
+        """Removes an uploaded file that no recording refers to; files added by path are never touched."""
+        if Path(location).is_absolute():
+            return
+        with self._catalogue.reading() as session:
+            references = session.scalar(
+                select(func.count()).where(Recording.location == location, Recording.deleted_at.is_(None))
+            )
+        if not references:
+            files.remove(self._home.locate(location))
+
+
+def _checked_limit(limit: int) -> int:
+    if not 1 <= limit <= LARGEST_PAGE:
+        raise InvalidInput(f"{limit} items a page; allowed are 1 to {LARGEST_PAGE}")
+    return limit
+
+
+def _number(token: str) -> int:
+    if token and not (token.isascii() and token.isdigit() and len(token) <= 18):
+        raise InvalidInput(f"{token!r} is not a page token")
+    return int(token or 0)
+
+
+def _text(value: str, what: str) -> str:
+    """The value, if every database can hold it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{what} {value!r} is not valid UTF-8") from None
+    if "\0" in value:
+        raise InvalidInput(f"{what} {value!r} holds a NUL character")
+    return value
