@@ -55,9 +55,9 @@ class IsolatedDecoder:
     def read_blocks(
         self, path: Path, *, max_seconds: float, start: float = 0.0, stop: float | None = None
     ) -> Iterator[Samples]:
-        request = {"call": "read_blocks", "path": str(Path(path).absolute())}
-        bounds = {"max_seconds": max_seconds, "start": start, "stop": stop}
-        for body in self._ask(request | bounds, str(path)):
+        request: dict[str, object] = {"call": "read_blocks", "path": str(Path(path).absolute())}
+        request |= {"max_seconds": max_seconds, "start": start, "stop": stop}
+        for body in self._ask(request, str(path)):
             yield np.frombuffer(body, np.float32).copy()  # aligned and writable
 
     def read_stretch(self, path: Path, start: float, stop: float, *, max_seconds: float) -> Samples:
