@@ -84,8 +84,8 @@ def read_blocks(
 ) -> Iterator[Samples]:
     """Blocks of about a second, float32 (n,) at 16 kHz, of the seconds [start, stop); None is the end.
 
-    The blocks together equal the same stretch of the whole recording, resampled in one piece. A stop
-    after the end is the end.
+    The blocks together equal the same stretch of the whole recording, resampled in one piece (in Matroska
+    to the millisecond that its timestamps resolve). A stop after the end is the end.
 
     Raises InvalidInput if the file is not audio, if there is none in the stretch, if more than max_seconds
     of it decode, or at the first sample that is no number.

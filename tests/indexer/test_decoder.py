@@ -30,7 +30,7 @@ def children():
 
 @pytest.fixture(scope="module")
 def decoder():
-    with IsolatedDecoder(idle=1, block_seconds=1.5) as isolated:
+    with IsolatedDecoder(idle=1, block_seconds=3.0) as isolated:
         isolated.decode_bytes(write_wav(tone(0.1)), max_seconds=1.0)
         yield isolated
 
@@ -108,9 +108,9 @@ def test_a_child_that_hangs_is_stopped_in_time_and_replaced(decoder, recording):
     (child,) = children()
     child.send_signal(signal.SIGSTOP)
     began = time.monotonic()
-    with pytest.raises(InvalidInput, match=r"stalled for 1\.5 s"):
+    with pytest.raises(InvalidInput, match=r"stalled for 3 s"):
         decoder.probe(recording)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
     assert not child.is_running()
     assert decoder.probe(recording).seconds == 120.0
 
@@ -119,7 +119,7 @@ def test_a_child_that_does_not_take_the_upload_is_stopped_too(decoder):
     decoder.decode_bytes(write_wav(tone(0.1)), max_seconds=1.0)
     (child,) = children()
     child.send_signal(signal.SIGSTOP)
-    with pytest.raises(InvalidInput, match=r"stalled for 1\.5 s"):
+    with pytest.raises(InvalidInput, match=r"stalled for 3 s"):
         decoder.decode_bytes(bytes(8_000_000), max_seconds=1.0)
     assert not child.is_running()
 
@@ -135,7 +135,7 @@ def test_an_abandoned_reading_leaves_a_working_pool(decoder, recording):
 def test_a_slow_reader_is_not_taken_for_a_hanging_child(decoder, recording):
     blocks = decoder.read_blocks(recording, max_seconds=200.0)
     first = next(blocks)
-    time.sleep(2.0)
+    time.sleep(3.5)
     assert len(first) + sum(map(len, blocks)) == 120 * 16_000
 
 
