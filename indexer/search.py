@@ -272,6 +272,10 @@ class _Prepared:
         self.lengths = lengths  # (N,), 0 where deleted
         present = lengths[lengths > 0]
         self.shortest, self.longest = (int(present.min()), int(present.max())) if present.size else (0, 0)
+        # A recording's spans lie together: its mask is written run by run, not looked up span by span.
+        runs = np.flatnonzero(np.diff(view.span_recording, prepend=-1))
+        self.run_recording = view.span_recording[runs]
+        self.run_length = np.diff(runs, append=view.spans)
         ticks = (view.region_stop - view.region_start).astype(np.int64)
         self.region_ticks = np.where(view.alive[view.region_recording], ticks, 0)
         self.ordinals = {entry.id: n for n, entry in enumerate(view.recordings) if entry.alive}
@@ -363,7 +367,7 @@ class Finder:
         low = max(min(-(-2 * query.piece // 3), prepared.longest), 1)
         high = max(4 * query.piece // 3, prepared.shortest)
         # A length below low wraps around to a large one.
-        allowed = (prepared.lengths - np.uint16(low)) <= np.uint16(high - low)
+        allowed: NDArray[np.bool_] = (prepared.lengths - np.uint16(low)) <= np.uint16(high - low)
         if options.recordings is not None:
             if unknown := sorted(options.recordings - prepared.ordinals.keys()):
                 raise NotFound(f"no indexed recording {unknown[0]!r} to search in")
@@ -374,7 +378,7 @@ class Finder:
         excluded = [prepared.ordinals[name] for name in options.excluded if name in prepared.ordinals]
         chosen[excluded] = False
         if not np.array_equal(chosen, view.alive):
-            allowed &= np.take(chosen, view.span_recording)
+            allowed &= np.repeat(chosen[prepared.run_recording], prepared.run_length)
         return allowed
 
     def _places(
@@ -391,7 +395,7 @@ class Finder:
         window = np.searchsorted(windows.offsets, ends, side="right") - 1
         region, step = windows.region[window], view.encoder.ticks_per_frame
         origin = view.region_start[region] + windows.first[window] * step
-        start = origin + starts[ends] * step
+        start = origin + starts[ends].astype(np.int64) * step
         stop = np.minimum(
             origin + (ends - windows.offsets[window] + 1) * step, view.region_stop[region].astype(np.int64)
         )
@@ -491,7 +495,12 @@ def _nearest(view: ArchiveView, query: EmbeddedQuery, allowed: NDArray[np.bool_]
 
 
 def _margin(query: EmbeddedQuery) -> int:
-    return MARGIN + query.ticks // 3
+    """By how much a candidate is widened on each side, in ticks.
+
+    The grid of spans, half of what a span may be too short by, and a third of the phrase beyond the piece,
+    since that may be said as much slower.
+    """
+    return MARGIN + query.piece // 6 + (query.ticks - query.piece) // 3
 
 
 def _stretch(
