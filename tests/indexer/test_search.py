@@ -301,6 +301,15 @@ def test_a_phrase_longer_than_any_span_is_found_whole(seconds: float) -> None:
     assert sum(hit.detected for hit in hits) == 1
 
 
+def test_a_phrase_of_which_only_the_end_is_alike_is_placed_as_a_whole() -> None:
+    spoken = say("phrase", 1, seconds=4.0)
+    spoken[:130] = babble(33, 130)
+    view = build([recording("x", babble(34, 400), spoken, babble(35, 400))])
+    finder = Finder(SearchSettings(candidates=1, rerank=False))
+    hit = finder.find(view, ask(say("phrase", seconds=4.0)), SearchOptions(top=1)).hits[0]
+    assert near(hit, "x", 8.0, 12.0)
+
+
 @pytest.mark.parametrize("word", ["pelican", "quarry", "saffron", "turbine", "willow"])
 def test_a_word_never_said_is_not_detected(archive: ArchiveView, word: str) -> None:
     finder = Finder(SearchSettings(threshold=4.5))
