@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
 from wordspot.services.modelhost.scheduler import Encoders
-from wordspot.services.runtime import Server, create_server
+from wordspot.services.runtime import Server, create_server, serve
 from wordspot.services.settings import ModelHostSettings, SearcherSettings, SegmenterSettings, ServerSettings
 
 LONGEST_SOCKET = 100  # bytes; the kernel allows 107
@@ -34,11 +35,12 @@ class Settings:
     server: ServerSettings | None = None
 
     @classmethod
-    def of_home(cls, home: Path) -> Settings:
+    def of_home(cls, home: Path, environment: Mapping[str, str]) -> Settings:
         """For one user's own files: any path may be added, decoding needs no process of its own."""
         return cls(
-            modelhost=ModelHostSettings(home=home),
-            searcher=SearcherSettings(home=home, roots=(Path("/"),), isolate=False),
+            segmenter=SegmenterSettings.read(environment),
+            modelhost=ModelHostSettings.read(environment, home=home),
+            searcher=SearcherSettings.read(environment, home=home, roots=(Path("/"),), isolate=False),
         )
 
 
@@ -84,6 +86,15 @@ class Embedded:
     def close(self) -> None:
         """After the server has stopped."""
         self._closing.close()
+
+
+def run(settings: Settings) -> None:
+    """Serves until asked to end; prints the address once ready."""
+    embedded = Embedded(settings)
+    try:
+        serve(embedded.server)
+    finally:
+        embedded.close()
 
 
 def _private_folder() -> Path:

@@ -8,7 +8,8 @@ means the same on both sides of the wire.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,6 +163,15 @@ def from_call(error: grpc.RpcError, address: str) -> Exception:
     if code is _Code.CANCELLED:
         return CallEnded(f"the call to {address} was cancelled")
     return PeerFailed(f"{address} answered {code.name}: {text}")
+
+
+@contextmanager
+def translated(address: str) -> Iterator[None]:
+    """Around calls to a service: what it raised there is raised here."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise from_call(error, address) from error
 
 
 def reason_of(error: grpc.Call) -> str:

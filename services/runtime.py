@@ -1,6 +1,7 @@
 """What every service shares: servers, channels, limits, errors, deadlines.
 
-Limits: messages of at most 16 MB both ways, chunk fields of at most 256 KiB.
+Limits: messages of at most 16 MB both ways, chunk fields of at most 256 KiB, a query's file of at most
+32 MiB.
 
 `service_config.json` is the retry policy of every channel opened here. Calls that read, and calls that a
 request id or their nature makes harmless to repeat, are tried up to four times on UNAVAILABLE with
@@ -32,6 +33,7 @@ from wordspot.services.settings import ServerSettings
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_CHUNK_BYTES = 256 * 1024
+MAX_QUERY_BYTES = 32 * 1024 * 1024
 
 _LOGGER = logging.getLogger("wordspot.services")
 _MESSAGE_OPTIONS = (

@@ -9,8 +9,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, get_type_hints
+from typing import Any, ClassVar, TypeVar, cast, get_type_hints
 
+from wordspot.indexer import faults
 from wordspot.services.errors import ServiceError
 
 PREFIX = "WORDSPOT_"
@@ -148,6 +149,20 @@ class SearcherSettings(Settings):
 def home(environment: Mapping[str, str]) -> Path:
     """WORDSPOT_HOME, or ~/.wordspot."""
     return Path(environment.get(PREFIX + "HOME") or default_home()).expanduser().absolute()
+
+
+def arm_faults(environment: Mapping[str, str]) -> None:
+    """WORDSPOT_FAULT=point[:action] makes this process fail at a named point, to test what survives.
+
+    Raises SettingsError.
+    """
+    if not (text := environment.get(PREFIX + "FAULT")):
+        return
+    point, _, action = text.partition(":")
+    try:
+        faults.arm(point, cast(faults.Action, action or "kill"))
+    except ValueError as error:
+        raise SettingsError(f"{PREFIX}FAULT is {text!r}: {error}") from error
 
 
 def _parsed(name: str, text: str, kind: Any) -> Any:

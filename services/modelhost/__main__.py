@@ -60,6 +60,7 @@ def run(server_settings: ServerSettings, options: ModelHostSettings) -> None:
 
 
 if __name__ == "__main__":
+    settings.arm_faults(os.environ)
     run(
         ServerSettings.read(os.environ),
         ModelHostSettings.read(os.environ, home=settings.home(os.environ)),

@@ -76,6 +76,7 @@ def run(server_settings: ServerSettings, options: SearcherSettings) -> None:
 
 
 if __name__ == "__main__":
+    settings.arm_faults(os.environ)
     run(
         ServerSettings.read(os.environ),
         SearcherSettings.read(os.environ, home=settings.home(os.environ)),

@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Any, TypeVar
 
 import grpc
@@ -51,7 +51,7 @@ class RemoteSegmenter:
     def regions(self, samples: Samples) -> tuple[Region, ...]:
         def call() -> tuple[Region, ...]:
             requests = _segment_requests([samples], regions_only=True)
-            with _translated(self._address):
+            with errors.translated(self._address):
                 responses = list(self._stub.Segment(requests, timeout=_timeout()))
             return _decoded(responses[0].section).regions
 
@@ -74,7 +74,7 @@ class RemoteEmbedder:
 
     def embed(self, regions: Sequence[Samples], spans: NDArray[np.int32]) -> Embedded:
         def call() -> Embedded:
-            with _translated(self._address):
+            with errors.translated(self._address):
                 responses = self._stub.Embed(_embed_requests(self._info, regions, spans), timeout=_timeout())
                 return _assembled(responses, self._info, len(regions))
 
@@ -90,7 +90,7 @@ class RemoteEncoders:
 
     def get(self, name: str) -> RemoteEmbedder:
         """Raises NotFound, PeerUnavailable."""
-        with _translated(self._address):
+        with errors.translated(self._address):
             response = self._stub.ListEncoders(embedding_pb2.ListEncodersRequest(), timeout=_timeout())
         for e in response.encoders:
             if e.name == name:
@@ -219,14 +219,6 @@ def _assembled(responses: Iterable[Any], info: EncoderInfo, regions: int) -> Emb
                 wire.to_rows(response.frames.data, response.frames.dimension)
             )
     return Embedded(np.concatenate(vectors), tuple(np.concatenate(blocks) for blocks in frames))
-
-
-@contextmanager
-def _translated(address: str) -> Iterator[None]:
-    try:
-        yield
-    except grpc.RpcError as error:
-        raise errors.from_call(error, address) from error
 
 
 def _patiently(call: Callable[[], T]) -> T:

@@ -15,13 +15,12 @@ from wordspot.indexer.library import Library
 from wordspot.indexer.records import Hit, SearchOptions
 from wordspot.indexer.summaries import ArchiveSummary, OperationSummary, RecordingSummary
 from wordspot.services.errors import MalformedRequest
-from wordspot.services.runtime import checked_chunk, chunks, following, opening
+from wordspot.services.runtime import MAX_QUERY_BYTES, checked_chunk, chunks, following, opening
 from wordspot.services.searcher.queries import Answer, Search, SpokenQuery, StoredQuery, Tools
 from wordspot.v1 import archive_pb2, archive_pb2_grpc, audio_pb2, search_pb2, search_pb2_grpc
 
 MAX_PAGE, DEFAULT_PAGE = 1_000, 100
 MAX_TOP, DEFAULT_TOP = 10_000, 10
-MAX_QUERY_BYTES = 32 * 1024 * 1024
 MAX_STORED_HITS = 20_000  # in one answer, of at most 16 MB
 
 

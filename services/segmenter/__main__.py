@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from wordspot.indexer.records import Segmenter
+from wordspot.services import settings
 from wordspot.services.errors import MalformedRequest
 from wordspot.services.runtime import Service, create_server, serve
 from wordspot.services.segmenter.servicer import SegmentationServicer
@@ -57,4 +58,5 @@ def run(server_settings: ServerSettings, options: SegmenterSettings) -> None:
 
 
 if __name__ == "__main__":
+    settings.arm_faults(os.environ)
     run(ServerSettings.read(os.environ), SegmenterSettings.read(os.environ))

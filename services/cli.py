@@ -1,0 +1,50 @@
+"""The command `wordspot`.
+
+Mistakes of the user and errors of a service end with exit code 2 and one line on standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# gRPC's core writes to standard error; its errors arrive as exceptions anyway.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
+import typer
+
+from wordspot.indexer.errors import ArchiveError
+from wordspot.models.errors import ModelError
+from wordspot.services import settings
+from wordspot.services.commands import archive
+from wordspot.services.commands.doctor import doctor
+from wordspot.services.commands.index import index
+from wordspot.services.commands.search import search
+from wordspot.services.commands.serve import serve
+from wordspot.services.commands.train import train
+
+app = typer.Typer(
+    name="wordspot",
+    help="Say a word, find every place it was said, in any language, without transcripts.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for command in (index, search, train, serve, doctor):
+    app.command()(command)
+app.add_typer(archive.app, name="archive")
+
+
+def main() -> None:
+    try:
+        settings.arm_faults(os.environ)
+        app()
+    except (ArchiveError, ModelError) as error:
+        sys.stderr.write(f"wordspot: {' '.join(str(error).split())}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

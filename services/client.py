@@ -1,0 +1,505 @@
+"""wordspot from Python, with a server or without one.
+
+    with Client() as wordspot:
+        wordspot.index(["recordings/"])
+        for hit in wordspot.search("query.wav"):
+            print(hit.path, hit.start, hit.end, hit.score)
+
+Errors of the service are raised as the exceptions they were: the classes of wordspot.indexer.errors and
+wordspot.services.errors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from wordspot.indexer.errors import AlreadyExists, InvalidInput
+from wordspot.indexer.records import Hit
+from wordspot.services import settings
+from wordspot.services.errors import PeerUnavailable, ServiceError, translated
+from wordspot.services.runtime import MAX_CHUNK_BYTES, MAX_QUERY_BYTES, chunks, open_channel
+from wordspot.v1 import archive_pb2, archive_pb2_grpc, audio_pb2, search_pb2, search_pb2_grpc
+
+_SUFFIXES = (
+    "wav wave w64 rf64 flac ogg oga opus mp3 aif aiff aifc caf au snd "
+    "m4a m4b mp4 m4v mov aac ac3 amr ape wv tta wma webm mkv mka avi 3gp mpg mpeg flv"
+)
+AUDIO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+CONTEXT_SECONDS = 5.0  # sent on either side of a stretch of a file, for normalisation
+UPLOAD_ATTEMPTS = 3
+PAGE = 1_000
+
+
+class IndexingEnded(ServiceError):  # noqa: N818
+    """An indexing operation ended before it was done; what was committed stays."""
+
+
+@dataclass(frozen=True)
+class FileQuery:
+    """A local file, or the seconds [start, end) of it: the rest then serves as context."""
+
+    path: Path
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class StoredQuery:
+    """The seconds [start, end) of a recording in the archive."""
+
+    recording: str
+    start: float
+    end: float
+
+
+Query = str | Path | bytes | FileQuery | StoredQuery
+
+
+@dataclass(frozen=True)
+class Answer:
+    """compared: the stretch of the query's audio that was compared, in seconds. threshold: the score from
+    which a hit counts as detected. problem: why the query could not be answered, empty otherwise."""
+
+    hits: tuple[Hit, ...] = ()
+    compared: tuple[float, float] = (0.0, 0.0)
+    seconds: float = 0.0
+    threshold: float = 0.0
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """stage: "adding" counts files, "indexing" recordings."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class IndexReport:
+    """added, present: files new to the archive and already in it. ignored: files in folders that are not
+    audio by their names. problems: message by path. seconds: spent."""
+
+    added: int
+    present: int
+    ignored: int
+    problems: dict[str, str]
+    operation: archive_pb2.Operation
+    archive: archive_pb2.Archive
+    seconds: float
+
+
+class Client:
+    """address: host:port of `wordspot serve`, None to work on the home directory without a server.
+
+    home: None means WORDSPOT_HOME or ~/.wordspot. Raises FailedPrecondition if another process has it open.
+    """
+
+    def __init__(self, address: str | None = None, *, home: Path | None = None) -> None:
+        with ExitStack() as closing:
+            self._embedded = address is None
+            if address is None:
+                from wordspot.services.embedded import Embedded, Settings
+
+                chosen = Settings.of_home(home or settings.home(os.environ), os.environ)
+                address = closing.enter_context(Embedded(chosen)).address
+            self.address = address
+            channel = open_channel(address)
+            closing.callback(channel.close)
+            self._archives = archive_pb2_grpc.ArchiveServiceStub(channel)
+            self._searches = search_pb2_grpc.SearchServiceStub(channel)
+            self._closing = closing.pop_all()
+
+    def close(self) -> None:
+        self._closing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Archives
+
+    def archives(self) -> Iterator[archive_pb2.Archive]:
+        for page in self._pages(self._archives.ListArchives, archive_pb2.ListArchivesRequest()):
+            yield from page.archives
+
+    def archive(self, name: str = "default") -> archive_pb2.Archive:
+        with translated(self.address):
+            response: archive_pb2.GetArchiveResponse = self._archives.GetArchive(
+                archive_pb2.GetArchiveRequest(name=name)
+            )
+        return response.archive
+
+    def ensure_archive(self, name: str = "default") -> None:
+        """Creates the archive unless there is one of that name."""
+        try:
+            with translated(self.address):
+                self._archives.CreateArchive(archive_pb2.CreateArchiveRequest(name=name))
+        except AlreadyExists:
+            pass
+
+    def delete_archive(self, name: str) -> None:
+        with translated(self.address):
+            self._archives.DeleteArchive(archive_pb2.DeleteArchiveRequest(name=name))
+
+    def compact(self, name: str = "default") -> archive_pb2.CompactArchiveResponse:
+        with translated(self.address):
+            response: archive_pb2.CompactArchiveResponse = self._archives.CompactArchive(
+                archive_pb2.CompactArchiveRequest(name=name)
+            )
+        return response
+
+    # Recordings
+
+    def recordings(self, archive: str = "default") -> Iterator[archive_pb2.Recording]:
+        """In order of adding."""
+        request = archive_pb2.ListRecordingsRequest(archive=archive)
+        for page in self._pages(self._archives.ListRecordings, request):
+            yield from page.recordings
+
+    def add(self, path: str | Path, archive: str = "default") -> tuple[archive_pb2.Recording, bool]:
+        """Puts a file into the archive: by path without a server, by upload with one.
+
+        Returns the recording, and whether the archive held its content already.
+        """
+        path = Path(path).absolute()
+        if self._embedded:
+            request = archive_pb2.AddRecordingRequest(
+                archive=archive, path=str(path), request_id=uuid.uuid4().hex
+            )
+            with translated(self.address):
+                added: archive_pb2.AddRecordingResponse = self._archives.AddRecording(request)
+            return added.recording, added.already_present
+        return self._upload(path, archive)
+
+    def delete(self, recording: str, archive: str = "default") -> None:
+        with translated(self.address):
+            self._archives.DeleteRecording(
+                archive_pb2.DeleteRecordingRequest(archive=archive, recording=recording)
+            )
+
+    def clip(self, recording: str, start: float, end: float, archive: str = "default") -> bytes:
+        """The seconds [start, end) as a 16-bit WAV file."""
+        request = archive_pb2.GetClipRequest(
+            archive=archive, recording=recording, interval=_interval(start, end)
+        )
+        with translated(self.address):
+            return b"".join(response.chunk for response in self._archives.GetClip(request))
+
+    def index(
+        self,
+        paths: Iterable[str | Path],
+        archive: str = "default",
+        encoder: str | None = None,
+        progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> IndexReport:
+        """Adds files and folders and makes them searchable. The archive is created where needed.
+
+        A file that cannot be read as audio is reported and the rest goes on. encoder: None for the archive's
+        own or the server's default. Raises IndexingEnded.
+        """
+        began = time.monotonic()
+        files, ignored = audio_files(paths)
+        self.ensure_archive(archive)
+        problems: dict[str, str] = {}
+        present = 0
+        for done, path in enumerate(files):
+            progress(Progress("adding", done, len(files)))
+            try:
+                present += self.add(path, archive)[1]
+            except InvalidInput as error:
+                problems[str(path)] = str(error)
+        progress(Progress("adding", len(files), len(files)))
+        operation = self._index(archive, encoder, progress)
+        if operation.recordings_failed:
+            problems |= {r.path: r.problem for r in self.recordings(archive) if r.problem}
+        return IndexReport(
+            added=len(files) - present - sum(str(path) in problems for path in files),
+            present=present,
+            ignored=ignored,
+            problems=problems,
+            operation=operation,
+            archive=self.archive(archive),
+            seconds=time.monotonic() - began,
+        )
+
+    # Operations
+
+    def operations(self, archive: str = "default") -> Iterator[archive_pb2.Operation]:
+        """In order of starting."""
+        request = archive_pb2.ListOperationsRequest(archive=archive)
+        for page in self._pages(self._archives.ListOperations, request):
+            yield from page.operations
+
+    def watch(self, operation: str) -> Iterator[archive_pb2.Operation]:
+        """The operation now and at every change, until it has ended."""
+        with translated(self.address):
+            for response in self._archives.WatchOperation(archive_pb2.WatchOperationRequest(id=operation)):
+                yield response.operation
+
+    def cancel(self, operation: str) -> archive_pb2.Operation:
+        with translated(self.address):
+            response: archive_pb2.CancelOperationResponse = self._archives.CancelOperation(
+                archive_pb2.CancelOperationRequest(id=operation)
+            )
+        return response.operation
+
+    def resume(self, operation: str) -> archive_pb2.Operation:
+        with translated(self.address):
+            response: archive_pb2.ResumeOperationResponse = self._archives.ResumeOperation(
+                archive_pb2.ResumeOperationRequest(id=operation)
+            )
+        return response.operation
+
+    # Search
+
+    def search(
+        self,
+        query: Query,
+        archive: str = "default",
+        *,
+        top: int = 10,
+        min_score: float | None = None,
+        all_hits: bool = False,
+        recordings: Sequence[str] = (),
+        encoder: str | None = None,
+    ) -> list[Hit]:
+        """Where the query was said, best first.
+
+        query: a file's path or bytes, a FileQuery or a StoredQuery. all_hits: also those below the
+        threshold. recordings: search only these, by id. encoder: refuse any other.
+        """
+        (answer,) = self.search_batch(
+            [query],
+            archive,
+            top=top,
+            min_score=min_score,
+            all_hits=all_hits,
+            recordings=recordings,
+            encoder=encoder,
+        )
+        if answer.problem:
+            raise InvalidInput(answer.problem)
+        return list(answer.hits)
+
+    def search_batch(
+        self,
+        queries: Iterable[Query],
+        archive: str = "default",
+        *,
+        top: int = 10,
+        min_score: float | None = None,
+        all_hits: bool = False,
+        recordings: Sequence[str] = (),
+        encoder: str | None = None,
+    ) -> Iterator[Answer]:
+        """One answer a query, in order, each as soon as it is known. A query that cannot be used gets an
+        answer with a problem; anything else that goes wrong is raised."""
+        options = search_pb2.SearchOptions(
+            archive=archive,
+            top_k=top,
+            min_score=min_score,
+            include_undetected=all_hits,
+            recordings=recordings,
+            encoder=encoder or "",
+        )
+        waiting = deque(queries)
+        while waiting:
+            stream = _QueryStream(options, waiting)
+            try:
+                with translated(self.address):
+                    for response in self._searches.Search(stream.requests()):
+                        waiting.popleft()
+                        yield _answer(response.result)
+                problem = stream.problem
+            except InvalidInput as error:
+                # Of the first query without an answer; the stream may have read on to another problem.
+                problem = error
+            if problem is not None:
+                waiting.popleft()
+                yield Answer(problem=str(problem))
+
+    def _pages(self, method: Callable[[Any], Any], request: Any) -> Iterator[Any]:
+        request.page_size = PAGE
+        while True:
+            with translated(self.address):
+                page = method(request)
+            yield page
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
+
+    def _index(
+        self, archive: str, encoder: str | None, progress: Callable[[Progress], None]
+    ) -> archive_pb2.Operation:
+        request = archive_pb2.IndexArchiveRequest(
+            archive=archive, encoder=encoder or "", request_id=uuid.uuid4().hex
+        )
+        with translated(self.address):
+            operation: archive_pb2.Operation = self._archives.IndexArchive(request).operation
+        try:
+            for latest in self.watch(operation.id):
+                operation = latest
+                done = operation.recordings_done + operation.recordings_failed
+                progress(Progress("indexing", done, operation.recordings_total))
+        except KeyboardInterrupt:
+            self.cancel(operation.id)
+            raise
+        if operation.state != archive_pb2.OPERATION_STATE_SUCCEEDED:
+            state = archive_pb2.OperationState.Name(operation.state).removeprefix("OPERATION_STATE_").lower()
+            raise IndexingEnded(
+                f"indexing {archive!r} {state} after {operation.recordings_done} of "
+                f"{operation.recordings_total} recordings{': ' * bool(operation.problem)}{operation.problem}"
+            )
+        return operation
+
+    def _upload(self, path: Path, archive: str) -> tuple[archive_pb2.Recording, bool]:
+        try:
+            with path.open("rb") as file:
+                header = archive_pb2.UploadHeader(
+                    archive=archive,
+                    filename=str(path),
+                    sha256=hashlib.file_digest(file, "sha256").hexdigest(),
+                    size_bytes=file.tell(),
+                    request_id=uuid.uuid4().hex,
+                )
+        except OSError as error:
+            raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
+        for attempt in range(UPLOAD_ATTEMPTS):
+            try:
+                with translated(self.address):
+                    response: archive_pb2.UploadRecordingResponse = self._archives.UploadRecording(
+                        _upload_requests(header, path)
+                    )
+                return response.recording, response.already_present
+            except PeerUnavailable:
+                # The request id makes it harmless if the first attempt did arrive.
+                if attempt + 1 == UPLOAD_ATTEMPTS:
+                    raise
+                time.sleep(0.5 * 2**attempt)
+        raise AssertionError("unreachable")
+
+
+def audio_files(paths: Iterable[str | Path]) -> tuple[list[Path], int]:
+    """Absolute paths, each once: named files whatever they are, folders' audio files by suffix, sorted.
+
+    Returns also how many files in folders were left out. Raises InvalidInput for a path that does not exist.
+    """
+    found: dict[Path, None] = {}
+    ignored = 0
+    for path in (Path(path).absolute() for path in paths):
+        if not path.exists():
+            raise InvalidInput(f"{path} does not exist; a file or folder is allowed")
+        if not path.is_dir():
+            found[path] = None
+            continue
+        inside = [entry for entry in sorted(path.rglob("*")) if entry.is_file()]
+        audio = [p for p in inside if p.suffix.lower() in AUDIO_SUFFIXES and not p.name.startswith(".")]
+        found.update(dict.fromkeys(audio))
+        ignored += len(inside) - len(audio)
+    return list(found), ignored
+
+
+class _QueryStream:
+    """Requests for the waiting queries. problem: why the stream ended before the query that comes next."""
+
+    def __init__(self, options: search_pb2.SearchOptions, queries: Iterable[Query]) -> None:
+        self._options = options
+        self._queries = list(queries)
+        self.problem: InvalidInput | None = None
+
+    def requests(self) -> Iterator[search_pb2.SearchRequest]:
+        yield search_pb2.SearchRequest(options=self._options)
+        for query in self._queries:
+            try:
+                messages = list(_query_requests(query))
+            except InvalidInput as error:
+                self.problem = error
+                return
+            yield from messages
+
+
+def _query_requests(query: Query) -> Iterator[search_pb2.SearchRequest]:
+    """Raises InvalidInput for a file that cannot be read."""
+    if isinstance(query, StoredQuery):
+        stored = search_pb2.StoredQuery(recording=query.recording, interval=_interval(query.start, query.end))
+        yield search_pb2.SearchRequest(stored=stored)
+        return
+    if isinstance(query, str | Path):
+        query = FileQuery(Path(query))
+    header = search_pb2.QueryHeader()
+    if isinstance(query, bytes):
+        data = query
+    else:
+        header.label = str(query.path)
+        data, interval = _cut(query)
+        if interval is not None:
+            header.interval.CopyFrom(interval)
+    yield search_pb2.SearchRequest(query=header)
+    for chunk in chunks(data):
+        yield search_pb2.SearchRequest(chunk=chunk)
+
+
+def _cut(query: FileQuery) -> tuple[bytes, audio_pb2.Interval | None]:
+    """A file as it is, or a stretch of it with context as WAV, and where the stretch lies in that."""
+    if query.start is None and query.end is None:
+        try:
+            size = query.path.stat().st_size
+            if size > MAX_QUERY_BYTES:
+                raise InvalidInput(
+                    f"{query.path} holds {size} bytes; at most {MAX_QUERY_BYTES} are allowed as a query"
+                )
+            return query.path.read_bytes(), None
+        except OSError as error:
+            raise InvalidInput(f"cannot read {query.path}: {error.strerror}") from error
+    from wordspot.indexer.audio import read_stretch, write_wav
+
+    start, end = query.start or 0.0, query.end
+    if end is None or not 0 <= start < end <= start + 60:
+        raise InvalidInput(
+            f"the stretch of {query.path} is {query.start} to {end} s; 0 <= start < end and at most 60 s "
+            "are allowed"
+        )
+    first = max(start - CONTEXT_SECONDS, 0.0)
+    samples = read_stretch(query.path, first, end + CONTEXT_SECONDS, max_seconds=120)
+    return write_wav(samples), _interval(start - first, end - first)
+
+
+def _upload_requests(
+    header: archive_pb2.UploadHeader, path: Path
+) -> Iterator[archive_pb2.UploadRecordingRequest]:
+    yield archive_pb2.UploadRecordingRequest(header=header)
+    with path.open("rb") as file:
+        while chunk := file.read(MAX_CHUNK_BYTES):
+            yield archive_pb2.UploadRecordingRequest(chunk=chunk)
+
+
+def _interval(start: float, end: float) -> audio_pb2.Interval:
+    return audio_pb2.Interval(start_seconds=start, end_seconds=end)
+
+
+def _answer(result: search_pb2.SearchResult) -> Answer:
+    return Answer(
+        hits=tuple(
+            Hit(hit.recording, hit.path, hit.start_seconds, hit.end_seconds, hit.score, hit.detected)
+            for hit in result.hits
+        ),
+        compared=(result.compared.start_seconds, result.compared.end_seconds),
+        seconds=result.seconds,
+        threshold=result.threshold,
+    )

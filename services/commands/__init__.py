@@ -1,0 +1,1 @@
+"""The subcommands of `wordspot`, one module each."""

@@ -1,0 +1,73 @@
+"""wordspot index: recordings into an archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wordspot.services.client import Client, IndexReport
+from wordspot.services.commands import console
+
+
+def index(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files or folders of audio.")],
+    archive: console.Archive = "default",
+    encoder: Annotated[
+        str | None, typer.Option(help="Which encoder; another than the archive's re-indexes everything.")
+    ] = None,
+    address: console.Address = None,
+    as_json: console.Json = False,
+) -> None:
+    """Add recordings to an archive and make them searchable."""
+    with Client(address) as client, console.progress_bar() as move:
+        report = client.index(
+            paths, archive, encoder, progress=lambda step: move(step.stage, step.done, step.total)
+        )
+    for path, problem in report.problems.items():
+        console.warn(f"wordspot: not indexed: {problem if path in problem else f'{path}: {problem}'}")
+    if as_json:
+        console.say_json(_figures(report))
+    else:
+        console.say(_summary(report))
+    if report.problems:
+        raise typer.Exit(2)
+
+
+def _figures(report: IndexReport) -> dict[str, object]:
+    done = report.operation
+    return {
+        "archive": report.archive.name,
+        "encoder": done.encoder,
+        "added": report.added,
+        "already_present": report.present,
+        "ignored": report.ignored,
+        "problems": report.problems,
+        "indexed": done.recordings_done,
+        "indexed_audio_seconds": done.audio_seconds_done,
+        "indexed_spans": done.spans_done,
+        "seconds": report.seconds,
+        "x_realtime": done.audio_seconds_done / report.seconds,
+        "recordings": report.archive.recordings,
+        "audio_seconds": report.archive.audio_seconds,
+        "spans": report.archive.spans,
+    }
+
+
+def _summary(report: IndexReport) -> str:
+    done, archive = report.operation, report.archive
+    lines = [
+        f"indexed {done.recordings_done} recordings, {console.hours(done.audio_seconds_done)} of audio, "
+        f"{done.spans_done} spans in {report.seconds:.1f} s "
+        f"({done.audio_seconds_done / report.seconds:.0f} x real time) with encoder {done.encoder}"
+    ]
+    if report.present:
+        lines.append(f"{report.present} files were in the archive already")
+    if report.ignored:
+        lines.append(f"{report.ignored} files in folders were left out: not audio by their names")
+    lines.append(
+        f"archive {archive.name}: {archive.recordings} recordings, {console.hours(archive.audio_seconds)}, "
+        f"{archive.spans} spans"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,132 @@
+"""wordspot search: where was this said?"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wordspot.indexer.errors import InvalidInput
+from wordspot.indexer.records import Hit
+from wordspot.services.client import Answer, Client, FileQuery, Query, StoredQuery
+from wordspot.services.commands import console
+
+
+def search(
+    query: Annotated[Path | None, typer.Argument(metavar="[QUERY]", help="A spoken example.")] = None,
+    archive: console.Archive = "default",
+    top: Annotated[int, typer.Option(min=1, max=10_000, help="Hits at most.")] = 10,
+    min_score: Annotated[float | None, typer.Option(help="Only hits with at least this score.")] = None,
+    all_hits: Annotated[bool, typer.Option("--all-hits", help="Also hits below the threshold.")] = False,
+    recording: Annotated[
+        str | None, typer.Option(help="Take the query from this recording of the archive, by id.")
+    ] = None,
+    start: Annotated[float | None, typer.Option(help="Where the query begins, in seconds.")] = None,
+    end: Annotated[float | None, typer.Option(help="Where the query ends, in seconds.")] = None,
+    batch: Annotated[
+        Path | None,
+        typer.Option(help="Many queries: a line is a path, or path, start and end parted by tabs."),
+    ] = None,
+    encoder: Annotated[str | None, typer.Option(help="Refuse an archive with another encoder.")] = None,
+    save_clips: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write each hit's sound there as WAV.")
+    ] = None,
+    address: console.Address = None,
+    as_json: console.Json = False,
+) -> None:
+    """Find where a spoken example occurs in an archive."""
+    queries = _queries(query, recording, start, end, batch)
+    several = batch is not None
+    problems = 0
+    with Client(address) as client:
+        answers = client.search_batch(
+            [question for _, question in queries],
+            archive,
+            top=top,
+            min_score=min_score,
+            all_hits=all_hits or several,
+            encoder=encoder,
+        )
+        for number, ((name, _), answer) in enumerate(zip(queries, answers, strict=True)):
+            if answer.problem and not several:
+                raise InvalidInput(answer.problem)
+            problems += bool(answer.problem)
+            _show(name, answer, as_json=as_json, titled=several)
+            if save_clips is not None:
+                folder = save_clips / f"{number + 1:04}" if several else save_clips
+                _save_clips(client, archive, answer.hits, folder)
+    if problems:
+        console.warn(f"wordspot: {problems} of {len(queries)} queries could not be answered")
+        raise typer.Exit(2)
+
+
+def _queries(
+    query: Path | None, recording: str | None, start: float | None, end: float | None, batch: Path | None
+) -> list[tuple[str, Query]]:
+    """Queries with their names. Raises typer.BadParameter, InvalidInput."""
+    if sum(source is not None for source in (query, recording, batch)) != 1:
+        raise typer.BadParameter("give one of QUERY, --recording and --batch")
+    if batch is not None:
+        if start is not None or end is not None:
+            raise typer.BadParameter("--start and --end do not go with --batch: put them into its lines")
+        return list(_lines(batch))
+    if (start is None) != (end is None):
+        raise typer.BadParameter("--start and --end go together")
+    if query is not None:
+        return [(str(query), FileQuery(query, start, end))]
+    assert recording is not None
+    if start is None or end is None:
+        raise typer.BadParameter("--recording needs --start and --end")
+    return [(f"{recording} {start:g}-{end:g}", StoredQuery(recording, start, end))]
+
+
+def _lines(batch: Path) -> Iterator[tuple[str, Query]]:
+    try:
+        lines = batch.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot read {batch}: {error}") from error
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        path, *times = line.split("\t")
+        try:
+            bounds = [float(time) for time in times]
+        except ValueError:
+            bounds = []
+        if len(times) not in (0, 2) or len(bounds) != len(times):
+            raise InvalidInput(
+                f"{batch}, line {number}: {line!r}; a path, or path<TAB>start<TAB>end is allowed"
+            )
+        yield line, FileQuery(Path(path), *bounds)
+
+
+def _show(name: str, answer: Answer, *, as_json: bool, titled: bool) -> None:
+    if as_json:
+        problem = {"problem": answer.problem} if answer.problem else {}
+        console.say_json({"query": name, "hits": [dataclasses.asdict(hit) for hit in answer.hits]} | problem)
+        return
+    if titled:
+        console.say(name.replace("\t", " "))
+    if answer.problem:
+        console.say(answer.problem)
+    elif not answer.hits:
+        console.say(f"not found: nothing reaches a score of {answer.threshold:g}")
+    else:
+        rows = [
+            (f"{hit.start:.2f} - {hit.end:.2f}", f"{hit.score:.2f}", "" if hit.detected else "?", hit.path)
+            for hit in answer.hits
+        ]
+        console.say_table(("seconds", "score", "", "recording"), rows, right=(0, 1))
+
+
+def _save_clips(client: Client, archive: str, hits: Iterable[Hit], folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for rank, hit in enumerate(hits, 1):
+            name = f"{rank:03}_{Path(hit.path).stem}_{hit.start:.2f}-{hit.end:.2f}.wav"
+            (folder / name).write_bytes(client.clip(hit.recording, hit.start, hit.end, archive))
+    except OSError as error:
+        raise InvalidInput(f"cannot write clips to {folder}: {error.strerror}") from error

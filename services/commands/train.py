@@ -1,0 +1,69 @@
+"""wordspot train: an encoder of one's own."""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wordspot.indexer.errors import InvalidInput
+from wordspot.services import settings
+from wordspot.services.commands import console
+
+
+class Trainable(StrEnum):
+    sa = "sa"
+    dsa = "dsa"
+
+
+def train(
+    name: Annotated[Trainable, typer.Argument(help="Which encoder.")],
+    data: Annotated[Path, typer.Option(help="A folder of audio, read recursively; no labels needed.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The artifact's folder; default WORDSPOT_HOME/models/NAME.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same model.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    as_json: console.Json = False,
+) -> None:
+    """Train an encoder on a folder of audio without labels."""
+    if not data.is_dir():
+        raise InvalidInput(f"{data} is not a folder; --data takes a folder of audio")
+    import torch
+
+    from wordspot.models import train as recipes
+    from wordspot.models.trainer import Progress
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    folder = out or settings.home(os.environ) / "models" / name.value
+
+    def report(progress: Progress) -> None:
+        console.warn(
+            f"step {progress.step}/{progress.steps}  {progress.minutes:.1f} min  "
+            f"loss {progress.loss:.4f}  validation {progress.validation:.4f}  best {progress.best:.4f}"
+        )
+
+    card = recipes.train(
+        name.value,
+        data,
+        folder,
+        resume=resume,
+        seed=seed,
+        steps=steps or recipes.STEPS,
+        minutes=minutes,
+        device=device,
+        report=report,
+    )
+    figures = {metric.name: metric.value for metric in card.metrics}
+    if as_json:
+        console.say_json({"name": card.name, "path": str(folder), "hash": card.hash, "metrics": figures})
+    else:
+        told = ", ".join(f"{metric} {value:.4f}" for metric, value in figures.items())
+        console.say(f"{folder}: {card.name}, hash {card.hash[:12]}, {told}")

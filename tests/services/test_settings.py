@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wordspot.indexer import faults
+from wordspot.indexer.vectors.choice import KINDS
+from wordspot.services import settings
+from wordspot.services.settings import (
+    ModelHostSettings,
+    SearcherSettings,
+    SegmenterSettings,
+    ServerSettings,
+    SettingsError,
+)
+
+
+def test_fields_are_read_from_the_environment_by_name_and_type() -> None:
+    environment = {
+        "WORDSPOT_PORT": "7000",
+        "WORDSPOT_REFLECTION": "yes",
+        "WORDSPOT_GRACE_SECONDS": "1.5",
+        "WORDSPOT_ROOTS": "/srv/audio:/mnt/more",
+        "WORDSPOT_DATABASE_URL": "postgresql://db/x",
+        "WORDSPOT_HOME": "/var/lib/wordspot",
+    }
+    server = ServerSettings.read(environment)
+    assert (server.port, server.reflection, server.grace_seconds) == (7000, True, 1.5)
+    searcher = SearcherSettings.read(environment)
+    assert searcher.roots == (Path("/srv/audio"), Path("/mnt/more"))
+    assert searcher.database_url == "postgresql://db/x"
+    assert searcher.home == Path("/var/lib/wordspot")
+
+
+def test_a_flag_wins_over_the_environment_and_none_is_no_flag() -> None:
+    environment = {"WORDSPOT_PORT": "7000", "WORDSPOT_HOST": "0.0.0.0"}
+    server = ServerSettings.read(environment, port=8000, host=None)
+    assert (server.port, server.host) == (8000, "0.0.0.0")
+
+
+def test_nothing_set_means_the_defaults() -> None:
+    assert ServerSettings.read({}) == ServerSettings()
+    assert ServerSettings().host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({"WORDSPOT_PORT": "many"}, "WORDSPOT_PORT is 'many'"),
+        ({"WORDSPOT_PORT": "70000"}, "port is 70000; 0 to 65535"),
+        ({"WORDSPOT_REFLECTION": "maybe"}, "WORDSPOT_REFLECTION is 'maybe'"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(environment: dict[str, str], told: str) -> None:
+    with pytest.raises(SettingsError, match=told):
+        ServerSettings.read(environment)
+
+
+def test_choices_are_named() -> None:
+    with pytest.raises(SettingsError, match="detector is 'ears'; silero, energy, none"):
+        SegmenterSettings(detector="ears")
+    with pytest.raises(SettingsError, match="index_kind is 'magic'"):
+        SearcherSettings(index_kind="magic")
+
+
+def test_index_kinds_are_those_of_the_indexer() -> None:
+    assert settings.INDEX_KINDS == KINDS
+
+
+def test_bounds_hold_for_values_from_anywhere() -> None:
+    with pytest.raises(SettingsError, match="queue_sections is 0; 1 to 100000"):
+        ModelHostSettings(queue_sections=0)
+
+
+def test_home_comes_from_the_environment_and_is_absolute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert settings.home({}) == Path("/home/ann/.wordspot")
+    assert settings.home({"WORDSPOT_HOME": "~/archive"}) == Path("/home/ann/archive")
+    assert settings.home({"WORDSPOT_HOME": "here"}) == Path.cwd() / "here"
+
+
+def test_a_socket_takes_the_place_of_host_and_port() -> None:
+    assert ServerSettings(port=5).address == "127.0.0.1:5"
+    assert ServerSettings(socket="/run/w").address == "unix:/run/w"
+
+
+def test_a_fault_is_armed_from_the_environment() -> None:
+    try:
+        settings.arm_faults({})
+        faults.reach("upload-written")
+        settings.arm_faults({"WORDSPOT_FAULT": "upload-written:enospc"})
+        with pytest.raises(OSError, match="No space left"):
+            faults.reach("upload-written")
+    finally:
+        faults.disarm()
+
+
+def test_an_unknown_fault_is_an_error_that_lists_the_known() -> None:
+    with pytest.raises(SettingsError, match=r"WORDSPOT_FAULT is 'nowhere'.*upload-written"):
+        settings.arm_faults({"WORDSPOT_FAULT": "nowhere"})
