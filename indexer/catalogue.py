@@ -17,6 +17,7 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import (
+    URL,
     BigInteger,
     DateTime,
     Dialect,
@@ -67,9 +68,9 @@ class UtcTime(TypeDecorator[datetime]):
         return None if value is None else value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None or value.tzinfo is not None:
-            return value
-        return value.replace(tzinfo=UTC)
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
@@ -225,13 +226,18 @@ class Catalogue:
     durable: with SQLite, sync at every commit.
     """
 
-    def __init__(self, url: str, *, durable: bool = True) -> None:
+    def __init__(self, url: str | URL, *, durable: bool = True) -> None:
         self._engine = _engine(url, durable)
         self._write_lock = threading.Lock()
-        with _full_disk_named(), self._engine.begin() as connection:
-            config = Config(attributes={"connection": connection})
-            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-            command.upgrade(config, "head")
+        try:
+            with _full_disk_named(), self._engine.begin() as connection:
+                config = Config(attributes={"connection": connection})
+                scripts = str(Path(__file__).parent / "migrations")
+                config.set_main_option("script_location", scripts.replace("%", "%%"))
+                command.upgrade(config, "head")
+        except BaseException:
+            self.close()
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -261,7 +267,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _engine(url: str, durable: bool) -> Engine:
+def _engine(url: str | URL, durable: bool) -> Engine:
     engine = create_engine(url)
     if make_url(url).get_backend_name() == "sqlite":
 

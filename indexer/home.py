@@ -17,7 +17,7 @@ import os
 import uuid
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import URL, select
 
 from wordspot.indexer import catalogue as tables
 from wordspot.indexer import files
@@ -58,8 +58,8 @@ class Home:
         files.sync_directory(self.root)
 
     @property
-    def database_url(self) -> str:
-        return f"sqlite:///{self.root / 'catalogue.db'}"
+    def database_url(self) -> URL:
+        return URL.create("sqlite", database=str(self.root / "catalogue.db"))
 
     def close(self) -> None:
         self._lock.close()

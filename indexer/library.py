@@ -10,6 +10,7 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +26,6 @@ from wordspot.indexer.catalogue import (
     Catalogue,
     Generation,
     GenerationState,
-    Operation,
     Recording,
     Request,
     Segment,
@@ -62,7 +62,6 @@ if TYPE_CHECKING:
     from wordspot.indexer.audio import AudioInfo, Decoder
 
 LONGEST_CLIP_SECONDS = 60.0
-LARGEST_PAGE = 1_000
 _ARCHIVE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -112,14 +111,14 @@ class Library:
         self._busy = Busy()
         # Held while uploaded files and the recordings that refer to them change together.
         self._audio = threading.Lock()
-        self._home = Home(home)
-        try:
-            self._catalogue = Catalogue(database_url or self._home.database_url)
+        with ExitStack() as opening:
+            self._home = opening.enter_context(closing(Home(home)))
+            self._catalogue = opening.enter_context(
+                closing(Catalogue(database_url or self._home.database_url))
+            )
             self._home.bind(self._catalogue)
             self._home.sweep(self._catalogue)
-        except BaseException:
-            self._home.close()
-            raise
+            opening.pop_all()
         self._served = ServedArchives(self._catalogue, self._home, index or IndexPolicy())
         self.operations = Operations(
             self._catalogue,
@@ -176,13 +175,13 @@ class Library:
             return self._archive_summary(session, queries.archive_named(session, name))
 
     def list_archives(self, after: str = "", limit: int = 100) -> Page[ArchiveSummary]:
-        """By name. after: the `next` of the page before. limit: 1 to LARGEST_PAGE."""
+        """By name. after: the `next` of the page before. limit: 1 to 1,000."""
         with self._catalogue.reading() as session:
             rows = session.scalars(
                 select(Archive)
                 .where(Archive.name > after)
                 .order_by(Archive.name)
-                .limit(_checked_limit(limit) + 1)
+                .limit(queries.page_limit(limit) + 1)
             ).all()
             items = tuple(self._archive_summary(session, row) for row in rows[:limit])
         return Page(items, items[-1].name if len(rows) > limit else "")
@@ -307,7 +306,7 @@ class Library:
             return queries.summary_of_recording(session, row, queries.recording_of(session, row, recording))
 
     def list_recordings(self, archive: str, after: str = "", limit: int = 100) -> Page[RecordingSummary]:
-        """In order of adding. after: the `next` of the page before. limit: 1 to LARGEST_PAGE.
+        """In order of adding. after: the `next` of the page before. limit: 1 to 1,000.
 
         Raises NotFound, InvalidInput.
         """
@@ -318,10 +317,10 @@ class Library:
                 .where(
                     Recording.archive_id == row.id,
                     Recording.deleted_at.is_(None),
-                    Recording.number > _number(after),
+                    Recording.number > queries.page_number(after),
                 )
                 .order_by(Recording.number)
-                .limit(_checked_limit(limit) + 1)
+                .limit(queries.page_limit(limit) + 1)
             ).all()
             items = queries.summaries_of_recordings(session, row, rows[:limit])
         return Page(items, str(rows[limit - 1].number) if len(rows) > limit else "")
@@ -366,17 +365,8 @@ class Library:
         return self.operations.get(operation)
 
     def list_operations(self, archive: str, after: str = "", limit: int = 100) -> Page[OperationSummary]:
-        """In order of starting; pages as for recordings. Raises NotFound, InvalidInput."""
-        with self._catalogue.reading() as session:
-            row = queries.archive_named(session, archive)
-            rows = session.scalars(
-                select(Operation)
-                .where(Operation.archive_id == row.id, Operation.number > _number(after))
-                .order_by(Operation.number)
-                .limit(_checked_limit(limit) + 1)
-            ).all()
-            items = self.operations.summaries(session, rows[:limit])
-        return Page(items, str(rows[limit - 1].number) if len(rows) > limit else "")
+        """See Operations.page."""
+        return self.operations.page(archive, after, limit)
 
     def watch_operation(
         self, operation: str, stopped: Callable[[], bool] = lambda: False
@@ -430,10 +420,10 @@ class Library:
         location = self._home.uploaded(name)
         content = _Content(path=filename, location=location, sha256=sha256, size=size, info=info)
         with self._audio:
-            with files.storing("keeping an upload"):
-                files.replace_durably(path, self._home.audio / name)
-                reach("upload-renamed")
             try:
+                with files.storing("keeping an upload"):
+                    files.replace_durably(path, self._home.audio / name)
+                    reach("upload-renamed")
                 entered = self._enter(archive, content, request_id, meaning)
             except ArchiveError:
                 self._remove_unreferenced(location)
@@ -503,18 +493,6 @@ class Library:
             )
         if not references:
             files.remove(self._home.locate(location))
-
-
-def _checked_limit(limit: int) -> int:
-    if not 1 <= limit <= LARGEST_PAGE:
-        raise InvalidInput(f"{limit} items a page; allowed are 1 to {LARGEST_PAGE}")
-    return limit
-
-
-def _number(token: str) -> int:
-    if token and not (token.isascii() and token.isdigit() and len(token) <= 18):
-        raise InvalidInput(f"{token!r} is not a page token")
-    return int(token or 0)
 
 
 def _text(value: str, what: str) -> str:

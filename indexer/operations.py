@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -33,7 +33,7 @@ from wordspot.indexer.ingest import Batch, Ingest, Source
 from wordspot.indexer.records import Embedder, EncoderInfo
 from wordspot.indexer.segments import SegmentReader
 from wordspot.indexer.serving import ServedArchives
-from wordspot.indexer.summaries import OperationSummary
+from wordspot.indexer.summaries import OperationSummary, Page
 
 _log = logging.getLogger(__name__)
 
@@ -124,11 +124,12 @@ class Operations:
         Raises NotFound, FailedPrecondition if the archive is busy.
         """
         meaning = f"index with {encoder!r}"
+        running = self._now_running()
         with self._catalogue.reading() as session:
             row = queries.archive_named(session, archive)
             answered = queries.first_answer(session, row, request_id, meaning)
             if answered is not None:
-                return self._summary(session, session.get_one(Operation, answered.operation_number))
+                return _summary(session, session.get_one(Operation, answered.operation_number), running)
             serving = queries.generation_of(session, row, GenerationState.SERVING)
         name = encoder or (serving.encoder if serving is not None else self._default_encoder)
         embedder = self._embedder_for(name)
@@ -164,9 +165,7 @@ class Operations:
 
         Raises NotFound, FailedPrecondition if it runs or has succeeded or the archive is busy.
         """
-        with self._catalogue.reading() as session:
-            row = queries.operation_called(session, operation)
-            summary = self._summary(session, row)
+        summary = self.get(operation)
         if summary.state not in _RESUMABLE:
             raise FailedPrecondition(
                 f"operation {operation} is {summary.state}; only {', '.join(_RESUMABLE)} ones can be resumed"
@@ -184,8 +183,26 @@ class Operations:
 
     def get(self, operation: str) -> OperationSummary:
         """Raises NotFound."""
+        running = self._now_running()
         with self._catalogue.reading() as session:
-            return self._summary(session, queries.operation_called(session, operation))
+            return _summary(session, queries.operation_called(session, operation), running)
+
+    def page(self, archive: str, after: str = "", limit: int = 100) -> Page[OperationSummary]:
+        """In order of starting. after: the `next` of the page before. limit: 1 to 1,000.
+
+        Raises NotFound, InvalidInput.
+        """
+        running = self._now_running()
+        with self._catalogue.reading() as session:
+            row = queries.archive_named(session, archive)
+            rows = session.scalars(
+                select(Operation)
+                .where(Operation.archive_id == row.id, Operation.number > queries.page_number(after))
+                .order_by(Operation.number)
+                .limit(queries.page_limit(limit) + 1)
+            ).all()
+            items = tuple(_summary(session, each, running) for each in rows[:limit])
+        return Page(items, str(rows[limit - 1].number) if len(rows) > limit else "")
 
     def watch(
         self, operation: str, stopped: Callable[[], bool] = lambda: False
@@ -215,9 +232,6 @@ class Operations:
             running[0].cancelled.set()
         return self.get(operation)
 
-    def summaries(self, session: Session, rows: Sequence[Operation]) -> tuple[OperationSummary, ...]:
-        return tuple(self._summary(session, row) for row in rows)
-
     def close(self) -> None:
         """Interrupts what runs and waits for it. Nothing can be started afterwards."""
         with self._changed:
@@ -228,9 +242,10 @@ class Operations:
         for _, thread in running:
             thread.join()
 
-    def _summary(self, session: Session, row: Operation) -> OperationSummary:
-        archive = session.get_one(Archive, row.archive_id)
-        return queries.summary_of_operation(archive.name, row, row.id in self._running)
+    def _now_running(self) -> frozenset[str]:
+        """To be asked before the catalogue: an operation ends there first and leaves here afterwards."""
+        with self._changed:
+            return frozenset(self._running)
 
     def _launch(
         self, archive: str, embedder: Embedder, enter: Callable[[Session, Archive], Operation]
@@ -406,3 +421,8 @@ class Operations:
         for name in names:
             files.remove(self._home.segments / name)
         files.remove(self._home.cache_of(old.id))
+
+
+def _summary(session: Session, row: Operation, running: frozenset[str]) -> OperationSummary:
+    archive = session.get_one(Archive, row.archive_id)
+    return queries.summary_of_operation(archive.name, row, row.id in running)

@@ -24,7 +24,22 @@ from wordspot.indexer.records import EncoderInfo
 from wordspot.indexer.segments import SealedSegment
 from wordspot.indexer.summaries import ArchiveSummary, OperationSummary, RecordingState, RecordingSummary
 
+LARGEST_PAGE = 1_000
 _LONGEST_REQUEST_ID = 128
+
+
+def page_limit(limit: int) -> int:
+    """Raises InvalidInput."""
+    if not 1 <= limit <= LARGEST_PAGE:
+        raise InvalidInput(f"{limit} items a page; allowed are 1 to {LARGEST_PAGE}")
+    return limit
+
+
+def page_number(token: str) -> int:
+    """The row number after which a page begins. Raises InvalidInput."""
+    if token and not (token.isascii() and token.isdigit() and len(token) <= 18):
+        raise InvalidInput(f"{token!r} is not a page token")
+    return int(token or 0)
 
 
 def archive_named(session: Session, name: str) -> Archive:

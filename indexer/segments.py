@@ -152,7 +152,8 @@ class SegmentWriter:
         self._recordings.append(recording)
         self._spans.append(spans)
         self._mark = self._rows()
-        reach("recording-written")
+        with files.storing("writing a segment"):
+            reach("recording-written")
         return spans
 
     def rollback_recording(self) -> None:

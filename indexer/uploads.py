@@ -41,7 +41,12 @@ class Upload:
         self._digest = hashlib.sha256()
         with files.storing("receiving an upload"):
             self._file = self._path.open("xb")
-            reach("upload-begun")
+        try:
+            with files.storing("receiving an upload"):
+                reach("upload-begun")
+        except BaseException:
+            self.abort()
+            raise
 
     def write(self, chunk: bytes) -> None:
         """Raises InvalidInput as soon as there is more than was announced."""

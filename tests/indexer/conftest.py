@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from wordspot.indexer.errors import InvalidInput, NotFound
 from wordspot.indexer.library import Library
 from wordspot.indexer.records import (
@@ -58,6 +59,8 @@ class WaveDecoder:
                 raise InvalidInput(f"{path} is longer than {max_seconds} s")
             while file.tell() < last:
                 data = file.readframes(min(7_001, last - file.tell()))
+                if not data:
+                    raise InvalidInput(f"{path} ends before its header says")
                 yield np.frombuffer(data, dtype="<i2").astype(np.float32) / 32768
 
     def read_stretch(self, path: Path, start: float, stop: float, *, max_seconds: float) -> Samples:
@@ -65,7 +68,7 @@ class WaveDecoder:
 
     def _opened(self, path: Path) -> wave.Wave_read:
         try:
-            return wave.open(str(path), "rb")  # noqa: SIM115  # the callers close it
+            return wave.open(str(path), "rb")  # the callers close it
         except (wave.Error, EOFError) as error:
             raise InvalidInput(f"{path} is not audio: {error}") from None
 

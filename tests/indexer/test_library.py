@@ -1,0 +1,1082 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from wordspot.indexer import faults
+from wordspot.indexer.catalogue import OperationState
+from wordspot.indexer.errors import (
+    AlreadyExists,
+    DataLoss,
+    Exhausted,
+    FailedPrecondition,
+    InvalidInput,
+    NotAllowed,
+    NotFound,
+)
+from wordspot.indexer.ingest import BatchLimits
+from wordspot.indexer.library import Library
+from wordspot.indexer.records import EncoderInfo
+from wordspot.indexer.summaries import CompactionSummary, RecordingState
+from wordspot.indexer.vectors.choice import IndexPolicy
+from wordspot.indexer.view import ArchiveView
+
+ONE_EACH = BatchLimits(recordings=1)
+Open = Callable[..., Library]
+
+
+@pytest.fixture(autouse=True)
+def calm() -> Iterator[None]:
+    yield
+    faults.disarm()
+
+
+@pytest.fixture
+def noise(audio: Path, fakes: SimpleNamespace) -> Callable[..., Path]:
+    """A WAV file below the allowed root, its content by its name."""
+
+    def made(name: str, seconds: float = 1.0, **options: object) -> Path:
+        path: Path = fakes.write_noise(
+            audio / f"{name}.wav", seed=sum(name.encode()), seconds=seconds, **options
+        )
+        return path
+
+    return made
+
+
+@pytest.fixture
+def filled(library: Library, noise: Callable[..., Path], fakes: SimpleNamespace) -> Library:
+    """Six recordings, indexed: four before, two later."""
+    for name in "abcd":
+        library.add_path("words", noise(name))
+    assert fakes.index(library, "words").state is OperationState.SUCCEEDED
+    for name in "ef":
+        library.add_path("words", noise(name, seconds=2.0))
+    assert fakes.index(library, "words").state is OperationState.SUCCEEDED
+    return library
+
+
+def upload(library: Library, path: Path, archive: str = "words", **changes: object) -> tuple[object, bool]:
+    data = path.read_bytes()
+    header = {"filename": path.name, "sha256": hashlib.sha256(data).hexdigest(), "size": len(data)} | changes
+    with library.begin_upload(archive, **header) as receiving:  # type: ignore[arg-type]
+        for first in range(0, len(data), 10_000):
+            receiving.write(data[first : first + 10_000])
+        return receiving.finish()
+
+
+def identities(library: Library, archive: str = "words") -> list[str]:
+    return [recording.id for recording in library.list_recordings(archive).items]
+
+
+def files_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def found(view: ArchiveView, query: np.ndarray) -> set[str]:
+    """Recordings that a search of everything alive meets."""
+    allowed = view.alive[view.span_recording]
+    ids, _ = view.index.search(query, view.spans, allowed)
+    return {view.recordings[view.span_recording[id_]].id for id_ in ids[0] if id_ >= 0}
+
+
+QUERY = np.eye(1, 12, dtype=np.float32)
+
+# Archives
+
+
+@pytest.mark.parametrize("name", ["", "-a", ".a", "a b", "ä", "a/b", "a" * 65, "a\n"])
+def test_a_name_that_is_not_allowed_is_refused(library: Library, name: str) -> None:
+    with pytest.raises(InvalidInput, match="archive name"):
+        library.create_archive(name)
+
+
+def test_archives_are_listed_by_name_in_pages(library: Library) -> None:
+    for name in ("b", "C.2", "a" * 64):
+        library.create_archive(name)
+    first = library.list_archives(limit=3)
+    rest = library.list_archives(first.next, limit=3)
+    assert [archive.name for archive in (*first.items, *rest.items)] == ["C.2", "a" * 64, "b", "words"]
+    assert rest.next == ""
+    with pytest.raises(InvalidInput, match="0 items a page; allowed are 1 to 1000"):
+        library.list_archives(limit=0)
+
+
+def test_a_taken_name_is_refused(library: Library) -> None:
+    with pytest.raises(AlreadyExists, match="'words'"):
+        library.create_archive("words")
+
+
+def test_an_unknown_archive_is_not_found_whatever_is_asked_of_it(
+    library: Library, noise: Callable[..., Path]
+) -> None:
+    for ask in (
+        lambda: library.get_archive("x"),
+        lambda: library.delete_archive("x"),
+        lambda: library.compact("x"),
+        lambda: library.verify("x"),
+        lambda: library.view("x"),
+        lambda: library.add_path("x", noise("a")),
+        lambda: library.begin_upload("x", "a.wav", "0" * 64, 1),
+        lambda: library.list_recordings("x"),
+        lambda: library.get_recording("x", "y"),
+        lambda: library.delete_recording("x", "y"),
+        lambda: library.clip("x", "y", 0.0, 1.0),
+        lambda: library.start_index("x"),
+        lambda: library.list_operations("x"),
+    ):
+        with pytest.raises(NotFound, match="no archive 'x'"):
+            ask()
+
+
+def test_the_summary_counts_what_is_not_deleted(filled: Library, tmp_path: Path) -> None:
+    before = filled.get_archive("words")
+    assert (before.recordings, before.indexed_recordings, before.audio_seconds) == (6, 6, 8.0)
+    assert before.encoder == "fake"
+    assert before.encoder_hash == "f" * 64
+    assert before.spans == filled.view("words").spans
+    assert before.size == sum(
+        (tmp_path / "home" / "segments" / name).stat().st_size
+        for name in files_below(tmp_path / "home" / "segments")
+    )
+    filled.delete_recording("words", identities(filled)[5])
+    after = filled.get_archive("words")
+    assert (after.recordings, after.indexed_recordings, after.audio_seconds) == (5, 5, 6.0)
+    assert after.spans == before.spans - 12
+
+
+def test_a_deleted_archive_is_gone_with_its_files_and_its_name_is_free(
+    filled: Library, noise: Callable[..., Path], tmp_path: Path, audio: Path
+) -> None:
+    upload(filled, noise("uploaded"))
+    filled.delete_archive("words")
+    with pytest.raises(NotFound):
+        filled.view("words")
+    assert filled.list_archives().items == ()
+    for folder in ("segments", "audio", "cache", "uploads"):
+        assert files_below(tmp_path / "home" / folder) == []
+    assert len(files_below(audio)) == 7  # files added by path are their owner's
+    assert filled.create_archive("words").recordings == 0
+    with pytest.raises(FailedPrecondition, match="'words' is not indexed yet"):
+        filled.view("words")
+
+
+# Adding by path
+
+
+def test_a_recording_is_added_where_it_lies(library: Library, noise: Callable[..., Path]) -> None:
+    path = noise("a", seconds=1.5)
+    recording, present = library.add_path("words", path)
+    assert not present
+    assert recording.path == str(path)
+    assert recording.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (recording.seconds, recording.sample_rate, recording.channels) == (1.5, 16_000, 1)
+    assert recording.state is RecordingState.ADDED
+    assert library.get_recording("words", recording.id) == recording
+
+
+def test_a_recording_added_twice_is_recognised_by_content(
+    library: Library, noise: Callable[..., Path], audio: Path
+) -> None:
+    path = noise("a")
+    first, _ = library.add_path("words", path)
+    copy = audio / "copy.wav"
+    shutil.copy(path, copy)
+    assert library.add_path("words", copy) == (first, True)
+    assert len(identities(library)) == 1
+    library.create_archive("other")
+    assert library.add_path("other", copy)[1] is False
+
+
+def test_content_whose_file_has_vanished_is_read_from_where_it_is_added_again(
+    library: Library, noise: Callable[..., Path], audio: Path
+) -> None:
+    path = noise("a")
+    first, _ = library.add_path("words", path)
+    moved = path.rename(audio / "moved.wav")
+    again, present = library.add_path("words", moved)
+    assert present
+    assert (again.id, again.path) == (first.id, str(moved))
+    assert len(library.clip("words", first.id, 0.0, 0.5)) == 8_000
+
+
+def test_deleted_content_can_be_added_again(library: Library, noise: Callable[..., Path]) -> None:
+    path = noise("a")
+    first, _ = library.add_path("words", path, "request")
+    library.delete_recording("words", first.id)
+    second, present = library.add_path("words", path, "request")
+    assert not present
+    assert second.id != first.id
+
+
+def test_paths_outside_the_roots_are_refused_whether_they_exist_or_not(
+    library: Library, audio: Path, tmp_path: Path, fakes: SimpleNamespace
+) -> None:
+    outside = fakes.write_noise(tmp_path / "outside.wav", seed=1)
+    (audio / "link.wav").symlink_to(outside)
+    (audio / "folder").symlink_to(tmp_path)
+    refused = (
+        outside,
+        tmp_path / "absent.wav",
+        audio / ".." / "outside.wav",
+        audio / "link.wav",
+        audio / "folder" / "outside.wav",
+        audio.with_name("recordings2") / "a.wav",
+        Path("/etc/passwd"),
+    )
+    for path in refused:
+        with pytest.raises(NotAllowed, match="does not lie below a folder that this server may read"):
+            library.add_path("words", path)
+    assert identities(library) == []
+
+
+def test_what_cannot_be_added_says_why(library: Library, audio: Path, noise: Callable[..., Path]) -> None:
+    with pytest.raises(InvalidInput, match=r"'a\.wav' is relative"):
+        library.add_path("words", Path("a.wav"))
+    with pytest.raises(NotFound, match="no file"):
+        library.add_path("words", audio / "absent.wav")
+    with pytest.raises(NotFound, match="no file"):
+        library.add_path("words", audio)
+    os.mkfifo(audio / "pipe.wav")
+    with pytest.raises(NotFound, match="no file"):
+        library.add_path("words", audio / "pipe.wav")
+    for data in (b"", b"not audio", noise("whole").read_bytes()[:44]):
+        (audio / "bad.wav").write_bytes(data)
+        with pytest.raises(InvalidInput, match=r"bad\.wav"):
+            library.add_path("words", audio / "bad.wav")
+    for name in ("nul\0.wav", "\udcff.wav"):
+        with pytest.raises(InvalidInput, match="path"):
+            library.add_path("words", audio / name)
+    assert identities(library) == []
+
+
+def test_a_retry_with_the_same_request_id_gets_the_first_answer(
+    library: Library, noise: Callable[..., Path]
+) -> None:
+    path, other = noise("a"), noise("b")
+    first = library.add_path("words", path, "r1")
+    assert library.add_path("words", path, "r1") == first
+    assert first[1] is False
+    assert library.add_path("words", path, "r2") == (first[0], True)
+    path.unlink()
+    assert library.add_path("words", path, "r1") == first
+    with pytest.raises(InvalidInput, match="request id 'r1' was used for"):
+        library.add_path("words", other, "r1")
+    with pytest.raises(InvalidInput, match="129 characters; at most 128"):
+        library.add_path("words", other, "r" * 129)
+    assert len(identities(library)) == 1
+
+
+# Uploads
+
+
+def test_an_upload_is_kept_by_content(
+    library: Library, noise: Callable[..., Path], tmp_path: Path, audio: Path
+) -> None:
+    path = noise("a")
+    recording, present = upload(library, path, filename="My Recording.WAV")
+    assert not present
+    assert (recording.path, recording.format) == ("My Recording.WAV", "WAV")
+    assert files_below(tmp_path / "home" / "audio") == [f"{recording.sha256}.wav"]
+    assert files_below(tmp_path / "home" / "uploads") == []
+    shutil.rmtree(audio)
+    assert len(library.clip("words", recording.id, 0.0, 0.25)) == 4_000
+
+
+def test_an_upload_of_content_that_is_there_changes_nothing(
+    library: Library, noise: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = noise("a")
+    added, _ = library.add_path("words", path)
+    assert upload(library, path) == (added, True)
+    assert files_below(tmp_path / "home" / "audio") == []
+    library.create_archive("other")
+    first, present = upload(library, path, "other", request_id="r")
+    assert not present
+    assert upload(library, path, "other", request_id="r") == (first, False)
+    assert upload(library, path, "other") == (first, True)
+    assert len(files_below(tmp_path / "home" / "audio")) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sha256": "0" * 64}, "0{64} was announced"),
+        ({"size": 10_000}, "more than the announced 10000 bytes"),
+        ({"size": 50_000}, "32044 bytes arrived of the announced 50000"),
+        ({"size": 0}, "a file of 0 bytes; allowed are 1 to"),
+        ({"size": -1}, "a file of -1 bytes"),
+        ({"size": 2**50}, "allowed are 1 to"),
+        ({"sha256": "0" * 63}, "64 hexadecimal digits"),
+        ({"filename": "a\0.wav"}, "holds a NUL character"),
+    ],
+)
+def test_an_upload_that_is_not_what_was_announced_is_refused_and_not_kept(
+    library: Library,
+    noise: Callable[..., Path],
+    tmp_path: Path,
+    changes: dict[str, object],
+    message: str,
+) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        upload(library, noise("a"), **changes)
+    assert identities(library) == []
+    for folder in ("audio", "uploads"):
+        assert files_below(tmp_path / "home" / folder) == []
+
+
+def test_an_upload_that_is_not_audio_is_refused_by_its_own_name(
+    library: Library, audio: Path, tmp_path: Path
+) -> None:
+    text = audio / "letter.wav"
+    text.write_text("dear reader")
+    with pytest.raises(InvalidInput, match=r"^letter\.wav is not audio"):
+        upload(library, text)
+    for folder in ("audio", "uploads"):
+        assert files_below(tmp_path / "home" / folder) == []
+
+
+def test_an_aborted_upload_leaves_nothing(library: Library, tmp_path: Path) -> None:
+    with library.begin_upload("words", "a.wav", "0" * 64, 100) as receiving:
+        receiving.write(b"x" * 50)
+    assert files_below(tmp_path / "home" / "uploads") == []
+
+
+def test_an_uploads_file_name_cannot_reach_outside(
+    library: Library, noise: Callable[..., Path], tmp_path: Path
+) -> None:
+    recording, _ = upload(library, noise("a"), filename="../../../x.w/../av")
+    assert recording.path == "../../../x.w/../av"
+    assert files_below(tmp_path / "home" / "audio") == [recording.sha256]
+
+
+@pytest.mark.parametrize("point", ["upload-begun", "upload-written", "upload-renamed"])
+def test_a_full_disk_during_an_upload_is_said_so_and_nothing_is_kept(
+    library: Library, noise: Callable[..., Path], tmp_path: Path, point: str
+) -> None:
+    faults.arm(point, "enospc")
+    with pytest.raises(Exhausted, match="no space left on the disk while"):
+        upload(library, noise("a"))
+    faults.disarm()
+    assert identities(library) == []
+    for folder in ("audio", "uploads"):
+        assert files_below(tmp_path / "home" / folder) == []
+    assert upload(library, noise("a"))[1] is False
+
+
+def test_an_uploaded_file_goes_with_the_last_recording_that_needs_it(
+    library: Library, noise: Callable[..., Path], tmp_path: Path
+) -> None:
+    library.create_archive("other")
+    one, _ = upload(library, noise("a"))
+    two, _ = upload(library, noise("a"), "other")
+    library.delete_recording("words", one.id)
+    assert len(library.clip("other", two.id, 0.0, 0.1)) == 1_600
+    library.delete_recording("other", two.id)
+    assert files_below(tmp_path / "home" / "audio") == []
+
+
+# Recordings
+
+
+def test_recordings_are_listed_in_order_of_adding_in_pages(
+    library: Library, noise: Callable[..., Path]
+) -> None:
+    added = [library.add_path("words", noise(name))[0].id for name in "dacbe"]
+    library.delete_recording("words", added[2])
+    pages, after = [], ""
+    while not pages or after:
+        page = library.list_recordings("words", after, limit=2)
+        pages.append([recording.id for recording in page.items])
+        after = page.next
+    assert pages == [[added[0], added[1]], [added[3], added[4]]]
+    for token in ("x", "-1", "1e3", "9" * 30):
+        with pytest.raises(InvalidInput, match="is not a page token"):
+            library.list_recordings("words", token)
+
+
+def test_a_deleted_recording_is_gone_at_once_also_from_searches_and_after_a_restart(
+    filled: Library, open_library: Open
+) -> None:
+    before = filled.view("words")
+    victim = identities(filled)[1]
+    assert victim in found(before, QUERY)
+    filled.delete_recording("words", victim)
+    after = filled.view("words")
+    assert found(after, QUERY) == found(before, QUERY) - {victim}
+    assert after.version != before.version
+    for ask in (filled.get_recording, filled.delete_recording):
+        with pytest.raises(NotFound, match=victim):
+            ask("words", victim)
+    filled.close()
+    again = open_library().view("words")
+    assert found(again, QUERY) == found(after, QUERY)
+    assert again.version == after.version
+
+
+def test_a_clip_is_the_sound_of_the_stretch(
+    library: Library, noise: Callable[..., Path], fakes: SimpleNamespace
+) -> None:
+    path = noise("a", seconds=2.0)
+    recording, _ = library.add_path("words", path)
+    whole = fakes.WaveDecoder().read_stretch(path, 0.0, 2.0, max_seconds=9.0)
+    np.testing.assert_array_equal(library.clip("words", recording.id, 0.5, 0.75), whole[8_000:12_000])
+    np.testing.assert_array_equal(library.clip("words", recording.id, 1.5, 3.0), whole[24_000:])
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(1.0, 1.0), (-1.0, 1.0), (0.0, float("nan")), (0.0, float("inf")), (0.0, 60.1), (9.0, 10.0)],
+)
+def test_a_clip_that_cannot_be_is_refused(
+    library: Library, noise: Callable[..., Path], start: float, end: float
+) -> None:
+    recording, _ = library.add_path("words", noise("a"))
+    with pytest.raises(InvalidInput):
+        library.clip("words", recording.id, start, end)
+
+
+def test_a_clip_of_a_file_that_vanished_or_changed_says_so(
+    library: Library, noise: Callable[..., Path]
+) -> None:
+    recording, _ = library.add_path("words", noise("a"))
+    noise("a", seconds=2.0)
+    with pytest.raises(FailedPrecondition, match="has 64044 bytes; it had 32044 when it was added"):
+        library.clip("words", recording.id, 0.0, 0.1)
+    Path(recording.path).unlink()
+    with pytest.raises(FailedPrecondition, match=r"a\.wav cannot be read any more"):
+        library.clip("words", recording.id, 0.0, 0.1)
+
+
+# Indexing
+
+
+def test_indexing_makes_recordings_searchable(
+    library: Library, noise: Callable[..., Path], fakes: SimpleNamespace, audio: Path
+) -> None:
+    (audio / "cut.wav").write_bytes(noise("whole").read_bytes())
+    ids = [library.add_path("words", noise(name))[0].id for name in "ab"]
+    quiet, _ = library.add_path("words", noise("quiet", silent=True))
+    cut, _ = library.add_path("words", audio / "cut.wav")
+    with (audio / "cut.wav").open("ab") as file:
+        file.write(b"?")
+    operation = fakes.index(library, "words")
+    assert operation.state is OperationState.SUCCEEDED
+    assert (operation.recordings_total, operation.recordings_done, operation.recordings_failed) == (4, 3, 1)
+    assert (operation.audio_seconds_done, operation.spans_done, operation.problem) == (3.0, 12, "")
+    assert library.get_recording("words", ids[0]).state is RecordingState.INDEXED
+    assert library.get_recording("words", quiet.id).state is RecordingState.INDEXED
+    failed = library.get_recording("words", cut.id)
+    assert failed.state is RecordingState.FAILED
+    assert "32045 bytes; it had 32044" in failed.problem
+    assert found(library.view("words"), QUERY) == set(ids)
+
+
+def test_the_view_gives_each_span_its_recording_times_vector_and_frames(
+    filled: Library, fakes: SimpleNamespace
+) -> None:
+    view = filled.view("words")
+    assert len(view.vectors) > 1
+    assert view.encoder == fakes.ENCODER
+    assert {entry.id: entry.duration for entry in view.recordings} == {
+        recording.id: recording.seconds for recording in filled.list_recordings("words").items
+    }
+    rows = np.concatenate(view.vectors)
+    assert len(rows) == view.spans == view.index.size == 6 * 6 + 2 * 6
+    for span in range(view.spans):
+        region = int(view.span_region[span])
+        assert view.region_recording[region] == view.span_recording[span]
+        assert view.region_start[region] <= view.span_start[span] < view.span_stop[span]
+        assert view.span_stop[span] <= view.region_stop[region]
+        frames = view.frames_of(region, int(view.span_start[span]), int(view.span_stop[span]))
+        first = (view.span_start[span] - view.region_start[region]) // 2
+        assert frames[0, 0] == first
+    # The same file embedded by itself gives the row that the view shows.
+    entry = view.recordings[2]
+    audio = fakes.WaveDecoder().read_stretch(Path(entry.path), 0.0, 0.9, max_seconds=9)
+    spans = np.stack([np.zeros(6), range(0, 90, 15), np.minimum(np.arange(0, 90, 15) + 20, 90)], 1).astype(
+        int
+    )
+    expected = fakes.ProjectionEmbedder().embed([audio], spans).vectors
+    np.testing.assert_allclose(rows[view.span_recording == 2], expected, atol=1e-3)
+    with pytest.raises(ValueError, match="read-only"):
+        view.span_start[0] = 1
+    with pytest.raises(TypeError, match="cannot be added to"):
+        view.index.add(np.array([view.spans]), expected[:1])
+
+
+def test_an_archive_that_was_never_indexed_cannot_be_searched(library: Library) -> None:
+    with pytest.raises(FailedPrecondition, match="'words' is not indexed yet"):
+        library.view("words")
+    with pytest.raises(FailedPrecondition, match="'words' is not indexed yet"):
+        library.compact("words")
+
+
+def test_an_empty_archive_can_be_indexed_and_searched(library: Library, fakes: SimpleNamespace) -> None:
+    assert fakes.index(library, "words").state is OperationState.SUCCEEDED
+    view = library.view("words")
+    assert view.spans == 0
+    assert (view.index.search(QUERY, 5)[0] == -1).all()
+
+
+def test_an_unknown_encoder_is_not_found(library: Library) -> None:
+    with pytest.raises(NotFound, match="no encoder 'x'"):
+        library.start_index("words", "x")
+
+
+def test_adding_a_recording_indexes_only_that(
+    filled: Library, noise: Callable[..., Path], fakes: SimpleNamespace, tmp_path: Path
+) -> None:
+    segments = {path: path.stat().st_mtime_ns for path in (tmp_path / "home" / "segments").iterdir()}
+    filled.add_path("words", noise("new"))
+    operation = fakes.index(filled, "words")
+    assert (operation.recordings_total, operation.recordings_done) == (1, 1)
+    now = {path: path.stat().st_mtime_ns for path in (tmp_path / "home" / "segments").iterdir()}
+    assert segments.items() < now.items()
+    assert len(now) == len(segments) + 1
+
+
+def test_recordings_become_searchable_batch_by_batch(
+    open_library: Open, noise: Callable[..., Path], fakes: SimpleNamespace, embedders: object
+) -> None:
+    library = open_library(limits=ONE_EACH, workers=1)
+    library.create_archive("words")
+    ids = [library.add_path("words", noise(name))[0].id for name in "abc"]
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hold_third(count: int) -> None:
+        if count == 3:
+            reached.set()
+            assert go_on.wait(10)
+
+    embedders.known["fake"].before = hold_third
+    operation = library.start_index("words")
+    assert operation.state is OperationState.RUNNING
+    assert reached.wait(10)
+    now = library.get_operation(operation.id)
+    assert (now.state, now.recordings_done) == (OperationState.RUNNING, 2)
+    early = library.view("words")
+    assert found(early, QUERY) == set(ids[:2])
+    go_on.set()
+    seen = list(library.watch_operation(operation.id))
+    assert seen[-1].state is OperationState.SUCCEEDED
+    assert found(library.view("words"), QUERY) == set(ids)
+    assert found(early, QUERY) == set(ids[:2])
+    assert early.index.search(QUERY, 100)[0].max() < early.spans
+
+
+def test_watching_shows_each_change_and_ends_with_the_operation_or_when_told(
+    open_library: Open, noise: Callable[..., Path], embedders: object
+) -> None:
+    library = open_library(limits=ONE_EACH, workers=1)
+    library.create_archive("words")
+    for name in "abcd":
+        library.add_path("words", noise(name))
+    gate = threading.Semaphore(0)
+    embedders.known["fake"].before = lambda count: gate.acquire(timeout=10)
+    operation = library.start_index("words")
+    stop = threading.Event()
+    watching = library.watch_operation(operation.id, stop.is_set)
+    assert next(watching).recordings_done == 0
+    for done in (1, 2):
+        gate.release()
+        assert next(watching).recordings_done == done
+    stop.set()
+    began = time.monotonic()
+    assert list(watching) == []
+    assert time.monotonic() - began < 2
+    gate.release(2)
+    *_, last = library.watch_operation(operation.id)
+    assert last.state is OperationState.SUCCEEDED
+    assert list(library.watch_operation(operation.id)) == [last]
+    with pytest.raises(NotFound, match="no operation 'x'"):
+        next(library.watch_operation("x"))
+
+
+def test_a_cancelled_operation_keeps_what_is_committed_and_can_be_resumed(
+    open_library: Open, noise: Callable[..., Path], embedders: object, tmp_path: Path
+) -> None:
+    library = open_library(limits=ONE_EACH, workers=1)
+    library.create_archive("words")
+    ids = [library.add_path("words", noise(name))[0].id for name in "abcd"]
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hold_second(count: int) -> None:
+        if count == 2:
+            reached.set()
+            assert go_on.wait(10)
+
+    embedders.known["fake"].before = hold_second
+    operation = library.start_index("words")
+    assert reached.wait(10)
+    library.cancel_operation(operation.id)
+    go_on.set()
+    *_, cancelled = library.watch_operation(operation.id)
+    assert cancelled.state is OperationState.CANCELLED
+    # The second was complete when the stop was noticed.
+    assert (cancelled.recordings_total, cancelled.recordings_done) == (4, 2)
+    assert found(library.view("words"), QUERY) == set(ids[:2])
+    assert len(list((tmp_path / "home" / "segments").iterdir())) == 2
+    assert library.cancel_operation(operation.id) == cancelled
+    resumed = library.resume_operation(operation.id)
+    assert (resumed.id, resumed.state) == (operation.id, OperationState.RUNNING)
+    *_, done = library.watch_operation(operation.id)
+    assert (done.state, done.recordings_total, done.recordings_done) == (OperationState.SUCCEEDED, 4, 4)
+    assert found(library.view("words"), QUERY) == set(ids)
+    with pytest.raises(FailedPrecondition, match="is succeeded; only failed, cancelled, interrupted"):
+        library.resume_operation(operation.id)
+    assert library.list_operations("words").items == (done,)
+
+
+def test_closing_interrupts_and_the_next_start_can_resume(
+    open_library: Open, noise: Callable[..., Path], embedders: object
+) -> None:
+    library = open_library(limits=ONE_EACH, workers=1)
+    library.create_archive("words")
+    for name in "abc":
+        library.add_path("words", noise(name, seconds=3.0))
+    slow = threading.Event()
+    embedders.known["fake"].before = lambda count: slow.wait(0.05)
+    operation = library.start_index("words")
+    library.close()
+    again = open_library()
+    found_again = again.get_operation(operation.id)
+    assert found_again.state is OperationState.INTERRUPTED
+    assert found_again.recordings_done < 3
+    again.resume_operation(operation.id)
+    *_, done = again.watch_operation(operation.id)
+    assert (done.state, done.recordings_done) == (OperationState.SUCCEEDED, 3)
+
+
+def test_one_operation_at_a_time_changes_an_archive(
+    library: Library, noise: Callable[..., Path], embedders: object
+) -> None:
+    library.add_path("words", noise("a"))
+    library.create_archive("other")
+    go_on = threading.Event()
+    embedders.known["fake"].before = lambda count: go_on.wait(10)
+    operation = library.start_index("words", request_id="r")
+    for ask in (
+        lambda: library.start_index("words"),
+        lambda: library.compact("words"),
+        lambda: library.delete_archive("words"),
+    ):
+        with pytest.raises(FailedPrecondition, match="archive 'words' is busy with indexing"):
+            ask()
+    with pytest.raises(FailedPrecondition, match="is running; only"):
+        library.resume_operation(operation.id)
+    assert library.start_index("words", request_id="r").id == operation.id
+    library.delete_archive("other")
+    go_on.set()
+    *_, last = library.watch_operation(operation.id)
+    assert library.start_index("words", request_id="r") == last
+    library.delete_archive("words")
+
+
+@pytest.mark.parametrize("point", ["recording-written", "segment-synced"])
+def test_a_full_disk_fails_the_operation_keeps_earlier_batches_and_leaves_no_files(
+    open_library: Open, noise: Callable[..., Path], tmp_path: Path, point: str, embedders: object
+) -> None:
+    library = open_library(limits=ONE_EACH, workers=1)
+    library.create_archive("words")
+    ids = [library.add_path("words", noise(name))[0].id for name in "abc"]
+    embedders.known["fake"].before = lambda count: faults.arm(point, "enospc") if count == 2 else None
+    operation = library.start_index("words")
+    *_, failed = library.watch_operation(operation.id)
+    assert (failed.state, failed.recordings_done) == (OperationState.FAILED, 1)
+    assert failed.problem.startswith("no space left on the disk while")
+    assert len(list((tmp_path / "home" / "segments").iterdir())) == 1
+    assert found(library.view("words"), QUERY) == {ids[0]}
+    faults.disarm()
+    library.resume_operation(operation.id)
+    *_, done = library.watch_operation(operation.id)
+    assert (done.state, done.recordings_done, done.problem) == (OperationState.SUCCEEDED, 3, "")
+
+
+def test_an_unexpected_error_fails_the_operation_without_telling_the_caller_its_text(
+    library: Library, noise: Callable[..., Path], embedders: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    library.add_path("words", noise("a"))
+
+    def break_down(count: int) -> None:
+        raise RuntimeError("secret of the inside")
+
+    embedders.known["fake"].before = break_down
+    *_, failed = library.watch_operation(library.start_index("words").id)
+    assert failed.state is OperationState.FAILED
+    assert failed.problem == "internal error (RuntimeError), see the log of the server"
+    assert "secret of the inside" in caplog.text
+
+
+def test_an_uploads_problem_names_the_file_as_the_client_did(
+    library: Library, noise: Callable[..., Path], tmp_path: Path, fakes: SimpleNamespace
+) -> None:
+    recording, _ = upload(library, noise("a"), filename="mine.wav")
+    (kept,) = (tmp_path / "home" / "audio").iterdir()
+    kept.unlink()
+    fakes.index(library, "words")
+    problem = library.get_recording("words", recording.id).problem
+    assert problem == "mine.wav cannot be read any more: No such file or directory"
+
+
+# Generations
+
+
+def test_the_old_encoder_answers_until_the_new_vectors_are_complete(
+    filled: Library, fakes: SimpleNamespace, embedders: object, tmp_path: Path
+) -> None:
+    old = filled.view("words")
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hold(count: int) -> None:
+        reached.set()
+        assert go_on.wait(10)
+
+    embedders.known["other"].before = hold
+    operation = filled.start_index("words", "other")
+    assert reached.wait(10)
+    assert filled.view("words") is old
+    victim = identities(filled)[0]
+    filled.delete_recording("words", victim)
+    go_on.set()
+    *_, done = filled.watch_operation(operation.id)
+    assert (done.state, done.encoder, done.recordings_done) == (OperationState.SUCCEEDED, "other", 6)
+    new = filled.view("words")
+    assert new.encoder == fakes.OTHER_ENCODER
+    assert found(new, QUERY[:, :8]) == set(identities(filled))
+    # A search that began before the change goes on with the old vectors.
+    assert len(found(old, QUERY)) == 6
+    assert old.vectors[0][0].any()
+    segments = list((tmp_path / "home" / "segments").iterdir())
+    assert len(segments) == len(new.vectors)
+    assert filled.get_archive("words").encoder == "other"
+
+
+def test_without_a_name_the_archives_own_encoder_is_used(filled: Library, fakes: SimpleNamespace) -> None:
+    fakes.index(filled, "words", "other")
+    operation = fakes.index(filled, "words")
+    assert (operation.encoder, operation.recordings_total) == ("other", 0)
+
+
+def test_an_encoder_that_was_trained_anew_indexes_everything_anew(
+    filled: Library, fakes: SimpleNamespace, embedders: object
+) -> None:
+    changed = EncoderInfo("fake", "1" * 64, 12, 3, 2)
+    embedders.known["fake"] = fakes.ProjectionEmbedder(changed)
+    operation = fakes.index(filled, "words")
+    assert operation.recordings_done == 6
+    assert filled.view("words").encoder == changed
+    assert filled.get_archive("words").encoder_hash == "1" * 64
+
+
+def test_a_cancelled_change_of_encoder_can_be_resumed_or_given_up(
+    filled: Library, fakes: SimpleNamespace, embedders: object, tmp_path: Path, noise: Callable[..., Path]
+) -> None:
+    third = EncoderInfo("third", "3" * 64, 5, 2, 1)
+    embedders.known["third"] = fakes.ProjectionEmbedder(third)
+    reached, go_on = threading.Event(), threading.Event()
+
+    def hold_from_third(count: int) -> None:
+        if count >= 3:
+            reached.set()
+            assert go_on.wait(10)
+
+    embedders.known["other"].before = hold_from_third
+    operation = filled.start_index("words", "other")
+    assert reached.wait(10)
+    filled.cancel_operation(operation.id)
+    go_on.set()
+    *_, cancelled = filled.watch_operation(operation.id)
+    assert cancelled.state is OperationState.CANCELLED
+    assert 0 < cancelled.recordings_done < 6
+    assert filled.view("words").encoder == fakes.ENCODER
+    # The old generation can still grow.
+    filled.add_path("words", noise("late"))
+    assert fakes.index(filled, "words").recordings_done == 1
+    filled.resume_operation(operation.id)
+    *_, done = filled.watch_operation(operation.id)
+    assert (done.state, done.recordings_done) == (OperationState.SUCCEEDED, 7)
+    assert filled.view("words").encoder == fakes.OTHER_ENCODER
+
+    embedders.known["third"].before = lambda count: filled.cancel_operation(
+        filled.list_operations("words").items[-1].id
+    )
+    fakes.index(filled, "words", "third")
+    assert fakes.index(filled, "words", "fake").recordings_done == 7
+    assert len(list((tmp_path / "home" / "segments").iterdir())) == len(filled.view("words").vectors)
+
+
+# Compaction, damage, cache
+
+
+def test_compaction_merges_segments_and_drops_what_was_deleted(
+    filled: Library, tmp_path: Path, open_library: Open
+) -> None:
+    ids = identities(filled)
+    filled.delete_recording("words", ids[1])
+    filled.delete_recording("words", ids[4])
+    before = filled.view("words")
+    size = filled.get_archive("words").size
+    result = filled.compact("words")
+    after = filled.view("words")
+    assert result == CompactionSummary(len(before.vectors), 1, size - filled.get_archive("words").size)
+    assert result.freed > 0
+    assert {entry.id for entry in after.recordings} == set(ids) - {ids[1], ids[4]}
+    assert after.alive.all()
+    assert len(list((tmp_path / "home" / "segments").iterdir())) == 1
+    # Each recording has the rows it had.
+    for view in (before, after):
+        assert found(view, QUERY) == set(ids) - {ids[1], ids[4]}
+    for number, entry in enumerate(after.recordings):
+        was = [old.id for old in before.recordings].index(entry.id)
+        np.testing.assert_array_equal(
+            np.concatenate(after.vectors)[after.span_recording == number],
+            np.concatenate(before.vectors)[before.span_recording == was],
+        )
+        for region in np.flatnonzero(after.region_recording == number):
+            np.testing.assert_array_equal(after.frames_of(int(region), 0, 10**6)[:, 0], np.arange(45))
+    assert filled.verify("words") == ()
+    assert filled.compact("words") == CompactionSummary(1, 1, 0)
+    version = after.version
+    filled.close()
+    assert open_library().view("words").version == version
+
+
+def test_compaction_of_an_archive_whose_recordings_are_all_deleted_leaves_no_segment(
+    filled: Library, tmp_path: Path, noise: Callable[..., Path], fakes: SimpleNamespace
+) -> None:
+    for identity in identities(filled):
+        filled.delete_recording("words", identity)
+    assert filled.compact("words").segments_after == 0
+    assert files_below(tmp_path / "home" / "segments") == []
+    assert filled.view("words").spans == 0
+    filled.add_path("words", noise("a"))
+    assert fakes.index(filled, "words").recordings_done == 1
+
+
+def test_a_full_disk_during_compaction_changes_nothing(filled: Library, tmp_path: Path) -> None:
+    filled.delete_recording("words", identities(filled)[0])
+    before, files = filled.view("words"), files_below(tmp_path / "home" / "segments")
+    faults.arm("segment-synced", "enospc")
+    with pytest.raises(Exhausted):
+        filled.compact("words")
+    assert filled.view("words") is before
+    assert files_below(tmp_path / "home" / "segments") == files
+
+
+def test_damage_is_found_searched_around_by_nobody_and_mended_by_indexing(
+    filled: Library, tmp_path: Path, open_library: Open, fakes: SimpleNamespace
+) -> None:
+    everything = found(filled.view("words"), QUERY)
+    filled.close()
+    segment = min((tmp_path / "home" / "segments").iterdir())
+    with (segment / "vectors.npy").open("r+b") as file:
+        file.truncate(200)
+    library = open_library()
+    assert [str(segment / "vectors.npy") in problem for problem in library.verify("words")] == [True]
+    with pytest.raises(DataLoss, match="has 200 bytes"):
+        library.view("words")
+    with pytest.raises(DataLoss):
+        library.compact("words")
+    operation = fakes.index(library, "words")
+    assert operation.state is OperationState.SUCCEEDED
+    assert operation.recordings_done >= 1
+    assert found(library.view("words"), QUERY) == everything
+    assert library.verify("words") == ()
+    assert not segment.exists()
+
+
+@pytest.fixture
+def cached(open_library: Open, noise: Callable[..., Path], fakes: SimpleNamespace, tmp_path: Path) -> Path:
+    """An archive large enough for a trained index, closed; the folder of its cached index."""
+    with open_library(index=IndexPolicy("ivf-sq8")) as library:
+        library.create_archive("words")
+        for name in "abcdefgh":
+            library.add_path("words", noise(name, seconds=8.0))
+        assert fakes.index(library, "words").state is OperationState.SUCCEEDED
+        assert library.view("words").spans >= 256
+    (folder,) = (tmp_path / "home" / "cache").iterdir()
+    return folder
+
+
+def stamp(folder: Path) -> int:
+    return (folder / "index.faiss").stat().st_mtime_ns
+
+
+def test_a_cached_index_is_used_and_grown(
+    cached: Path,
+    open_library: Open,
+    noise: Callable[..., Path],
+    fakes: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert files_below(cached) == ["index.faiss", "index.json"]
+    library = open_library(index=IndexPolicy("ivf-sq8"))
+
+    def refuse(self: IndexPolicy, dimension: int, stored: object) -> None:
+        raise AssertionError("built anew")
+
+    monkeypatch.setattr(IndexPolicy, "build", refuse)
+    before = library.view("words")
+    assert len(found(before, QUERY)) == 8
+    library.add_path("words", noise("new"))
+    was = stamp(cached)
+    fakes.index(library, "words")
+    assert stamp(cached) > was
+    assert len(found(library.view("words"), QUERY)) == 9
+    assert len(found(before, QUERY)) == 8
+    assert before.index.search(QUERY, 10_000)[0].max() < before.spans
+    library.close()
+    assert len(found(open_library(index=IndexPolicy("ivf-sq8")).view("words"), QUERY)) == 9
+
+
+@pytest.mark.parametrize(
+    "damage", ["missing", "card missing", "flipped", "truncated", "card", "stale", "foreign"]
+)
+def test_a_cached_index_that_is_not_right_is_rebuilt(
+    cached: Path, open_library: Open, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index, card = cached / "index.faiss", cached / "index.json"
+    data, content = index.read_bytes(), json.loads(card.read_bytes())
+    match damage:
+        case "missing":
+            index.unlink()
+        case "card missing":
+            card.unlink()
+        case "flipped":
+            index.write_bytes(data[:-5] + bytes([data[-5] ^ 4]) + data[-4:])
+        case "truncated":
+            index.write_bytes(data[:100])
+        case "card":
+            card.write_bytes(b"{")
+        case "stale":
+            card.write_text(json.dumps(content | {"segments": ["0" * 32]}))
+        case "foreign":
+            card.write_text(json.dumps(content | {"encoder_hash": "0" * 64}))
+    built = []
+    build = IndexPolicy.build
+
+    def counted(self: IndexPolicy, dimension: int, stored: list[np.ndarray]) -> object:
+        built.append(len(stored))
+        return build(self, dimension, stored)
+
+    monkeypatch.setattr(IndexPolicy, "build", counted)
+    library = open_library(index=IndexPolicy("ivf-sq8"))
+    assert len(found(library.view("words"), QUERY)) == 8
+    assert len(built) == 1
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(
+    open_library: Open, noise: Callable[..., Path], fakes: SimpleNamespace, tmp_path: Path
+) -> None:
+    library = open_library(index=IndexPolicy("ivf-sq8"))
+    library.create_archive("words")
+    library.add_path("words", noise("a", seconds=60.0))
+    faults.arm("cache-written", "enospc")
+    assert fakes.index(library, "words").state is OperationState.SUCCEEDED
+    assert library.view("words").spans >= 256
+    assert files_below(tmp_path / "home" / "cache") == []
+
+
+def test_a_search_never_waits_for_a_refresh(
+    filled: Library, noise: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = filled.view("words")
+    filled.add_path("words", noise("new"))
+    building, go_on = threading.Event(), threading.Event()
+    from wordspot.indexer import serving
+
+    def slow(index: object, stored: object) -> None:
+        building.set()
+        assert go_on.wait(10)
+        extend(index, stored)
+
+    extend = serving.extend
+    monkeypatch.setattr(serving, "extend", slow)
+    operation = filled.start_index("words")
+    assert building.wait(10)
+    began = time.monotonic()
+    assert filled.view("words") is before
+    victim = before.recordings[0].id
+    filled.delete_recording("words", victim)
+    assert victim not in found(filled.view("words"), QUERY)
+    assert time.monotonic() - began < 2
+    go_on.set()
+    list(filled.watch_operation(operation.id))
+    assert victim not in found(filled.view("words"), QUERY)
+    assert len(found(filled.view("words"), QUERY)) == 6
+
+
+# The home
+
+
+def test_a_home_is_open_once(library: Library, open_library: Open) -> None:
+    with pytest.raises(FailedPrecondition, match=f"is in use by process {os.getpid()}"):
+        open_library()
+    library.close()
+    assert open_library().get_archive("words").name == "words"
+
+
+def test_a_home_with_a_foreign_catalogue_is_not_touched(
+    filled: Library, tmp_path: Path, open_library: Open
+) -> None:
+    filled.close()
+    before = files_below(tmp_path / "home" / "segments")
+    assert before
+    for url in (f"sqlite:///{tmp_path / 'new.db'}", f"sqlite:///{tmp_path / 'new.db'}"):
+        with pytest.raises(FailedPrecondition, match="do not belong together"):
+            open_library(database_url=url)
+    (tmp_path / "home" / "identity").unlink()
+    with pytest.raises(FailedPrecondition, match="do not belong together"):
+        open_library()
+    assert files_below(tmp_path / "home" / "segments") == before
+
+
+def test_opening_removes_what_the_catalogue_does_not_know(
+    filled: Library, noise: Callable[..., Path], tmp_path: Path, open_library: Open
+) -> None:
+    upload(filled, noise("uploaded"))
+    filled.close()
+    home = tmp_path / "home"
+    before = files_below(home)
+    for orphan in ("segments/tmp-1/vectors.npy", "segments/2/spans.npy", "cache/99/index.faiss"):
+        (home / orphan).parent.mkdir()
+        (home / orphan).touch()
+    for orphan in ("uploads/1.wav", "audio/2.wav"):
+        (home / orphan).touch()
+    library = open_library()
+    assert len(found(library.view("words"), QUERY)) == 6
+    library.close()
+    assert files_below(home) == before
+
+
+def test_a_home_may_have_any_name(tmp_path: Path, audio: Path, fakes: SimpleNamespace) -> None:
+    home = tmp_path / "50%?x=1#ü home"
+    with fakes.library_at(home, [audio], fakes.Embedders()) as library:
+        library.create_archive("words")
+    assert (home / "catalogue.db").exists()
+    with fakes.library_at(home, [audio], fakes.Embedders()) as library:
+        assert library.get_archive("words").name == "words"
+
+
+def test_another_database_can_hold_the_catalogue(
+    open_library: Open, noise: Callable[..., Path], fakes: SimpleNamespace, tmp_path: Path
+) -> None:
+    url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    with open_library(database_url=url) as library:
+        library.create_archive("words")
+        library.add_path("words", noise("a"))
+        fakes.index(library, "words")
+    assert not (tmp_path / "home" / "catalogue.db").exists()
+    with open_library(database_url=url) as library:
+        assert library.get_archive("words").indexed_recordings == 1
