@@ -35,7 +35,7 @@ from tests.bench.metrics import (
 from tests.bench.systems import Chance, Exhaustive, Indexed, Search, System, TrueWords, index
 from wordspot.indexer import dtw
 from wordspot.indexer.records import TICKS_PER_SECOND, QueryAudio, Samples
-from wordspot.indexer.search import FinderSettings
+from wordspot.indexer.search import SearchSettings
 
 OUTPUT = Path("build/bench/retrieval.json")
 ENCODERS = ("naive", "sa", "dsa")
@@ -124,8 +124,8 @@ def references(material: Material, queries: Sequence[Query]) -> list[dict[str, A
 def indexed_rows(
     material: Material, queries: Sequence[Query], indexed: Indexed, name: str
 ) -> list[dict[str, Any]]:
-    first = Search(indexed, material, replace(FinderSettings(), rerank=False))
-    second = Search(indexed, material, FinderSettings())
+    first = Search(indexed, material, replace(SearchSettings(), rerank=False))
+    second = Search(indexed, material, SearchSettings())
     second.answer(isolated(queries[0]))
     alone = ask(first, queries, material, with_recall=True)
     both = ask(second, queries, material)
@@ -222,9 +222,9 @@ def main() -> None:
         if encoder == "sa":
             words = TrueWords(material, indexed.embedder)
             rows.append(row("sa-true-boundaries", ask(words, material.main, material)))
-        alarms[f"{name}+dtw"] = false_alarms(material, Search(indexed, material, FinderSettings()))
-        spotters[name] = Search(indexed, material, replace(FinderSettings(), rerank=False))
-        spotters[f"{name}+dtw"] = Search(indexed, material, FinderSettings())
+        alarms[f"{name}+dtw"] = false_alarms(material, Search(indexed, material, SearchSettings()))
+        spotters[name] = Search(indexed, material, replace(SearchSettings(), rerank=False))
+        spotters[f"{name}+dtw"] = Search(indexed, material, SearchSettings())
 
     columns = (
         "method", "map", "ci", "map_file", "p10", "pn", "mtwv", "atwv", "recall1000", "query_s",

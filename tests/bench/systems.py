@@ -24,7 +24,7 @@ from wordspot.indexer import dtw
 from wordspot.indexer.audio import DirectDecoder
 from wordspot.indexer.library import Library
 from wordspot.indexer.records import Embedded, EncoderInfo, QueryAudio, Samples, SearchOptions
-from wordspot.indexer.search import Finder, FinderSettings, embed_query
+from wordspot.indexer.search import Finder, SearchSettings, embed_query
 from wordspot.indexer.segmentation import SileroDetector, SpanPlan, SpeechSegmenter
 from wordspot.indexer.view import ArchiveView
 from wordspot.models import audio
@@ -97,7 +97,7 @@ def index(material: Material, encoder: str, folder: Path, home: Path) -> Indexed
 class Search:
     """The archive's own search, with or without the second stage."""
 
-    def __init__(self, indexed: Indexed, material: Material, settings: FinderSettings) -> None:
+    def __init__(self, indexed: Indexed, material: Material, settings: SearchSettings) -> None:
         self._indexed = indexed
         self._finder = Finder(settings)
         ordinals = {str(r.path): n for n, r in enumerate(material.recordings)}
