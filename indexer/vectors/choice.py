@@ -21,7 +21,7 @@ from wordspot.indexer.vectors.protocol import normalised
 Index = ExactIndex | FaissIndex
 
 KINDS = ("auto", "exact", "ivf-sq8", "ivf-pq")
-_GROWTH = 4
+_GROWTH = 8
 _ROWS_AT_ONCE = 16_384
 
 

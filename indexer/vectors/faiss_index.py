@@ -24,11 +24,12 @@ faiss: Any = untyped_faiss
 
 ApproximateKind = Literal["ivf-sq8", "ivf-pq"]
 
-ROWS_PER_LIST = 64
-_MAX_LISTS = 2048
-_ITERATIONS = 8
+ROWS_PER_LIST = 32
+_LISTS = 1024
+_ITERATIONS = 6
 _SEED = 20_171
 _PQ_BITS = 8
+_PQ_ROWS_PER_CODE = 64
 MINIMUM_TRAINING_ROWS = 2**_PQ_BITS
 _ADDED_AT_ONCE = 2048
 # The recall that the number of probed lists is chosen for: what is promised, 0.95, and some headroom.
@@ -146,8 +147,13 @@ class FaissIndex:
 
 
 def list_count(rows: int) -> int:
-    """Lists for so many rows: 4 sqrt(n), capped because the cost of training grows with its square."""
-    return max(1, min(round(4 * math.sqrt(rows)), _MAX_LISTS))
+    """Lists for so many rows: 4 sqrt(n) up to 1024, sqrt(n) from a million on.
+
+    Finding a row's list costs as much as there are lists, at every addition; searching costs as much as
+    the lists are long. In between, the first weighs more.
+    """
+    root = math.sqrt(rows)
+    return max(1, round(min(4 * root, max(_LISTS, root))))
 
 
 def _new(kind: ApproximateKind, dimension: int, lists: int) -> Any:
@@ -160,7 +166,7 @@ def _new(kind: ApproximateKind, dimension: int, lists: int) -> Any:
     index = faiss.IndexIVFPQ(quantizer, dimension, lists, parts, _PQ_BITS, faiss.METRIC_INNER_PRODUCT)
     index.pq.cp.niter = _ITERATIONS
     index.pq.cp.min_points_per_centroid = 1
-    index.pq.cp.max_points_per_centroid = ROWS_PER_LIST
+    index.pq.cp.max_points_per_centroid = _PQ_ROWS_PER_CODE
     return index
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wordspot.indexer.vectors.choice import IndexPolicy, extend
 from wordspot.indexer.vectors.exact import ExactIndex
-from wordspot.indexer.vectors.faiss_index import FaissIndex
+from wordspot.indexer.vectors.faiss_index import FaissIndex, list_count
 from wordspot.indexer.vectors.protocol import VectorIndex, normalised
 
 DIMENSION = 24
@@ -213,8 +213,14 @@ def test_an_index_is_trained_anew_once_the_archive_has_outgrown_it(
     assert policy.fits(small, 999)
     assert not policy.fits(small, 1_000)
     trained = policy.build(DIMENSION, [stored[0]])
-    assert policy.fits(trained, 10_000)
-    assert not policy.fits(trained, 10_001)
+    assert policy.fits(trained, 20_000)
+    assert not policy.fits(trained, 20_001)
+
+
+def test_the_number_of_lists_grows_with_the_rows_but_slower() -> None:
+    assert [list_count(rows) for rows in (0, 1, 10_000, 65_536, 1_000_000, 40_000_000)] == [
+        1, 4, 400, 1_024, 1_024, 6_325,
+    ]  # fmt: skip
 
 
 def test_an_unknown_kind_is_refused() -> None:
