@@ -4,7 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 FAISS ?= cpu
 PROTOS := $(wildcard proto/wordspot/*/*.proto)
-SOURCES := $(shell git ls-files '*.py' 2>/dev/null)
+ROOT := $(CURDIR)
+# The tools by absolute path, for what runs in another folder.
+TOOLS := $(abspath $(BIN))
 
 .PHONY: help install demo test check proto bench bench-retrieval bench-scale clean
 
@@ -29,9 +31,10 @@ check: install ## lint, types, import contracts, contract lint, stubs up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	rm -rf build/typed && $(BIN)/python -m pip install --quiet --no-deps --target build/typed .
-	cd build/typed && MYPYPATH=. ../../$(BIN)/mypy --config-file ../../pyproject.toml --python-executable ../../$(BIN)/python -p wordspot
-	$(BIN)/lint-imports
-	cd proto && ../$(BIN)/buf lint
+	cd build/typed && MYPYPATH=. $(TOOLS)/mypy --config-file $(ROOT)/pyproject.toml \
+		--cache-dir $(ROOT)/build/mypy --python-executable $(TOOLS)/python -p wordspot
+	cd build/typed && PYTHONPATH=. $(TOOLS)/lint-imports --config $(ROOT)/pyproject.toml --no-cache
+	cd proto && $(TOOLS)/buf lint
 	rm -rf build/stubs && mkdir -p build/stubs
 	$(call generate,build/stubs)
 	@for f in $$(cd build/stubs && find . -name '*_pb2*'); do \
