@@ -30,7 +30,7 @@ test: install ## the tests, under ten minutes on two cores
 check: install ## lint, types, import contracts, contract lint, stubs up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	rm -rf build/typed && $(BIN)/python -m pip install --quiet --no-deps --target build/typed .
+	rm -rf build/typed build/lib && $(BIN)/python -m pip install --quiet --no-deps --target build/typed .
 	cd build/typed && MYPYPATH=. $(TOOLS)/mypy --config-file $(ROOT)/pyproject.toml \
 		--cache-dir $(ROOT)/build/mypy --python-executable $(TOOLS)/python -p wordspot
 	cd build/typed && PYTHONPATH=. $(TOOLS)/lint-imports --config $(ROOT)/pyproject.toml --no-cache
