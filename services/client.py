@@ -36,7 +36,7 @@ _SUFFIXES = (
 )
 AUDIO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 CONTEXT_SECONDS = 5.0  # sent on either side of a stretch of a file, for normalisation
-UPLOAD_ATTEMPTS = 3
+UPLOAD_ATTEMPTS, UPLOAD_PAUSE = 3, 0.5  # seconds, doubled each time
 PAGE = 1_000
 
 
@@ -391,7 +391,7 @@ class Client:
                 # The request id makes it harmless if the first attempt did arrive.
                 if attempt + 1 == UPLOAD_ATTEMPTS:
                     raise
-                time.sleep(0.5 * 2**attempt)
+                time.sleep(UPLOAD_PAUSE * 2**attempt)
         raise AssertionError("unreachable")
 
 

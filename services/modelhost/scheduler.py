@@ -87,6 +87,8 @@ class Scheduler:
             if self._closed:
                 raise Overloaded(f"encoder {self.encoder.name!r} is being shut down")
             if len(self._jobs) >= self._settings.queue_sections:
+                self._jobs = deque(job for job in self._jobs if not job.answer.cancelled())
+            if len(self._jobs) >= self._settings.queue_sections:
                 raise Overloaded(
                     f"{len(self._jobs)} sections wait for encoder {self.encoder.name!r}; "
                     f"at most {self._settings.queue_sections} are allowed"

@@ -109,6 +109,18 @@ def test_a_full_queue_turns_work_away_at_once(scheduled: Callable[..., Any]) -> 
         answer.result(5)
 
 
+def test_cancelled_work_makes_room_in_a_full_queue(scheduled: Callable[..., Any]) -> None:
+    encoder, scheduler = scheduled(queue_sections=1)
+    gate = Gate(encoder)
+    under_way = scheduler.submit(section(1))
+    assert gate.reached.wait(5)
+    assert scheduler.submit(section(1)).cancel()
+    wanted = scheduler.submit(section(1))
+    gate.open()
+    under_way.result(5)
+    wanted.result(5)
+
+
 def test_work_whose_deadline_passed_is_dropped_unseen(scheduled: Callable[..., Any]) -> None:
     encoder, scheduler = scheduled()
     gate = Gate(encoder)

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import itertools
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any
 
 import grpc
@@ -191,21 +192,23 @@ def test_a_full_queue_is_resource_exhausted_with_a_time_to_come_back(host: Calla
         assert go_on.wait(20)
 
     encoder.before = hold
-    with ThreadPoolExecutor(2) as pool:
-        embed = lambda: list(stub.Embed(iter([config(), *audio(sound(1)), spans()])))  # noqa: E731
+
+    def embed() -> list[pb.EmbedResponse]:
+        return list(stub.Embed(iter([config(), *audio(sound(1)), spans()])))
+
+    with ThreadPoolExecutor(6) as pool:
         under_way = pool.submit(embed)
         assert reached.wait(10)
-        waiting = pool.submit(embed)
-        while True:
-            error = refused(
-                lambda: list(stub.Embed(iter([config(), *audio(sound(1)), spans()]), timeout=0.5))
-            )
-            if error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED:
-                break
-        assert errors.reason_of(error) == "OVERLOADED"
+        calls = [pool.submit(embed) for _ in range(5)]
+        turned_away = list(itertools.islice(as_completed(calls, timeout=10), 4))
         go_on.set()
+        for call in turned_away:
+            error = refused(call.result)
+            assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert errors.reason_of(error) == "OVERLOADED"
         assert under_way.result(20)
-        assert waiting.result(20)
+        (waited,) = set(calls) - set(turned_away)
+        assert waited.result(20)
 
 
 def test_work_of_a_caller_whose_deadline_passed_never_reaches_the_encoder(host: Callable[..., Any]) -> None:

@@ -1,0 +1,295 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from wordspot.indexer.audio import write_wav
+from wordspot.services import cli
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("WORDSPOT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WORDSPOT_DETECTOR", "energy")
+    monkeypatch.setenv("WORDSPOT_DEFAULT_ENCODER", "naive")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delenv("WORDSPOT_ADDRESS", raising=False)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command in this process; returns exit code, output and errors."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["wordspot", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        output = capsys.readouterr()
+        return int(ended.value.code or 0), output.out, output.err
+
+    return call
+
+
+@pytest.fixture
+def indexed(run: Run, recordings: dict[str, Path]) -> dict[str, Path]:
+    code, _, errors = run("index", recordings["tea"].parent)
+    assert (code, errors) == (0, "")
+    return recordings
+
+
+@pytest.fixture
+def tea(tmp_path: Path, say: Callable[..., np.ndarray]) -> Path:
+    path = tmp_path / "query.wav"
+    path.write_bytes(write_wav(say("tea", voice=9)))
+    return path
+
+
+def lines(output: str) -> list[Any]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def refused(result: tuple[int, str, str]) -> str:
+    """The one line on standard error."""
+    code, output, errors = result
+    assert code == 2
+    assert output == ""
+    assert errors.startswith("wordspot: ")
+    assert errors.count("\n") == 1
+    return errors
+
+
+def test_indexing_prints_its_figures(run: Run, recordings: dict[str, Path]) -> None:
+    folder = recordings["tea"].parent
+    (folder / "notes.txt").write_text("not audio")
+    code, output, _ = run("index", folder, "--archive", "prompts")
+    assert code == 0
+    assert "indexed 4 recordings" in output
+    assert "x real time) with encoder naive" in output
+    assert "1 files in folders were left out" in output
+    assert "archive prompts: 4 recordings" in output
+
+
+def test_indexing_as_json_is_one_value(run: Run, recordings: dict[str, Path]) -> None:
+    code, output, _ = run("index", recordings["tea"], recordings["milk"], "--json")
+    assert code == 0
+    (figures,) = lines(output)
+    assert (figures["added"], figures["indexed"], figures["recordings"]) == (2, 2, 2)
+    assert figures["x_realtime"] == pytest.approx(figures["indexed_audio_seconds"] / figures["seconds"])
+
+
+def test_a_file_that_cannot_be_indexed_is_told_in_one_line_and_the_rest_is_indexed(
+    run: Run, recordings: dict[str, Path]
+) -> None:
+    folder = recordings["tea"].parent
+    (folder / "broken.wav").write_bytes(b"text")
+    code, output, errors = run("index", folder)
+    assert code == 2
+    assert "indexed 4 recordings" in output
+    assert errors.startswith(f"wordspot: not indexed: {folder / 'broken.wav'}")
+    assert errors.count("\n") == 1
+
+
+def test_a_search_prints_where_best_first(run: Run, indexed: dict[str, Path]) -> None:
+    code, output, errors = run("search", indexed["tea"], "--start", 1.6, "--end", 2.2, "--all-hits")
+    assert (code, errors) == (0, "")
+    head, first, *_ = output.splitlines()
+    assert head.split() == ["seconds", "score", "recording"]
+    assert str(indexed["tea"]) in first
+    start, _, end, *_ = first.split()
+    assert (float(start), float(end)) == pytest.approx((1.6, 2.2), abs=0.1)
+
+
+def test_hits_as_json_have_the_fields_of_the_contract(run: Run, indexed: dict[str, Path], tea: Path) -> None:
+    code, output, _ = run("search", tea, "--all-hits", "--top", 3, "--json")
+    assert code == 0
+    (answer,) = lines(output)
+    assert answer["query"] == str(tea)
+    assert len(answer["hits"]) == 3
+    for hit in answer["hits"]:
+        assert list(hit) == ["recording", "path", "start", "end", "score", "detected"]
+    scores = [hit["score"] for hit in answer["hits"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_hits_below_the_threshold_are_listed_only_on_demand(
+    run: Run, indexed: dict[str, Path], say: Callable[..., np.ndarray], tmp_path: Path
+) -> None:
+    query = tmp_path / "never.wav"
+    query.write_bytes(write_wav(say("elephant", voice=9)))
+    (every,) = lines(run("search", query, "--all-hits", "--json")[1])
+    assert {hit["detected"] for hit in every["hits"]} >= {False}
+    (answer,) = lines(run("search", query, "--json")[1])
+    assert answer["hits"] == [hit for hit in every["hits"] if hit["detected"]]
+    assert "not found: nothing reaches a score of" in run("search", query, "--min-score", 1000)[1]
+
+
+def test_a_stretch_of_a_recording_can_be_the_query(run: Run, indexed: dict[str, Path]) -> None:
+    (shown,) = lines(run("archive", "show", "--json")[1])
+    recording = next(r["id"] for r in shown["recording_list"] if r["path"] == str(indexed["tea"]))
+    (answer,) = lines(run("search", "--recording", recording, "--start", 1.6, "--end", 2.2, "--json")[1])
+    assert answer["hits"][0]["recording"] == recording
+
+
+def test_a_batch_prints_a_line_a_query_in_order(
+    run: Run, indexed: dict[str, Path], tea: Path, tmp_path: Path
+) -> None:
+    batch = tmp_path / "queries.tsv"
+    batch.write_text(f"{tea}\n\n{indexed['both']}\t2.7\t3.3\n")
+    code, output, _ = run("search", "--batch", batch, "--json", "--top", 5)
+    assert code == 0
+    whole, stretch = lines(output)
+    assert whole["query"] == str(tea)
+    assert stretch["query"] == f"{indexed['both']}\t2.7\t3.3"
+    assert stretch["hits"][0]["path"] == str(indexed["both"])
+    assert len(stretch["hits"]) == 5
+    assert not all(hit["detected"] for hit in stretch["hits"])
+
+
+def test_a_batch_goes_on_after_a_query_that_cannot_be_used(
+    run: Run, indexed: dict[str, Path], tea: Path, tmp_path: Path
+) -> None:
+    batch = tmp_path / "queries.tsv"
+    batch.write_text(f"{tea}\n{tmp_path / 'nowhere.wav'}\n{tea}\n")
+    code, output, errors = run("search", "--batch", batch, "--json")
+    assert code == 2
+    first, second, third = lines(output)
+    assert first == third
+    assert second["hits"] == []
+    assert "nowhere.wav" in second["problem"]
+    assert errors == "wordspot: 1 of 3 queries could not be answered\n"
+
+
+def test_clips_of_the_hits_are_saved(run: Run, indexed: dict[str, Path], tea: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    (answer,) = lines(run("search", tea, "--all-hits", "--top", 2, "--json", "--save-clips", folder)[1])
+    clips = sorted(folder.iterdir())
+    assert len(clips) == 2
+    for clip, hit in zip(clips, answer["hits"], strict=True):
+        assert Path(hit["path"]).stem in clip.name
+        samples, rate = soundfile.read(clip)
+        assert len(samples) / rate == pytest.approx(hit["end"] - hit["start"], abs=0.01)
+
+
+def test_archives_are_listed_shown_compacted_and_deleted(run: Run, indexed: dict[str, Path]) -> None:
+    (listed,) = lines(run("archive", "list", "--json")[1])
+    assert (listed["name"], listed["recordings"], listed["encoder"]) == ("default", 4, "naive")
+    assert "default" in run("archive", "list")[1]
+    (shown,) = lines(run("archive", "show", "default", "--json")[1])
+    assert [r["state"] for r in shown["recording_list"]] == ["indexed"] * 4
+    assert [o["state"] for o in shown["operation_list"]] == ["succeeded"]
+    assert str(indexed["milk"]) in run("archive", "show", "default")[1]
+    gone = shown["recording_list"][0]["id"]
+    assert run("archive", "delete", "default", "--recording", gone)[0] == 0
+    (done,) = lines(run("archive", "compact", "default", "--json")[1])
+    assert done["bytes_freed"] > 0
+    (listed,) = lines(run("archive", "list", "--json")[1])
+    assert listed["recordings"] == 3
+    assert run("archive", "delete", "default", "--yes")[0] == 0
+    assert run("archive", "list", "--json")[1] == ""
+    assert indexed["tea"].exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["archive", "show", "nothing"], "no archive 'nothing'"),
+        (["search", "nowhere.wav", "--archive", "nothing"], "no archive 'nothing'"),
+        (["index", "nowhere"], "nowhere does not exist"),
+        (["archive", "list", "--address", "127.0.0.1:1"], "no service answers at 127.0.0.1:1"),
+        (["train", "sa", "--data", "nowhere"], "nowhere is not a folder"),
+        (["serve", "segmenter", "--detector", "ears"], "detector is 'ears'"),
+        (["serve", "modelhost", "--port", "70000"], "port is 70000"),
+        (["search", "--batch", "nowhere.tsv"], "cannot read nowhere.tsv"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(run: Run, arguments: list[str], told: str) -> None:
+    assert told in refused(run(*arguments))
+
+
+def test_a_query_that_cannot_be_used_is_one_line(run: Run, indexed: dict[str, Path], tmp_path: Path) -> None:
+    silent = tmp_path / "silent.wav"
+    silent.write_bytes(write_wav(np.zeros(16_000, np.float32)))
+    assert "no speech" in refused(run("search", silent))
+    assert "cannot read nowhere.wav" in refused(run("search", "nowhere.wav"))
+    long = tmp_path / "long.wav"
+    long.write_bytes(write_wav(np.zeros(600 * 16_000, np.float32)))
+    assert "longer than the 60 s" in refused(run("search", long))
+    assert "no encoder 'ears'" in refused(run("index", tmp_path / "recordings", "--encoder", "ears"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["search"],
+        ["search", "a.wav", "--batch", "b.tsv"],
+        ["search", "a.wav", "--start", "1"],
+        ["search", "--recording", "x"],
+        ["search", "--batch", "b.tsv", "--start", "1", "--end", "2"],
+        ["search", "a.wav", "--top", "10001"],
+        ["search", "a.wav", "--top", "0"],
+        ["sing"],
+    ],
+)
+def test_options_that_do_not_go_together_are_usage_errors(run: Run, arguments: list[str]) -> None:
+    code, output, errors = run(*arguments)
+    assert code == 2
+    assert output == ""
+    assert "Traceback" not in errors
+
+
+def test_a_line_of_a_batch_that_cannot_be_read_is_named(run: Run, tmp_path: Path) -> None:
+    batch = tmp_path / "queries.tsv"
+    for line in ("a.wav\t1", "a.wav\tone\ttwo", "a.wav\t1\t2\t3"):
+        batch.write_text(f"a.wav\n{line}\n")
+        assert f"{batch}, line 2" in refused(run("search", "--batch", batch))
+
+
+def test_a_home_in_use_is_one_line(run: Run, home: Path) -> None:
+    from wordspot.services.client import Client
+
+    with Client(home=home):
+        assert str(home) in refused(run("archive", "list"))
+
+
+def test_an_unknown_fault_point_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORDSPOT_FAULT", "nowhere")
+    assert "WORDSPOT_FAULT is 'nowhere'" in refused(run("archive", "list"))
+
+
+def test_training_says_where_the_artifact_is(run: Run, recordings: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "own"
+    code, output, errors = run(
+        "train", "sa", "--data", recordings["tea"].parent, "--out", out, "--steps", 2, "--json"
+    )
+    assert (code, (out / "model.safetensors").is_file()) == (0, True), errors
+    (told,) = lines(output)
+    assert (told["name"], told["path"]) == ("sa", str(out))
+
+
+PROGRAM = """
+import sys
+from wordspot.services import cli
+try:
+    cli.main()
+finally:
+    print(*sorted(set(sys.modules) & {"torch", "librosa", "numba", "onnxruntime"}))
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["archive", "list"]])
+def test_a_command_imports_no_library_that_it_does_not_need(arguments: list[str]) -> None:
+    command = [sys.executable, "-c", PROGRAM, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "archive" in done.stdout
+    assert done.stdout.splitlines()[-1] == ""
