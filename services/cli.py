@@ -13,7 +13,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
 
-from wordspot.indexer.errors import ArchiveError
+from wordspot.indexer.errors import ArchiveError, InvalidInput
 from wordspot.models.errors import ModelError
 from wordspot.services import settings
 from wordspot.services.commands import archive
@@ -38,12 +38,22 @@ app.add_typer(archive.app, name="archive")
 def main() -> None:
     try:
         settings.arm_faults(os.environ)
+        _check(sys.argv)
         app()
     except (ArchiveError, ModelError) as error:
         sys.stderr.write(f"wordspot: {' '.join(str(error).split())}\n")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _check(arguments: list[str]) -> None:
+    """Raises InvalidInput for what no message could carry."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise InvalidInput(f"the argument {argument!r} is not UTF-8, as is needed") from None
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import time
 import uuid
 from collections import deque
@@ -23,7 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from wordspot.indexer.errors import AlreadyExists, InvalidInput
+from wordspot.indexer.errors import AlreadyExists, InvalidInput, NotFound
 from wordspot.indexer.records import Hit
 from wordspot.services import settings
 from wordspot.services.errors import PeerUnavailable, ServiceError, translated
@@ -108,11 +109,12 @@ class Client:
 
     def __init__(self, address: str | None = None, *, home: Path | None = None) -> None:
         with ExitStack() as closing:
-            self._embedded = address is None
+            self._home = None
             if address is None:
                 from wordspot.services.embedded import Embedded, Settings
 
-                chosen = Settings.of_home(home or settings.home(os.environ), os.environ)
+                self._home = home or settings.home(os.environ)
+                chosen = Settings.of_home(self._home, os.environ)
                 address = closing.enter_context(Embedded(chosen)).address
             self.address = address
             channel = open_channel(address)
@@ -178,7 +180,9 @@ class Client:
         Returns the recording, and whether the archive held its content already.
         """
         path = Path(path).absolute()
-        if self._embedded:
+        if _printable(path) != str(path):
+            raise InvalidInput(f"the path {_printable(path)} is not UTF-8, as is needed")
+        if self._home is not None:
             request = archive_pb2.AddRecordingRequest(
                 archive=archive, path=str(path), request_id=uuid.uuid4().hex
             )
@@ -214,23 +218,30 @@ class Client:
         own or the server's default. Raises IndexingEnded.
         """
         began = time.monotonic()
+        if encoder is not None and self._home is not None:
+            _check_encoder(encoder, self._home)
         files, ignored = audio_files(paths)
         self.ensure_archive(archive)
         problems: dict[str, str] = {}
-        present = 0
+        entered: list[tuple[str, Path, bool]] = []
         for done, path in enumerate(files):
             progress(Progress("adding", done, len(files)))
             try:
-                present += self.add(path, archive)[1]
+                recording, known = self.add(path, archive)
             except InvalidInput as error:
-                problems[str(path)] = str(error)
+                problems[_printable(path)] = str(error)
+            else:
+                entered.append((recording.id, path, known))
         progress(Progress("adding", len(files), len(files)))
         operation = self._index(archive, encoder, progress)
+        failed: dict[str, str] = {}
         if operation.recordings_failed:
-            problems |= {r.path: r.problem for r in self.recordings(archive) if r.problem}
+            failed = {r.id: r.problem for r in self.recordings(archive) if r.problem}
+        problems |= {str(path): failed[identity] for identity, path, _ in entered if identity in failed}
+        good = [known for identity, _, known in entered if identity not in failed]
         return IndexReport(
-            added=len(files) - present - sum(str(path) in problems for path in files),
-            present=present,
+            added=good.count(False),
+            present=good.count(True),
             ignored=ignored,
             problems=problems,
             operation=operation,
@@ -398,21 +409,39 @@ class Client:
 def audio_files(paths: Iterable[str | Path]) -> tuple[list[Path], int]:
     """Absolute paths, each once: named files whatever they are, folders' audio files by suffix, sorted.
 
-    Returns also how many files in folders were left out. Raises InvalidInput for a path that does not exist.
+    Returns also how many files in folders were left out. Raises InvalidInput for a path that is neither.
     """
     found: dict[Path, None] = {}
     ignored = 0
     for path in (Path(path).absolute() for path in paths):
-        if not path.exists():
-            raise InvalidInput(f"{path} does not exist; a file or folder is allowed")
-        if not path.is_dir():
+        try:
+            mode = path.stat().st_mode
+        except OSError as error:
+            told = f"{path} does not exist or cannot be read ({error.strerror}); a file or folder is allowed"
+            raise InvalidInput(told) from error
+        if stat.S_ISREG(mode):
             found[path] = None
             continue
+        if not stat.S_ISDIR(mode):
+            raise InvalidInput(f"{path} is not a regular file; a file or folder is allowed")
         inside = [entry for entry in sorted(path.rglob("*")) if entry.is_file()]
         audio = [p for p in inside if p.suffix.lower() in AUDIO_SUFFIXES and not p.name.startswith(".")]
         found.update(dict.fromkeys(audio))
         ignored += len(inside) - len(audio)
     return list(found), ignored
+
+
+def _check_encoder(name: str, home: Path) -> None:
+    """Raises NotFound, before anything is added for the sake of an encoder that does not exist."""
+    from wordspot.models import registry
+
+    if name not in (offered := registry.folders(home)):
+        raise NotFound(f"no encoder {name!r}; there are {', '.join(sorted(offered)) or 'none'}")
+
+
+def _printable(path: Path) -> str:
+    """The path, with escapes for bytes that are not UTF-8."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 class _QueryStream:
@@ -459,10 +488,13 @@ def _cut(query: FileQuery) -> tuple[bytes, audio_pb2.Interval | None]:
     """A file as it is, or a stretch of it with context as WAV, and where the stretch lies in that."""
     if query.start is None and query.end is None:
         try:
-            size = query.path.stat().st_size
-            if size > MAX_QUERY_BYTES:
+            status = query.path.stat()
+            if not stat.S_ISREG(status.st_mode):
+                raise InvalidInput(f"{query.path} is not a regular file")
+            if status.st_size > MAX_QUERY_BYTES:
                 raise InvalidInput(
-                    f"{query.path} holds {size} bytes; at most {MAX_QUERY_BYTES} are allowed as a query"
+                    f"{query.path} holds {status.st_size} bytes; at most {MAX_QUERY_BYTES} are allowed as a "
+                    "query"
                 )
             return query.path.read_bytes(), None
         except OSError as error:

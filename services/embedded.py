@@ -58,13 +58,14 @@ class Embedded:
             encoders = encoders or modelhost.load_encoders(settings.modelhost)
             closing.callback(encoders.close)
             workers = [segmenter.service(settings.segmenter), modelhost.service(encoders)]
-            inner, _ = create_server(workers, ServerSettings(socket=str(folder / "inner")))
+            outer = settings.server or ServerSettings(socket=str(folder / "outer"))
+            most = outer.max_calls + 2 * settings.searcher.workers  # each indexing thread segments and embeds
+            inner, _ = create_server(workers, ServerSettings(socket=str(folder / "inner"), max_calls=most))
             inner.start()
             closing.callback(inner.stop, 0)
             options = replace(settings.searcher, segmenter=inner.address, modelhost=inner.address)
             archive = searcher.Searcher(options)
             closing.callback(archive.close)
-            outer = settings.server or ServerSettings(socket=str(folder / "outer"))
             self.server: Server
             self.server, _ = create_server([*workers, *archive.services], outer)
             self._closing = closing.pop_all()

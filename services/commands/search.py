@@ -14,11 +14,13 @@ from wordspot.indexer.records import Hit
 from wordspot.services.client import Answer, Client, FileQuery, Query, StoredQuery
 from wordspot.services.commands import console
 
+MAX_TOP = 10_000
+
 
 def search(
     query: Annotated[Path | None, typer.Argument(metavar="[QUERY]", help="A spoken example.")] = None,
     archive: console.Archive = "default",
-    top: Annotated[int, typer.Option(min=1, max=10_000, help="Hits at most.")] = 10,
+    top: Annotated[int, typer.Option(help=f"Hits at most, up to {MAX_TOP}.")] = 10,
     min_score: Annotated[float | None, typer.Option(help="Only hits with at least this score.")] = None,
     all_hits: Annotated[bool, typer.Option("--all-hits", help="Also hits below the threshold.")] = False,
     recording: Annotated[
@@ -38,6 +40,8 @@ def search(
     as_json: console.Json = False,
 ) -> None:
     """Find where a spoken example occurs in an archive."""
+    if not 1 <= top <= MAX_TOP:
+        raise InvalidInput(f"--top is {top}; 1 to {MAX_TOP} is allowed")
     queries = _queries(query, recording, start, end, batch)
     several = batch is not None
     problems = 0

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,8 @@ from wordspot.services.client import (
 )
 from wordspot.services.errors import PeerUnavailable
 from wordspot.services.runtime import MAX_QUERY_BYTES, Service
+from wordspot.services.searcher.__main__ import Searcher
+from wordspot.services.settings import SearcherSettings
 from wordspot.v1 import archive_pb2, archive_pb2_grpc
 
 Say = Callable[..., np.ndarray]
@@ -278,6 +281,20 @@ def test_an_upload_is_repeated_with_the_same_request_id_for_a_while(
                 client.add(tea)
     assert len(servicer.ids) == min(times + 1, client_module.UPLOAD_ATTEMPTS)
     assert len(set(servicer.ids)) == 1
+
+
+def test_a_searcher_without_its_peers_keeps_recordings_and_names_what_is_missing(
+    serving: Callable[..., Any], recordings: dict[str, Path], tmp_path: Path
+) -> None:
+    options = SearcherSettings(
+        home=tmp_path / "home", isolate=False, segmenter="127.0.0.1:1", modelhost="127.0.0.1:2"
+    )
+    with closing(Searcher(options)) as searcher:
+        _, address = serving(*searcher.services)
+        with Client(address) as client:
+            with pytest.raises(PeerUnavailable, match=r"no service answers at 127\.0\.0\.1:2"):
+                client.index([recordings["tea"]])
+            assert client.archive().recordings == 1
 
 
 def test_without_a_server_the_client_works_on_the_home_by_itself(

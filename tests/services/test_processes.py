@@ -107,15 +107,3 @@ def test_one_process_serves_all_and_a_reflection_client_can_search(
     finally:
         reflection.channel.close()
     assert answer["results"][0]["hits"][0]["recording"] == tea
-
-
-def test_a_searcher_without_its_peers_names_what_is_missing(
-    start: Start, recordings: dict[str, Path]
-) -> None:
-    (searcher,) = start(["searcher", "--segmenter", "127.0.0.1:1", "--modelhost", "127.0.0.1:2"])
-    with Client(searcher) as client:
-        client.ensure_archive()
-        recording, _ = client.add(recordings["tea"])
-        assert recording.duration_seconds > 0
-        with pytest.raises(ConnectionError, match=r"no service answers at 127\.0\.0\.1:2"):
-            client.index([recordings["tea"]])
