@@ -358,7 +358,11 @@ def _load(directory: Path, encoder: EncoderInfo) -> tuple[FaissIndex | None, lis
             and card["sha256"] == files.sha256_of(path)
         ):
             index = FaissIndex.load(
-                path, card["kind"], probes=card["probes"], trained_for=card["trained_for"]
+                path,
+                card["kind"],
+                dimension=encoder.dimension,
+                probes=card["probes"],
+                trained_for=card["trained_for"],
             )
             return index, list(card["segments"])
         _log.warning("cached index %s does not match its card and is rebuilt", path)

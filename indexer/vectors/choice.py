@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.indexer.vectors.exact import ExactIndex
+from wordspot.indexer.vectors.exact import ExactIndex, nearest
 from wordspot.indexer.vectors.faiss_index import (
+    CALIBRATION_DEPTH,
     MINIMUM_TRAINING_ROWS,
     ROWS_PER_LIST,
     ApproximateKind,
@@ -23,6 +24,7 @@ Index = ExactIndex | FaissIndex
 KINDS = ("auto", "exact", "ivf-sq8", "ivf-pq")
 _GROWTH = 8
 _ROWS_AT_ONCE = 16_384
+_QUERIES = 64
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,17 @@ class IndexPolicy:
         """A new index over all rows: stored is one (n_i, dimension) a segment, ids count through them."""
         rows = sum(map(len, stored))
         kind = self.choose(rows)
-        index: Index
         if kind == "exact":
-            index = ExactIndex(dimension)
-        else:
-            approximate: ApproximateKind = "ivf-sq8" if kind == "ivf-sq8" else "ivf-pq"
-            index = FaissIndex.trained(approximate, _sample(stored, rows), rows)
+            exact = ExactIndex(dimension)
+            extend(exact, stored)
+            return exact
+        approximate: ApproximateKind = "ivf-sq8" if kind == "ivf-sq8" else "ivf-pq"
+        sample = _sample(stored, rows)
+        index = FaissIndex.trained(approximate, sample, rows)
         extend(index, stored)
+        queries = _queries(sample)
+        blocks = (normalised(block) for vectors in stored for block in _blocks(vectors))
+        index.calibrate(queries, nearest(blocks, queries, CALIBRATION_DEPTH)[0])
         return index
 
 
@@ -97,3 +103,9 @@ def _sample(stored: Sequence[NDArray[np.float16]], rows: int) -> NDArray[np.floa
             ]
         )
     )
+
+
+def _queries(sample: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows pushed half-way towards others, since a real query is not among the indexed."""
+    one, other = np.random.default_rng(len(sample)).integers(len(sample), size=(2, _QUERIES))
+    return normalised(sample[one] + np.float32(0.5) * sample[other])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,7 +45,7 @@ class ExactIndex:
         blocks = self._blocks
         for first in range(0, len(queries), _QUERIES_AT_ONCE):
             part = slice(first, first + _QUERIES_AT_ONCE)
-            ids[part], similarity[part] = _search(blocks, queries[part], k, allowed)
+            ids[part], similarity[part] = nearest(blocks, queries[part], k, allowed)
         return ids, similarity
 
 
@@ -55,12 +57,13 @@ def check_addition(ids: NDArray[np.int64], vectors: NDArray[np.float32], size: i
         raise ValueError(f"ids must count on from {size}")
 
 
-def _search(
-    blocks: tuple[NDArray[np.float32], ...],
+def nearest(
+    blocks: Iterable[NDArray[np.float32]],
     queries: NDArray[np.float32],
     k: int,
-    allowed: NDArray[np.bool_] | None,
+    allowed: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """As VectorIndex.search over rows that come block by block, read once; ids count through them."""
     best_ids = np.full((len(queries), k), -1, dtype=np.int64)
     best = np.full((len(queries), k), -np.inf, dtype=np.float32)
     offset = 0

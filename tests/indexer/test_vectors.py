@@ -185,7 +185,11 @@ def test_a_saved_index_answers_as_before(
         assert isinstance(before, FaissIndex)
         before.save(tmp_path / kind)
         after = FaissIndex.load(
-            tmp_path / kind, before.kind, probes=before.probes, trained_for=before.trained_for
+            tmp_path / kind,
+            before.kind,
+            dimension=DIMENSION,
+            probes=before.probes,
+            trained_for=before.trained_for,
         )
         assert after.size == ROWS
         for one, other in zip(before.search(queries, 30), after.search(queries, 30), strict=True):
@@ -215,6 +219,16 @@ def test_an_index_is_trained_anew_once_the_archive_has_outgrown_it(
     trained = policy.build(DIMENSION, [stored[0]])
     assert policy.fits(trained, 20_000)
     assert not policy.fits(trained, 20_001)
+
+
+def test_calibration_probes_few_lists_where_few_are_enough(
+    indexes: dict[str, VectorIndex], queries: NDArray[np.float32]
+) -> None:
+    index = indexes["ivf-sq8"]
+    assert isinstance(index, FaissIndex)
+    assert 1 < index.probes < list_count(ROWS) // 4
+    uncalibrated = FaissIndex.trained("ivf-sq8", clustered(2_000), 2_000)
+    assert uncalibrated.probes == list_count(2_000)
 
 
 def test_the_number_of_lists_grows_with_the_rows_but_slower() -> None:
