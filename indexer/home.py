@@ -30,17 +30,22 @@ _AUDIO = "audio"
 class Home:
     """Makes the directory where needed and locks it until `close`.
 
-    Raises FailedPrecondition if another process, or another Home, has it open.
+    Raises FailedPrecondition if another process, or another Home, has it open, or it cannot be written.
     """
 
     def __init__(self, root: Path) -> None:
-        root.mkdir(parents=True, exist_ok=True)
         self.root = root.resolve()
         self.audio = self.root / _AUDIO
         self.uploads = self.root / "uploads"
         self.segments = self.root / "segments"
         self.cache = self.root / "cache"
-        self._lock = (self.root / "lock").open("a+")
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.root / "lock").open("a+")
+        except OSError as error:
+            raise FailedPrecondition(
+                f"archives cannot be kept in {root}: {error.strerror}; a folder that can be written is needed"
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -252,7 +252,8 @@ class Library:
         """Adds a file where it lies. Returns the recording, and whether its content was there already.
 
         request_id: a retry with the same id gets the first answer; empty for none.
-        Raises NotFound, InvalidInput if the path is relative or not audio, NotAllowed outside the roots.
+        Raises NotFound, InvalidInput if the path is relative, unreadable or not audio, NotAllowed outside
+        the roots.
         """
         meaning = f"add {path}"
         with self._catalogue.reading() as session:
@@ -261,12 +262,12 @@ class Library:
             if answered is not None:
                 return self._answer(session, row, answered)
         location = self._allowed(path)
+        try:
+            sha256, size = files.sha256_of(location), location.stat().st_size
+        except OSError as error:
+            raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
         content = _Content(
-            path=str(path),
-            location=str(location),
-            sha256=files.sha256_of(location),
-            size=location.stat().st_size,
-            info=self._inspected(location),
+            path=str(path), location=str(location), sha256=sha256, size=size, info=self._inspected(location)
         )
         reach("add-inspected")
         with self._audio:
