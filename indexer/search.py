@@ -279,7 +279,10 @@ class _Prepared:
         ticks = (view.region_stop - view.region_start).astype(np.int64)
         self.region_ticks = np.where(view.alive[view.region_recording], ticks, 0)
         self.ordinals = {entry.id: n for n, entry in enumerate(view.recordings) if entry.alive}
-        self.rank = np.argsort(np.argsort([entry.id for entry in view.recordings]))  # (recordings,)
+        # By path: draws and the order of equal hits do not depend on which recording was indexed first.
+        names = [(entry.path, entry.id) for entry in view.recordings]
+        self.rank = np.argsort(sorted(range(len(names)), key=names.__getitem__))  # (recordings,)
+        self.region_order = np.lexsort((view.region_start, self.rank[view.region_recording]))
         self.draws = np.random.default_rng(settings.seed).random((2, settings.random_windows))
         self._seed = settings.seed
         self._vectors = view.vectors
@@ -416,8 +419,9 @@ class Finder:
         settings, ticks = self._settings, prepared.region_ticks
         # Regions of fewer frames hold no match under the slope limit.
         fitting = -(-ticks // view.encoder.ticks_per_frame) >= len(query.frames) // 2 + 1
-        speech = np.cumsum(np.where(fitting, ticks, 0))
-        region = np.searchsorted(speech, np.sort(prepared.draws[0]) * speech[-1], side="right")
+        order = prepared.region_order
+        speech = np.cumsum(np.where(fitting, ticks, 0)[order])
+        region = order[np.searchsorted(speech, np.sort(prepared.draws[0]) * speech[-1], side="right")]
         width = query.ticks + 2 * _margin(query)
         start = view.region_start[region] + np.floor(
             prepared.draws[1] * (np.maximum(ticks[region] - width, 0) + 1)

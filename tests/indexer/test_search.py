@@ -352,6 +352,12 @@ def test_the_same_question_gets_the_same_answer_whatever_the_threads_and_the_seg
         assert finder.find(build(RECORDINGS, segments), query, ALL) == first
 
 
+def test_the_same_recordings_indexed_in_another_order_give_the_same_hits(archive: ArchiveView) -> None:
+    query = ask(say("lantern"))
+    shuffled = build([RECORDINGS[n] for n in (2, 0, 3, 1)], segments=3)
+    assert Finder().find(shuffled, query, ALL) == Finder().find(archive, query, ALL)
+
+
 def test_equal_hits_come_in_order_of_recording_and_start() -> None:
     said = np.concatenate([babble(40, 200), say("echo", 1), babble(41, 200)])
     copies = [recording(name, said) for name in ("z", "m", "k", "q")]
