@@ -76,15 +76,15 @@ class SearchSettings:
     candidates: spans that the first stage hands on; more where more hits are asked for.
     rerank: without it hits are the candidates themselves, scored by their vectors' similarity.
     similarity_weight: share of the first stage's score in the final one, 0 to 1.
-    threshold: score from which a hit is detected.
+    threshold: score from which a hit is detected; 4 is worth most for voices that the archive knows.
     random_windows, seed: the stretches that scores are measured against.
     threads: for re-ranking; None means every core.
     """
 
     candidates: int = 1_000
     rerank: bool = True
-    similarity_weight: float = 0.0
-    threshold: float = 3.0
+    similarity_weight: float = 0.3
+    threshold: float = 4.0
     random_windows: int = 256
     seed: int = 0
     steps: Steps = Steps.SLOPE
@@ -273,9 +273,9 @@ class _Prepared:
         present = lengths[lengths > 0]
         self.shortest, self.longest = (int(present.min()), int(present.max())) if present.size else (0, 0)
         # A recording's spans lie together: its mask is written run by run, not looked up span by span.
-        runs = np.flatnonzero(np.diff(view.span_recording, prepend=-1))
-        self.run_recording = view.span_recording[runs]
-        self.run_length = np.diff(runs, append=view.spans)
+        self.run_start = np.flatnonzero(np.diff(view.span_recording, prepend=-1))
+        self.run_recording = view.span_recording[self.run_start]
+        self.run_length = np.diff(self.run_start, append=view.spans)
         ticks = (view.region_stop - view.region_start).astype(np.int64)
         self.region_ticks = np.where(view.alive[view.region_recording], ticks, 0)
         self.ordinals = {entry.id: n for n, entry in enumerate(view.recordings) if entry.alive}
@@ -290,9 +290,13 @@ class _Prepared:
     @cached_property
     def random_spans(self) -> tuple[Ints, Floats]:
         """Lengths (n,) and unit vectors (n, D) of spans drawn once."""
-        alive = np.flatnonzero(self.lengths)
+        living = np.flatnonzero(self.lengths[self.run_start])  # a recording lives or is deleted as a whole
+        living = living[np.argsort(self.rank[self.run_recording[living]])]
+        passed = np.cumsum(self.run_length[living])
         rng = np.random.default_rng(self._seed)
-        spans = np.sort(rng.choice(alive, min(alive.size, RANDOM_SPANS), replace=False))
+        drawn = np.sort(rng.choice(passed[-1], min(int(passed[-1]), RANDOM_SPANS), replace=False))
+        run = np.searchsorted(passed, drawn, side="right")
+        spans = np.sort(self.run_start[living][run] + drawn - (passed - self.run_length[living])[run])
         bounds = np.cumsum([0, *(len(part) for part in self._vectors)])
         rows = [
             part[spans[(spans >= first) & (spans < first + len(part))] - first]
