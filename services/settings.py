@@ -96,7 +96,7 @@ class SegmenterSettings(Settings):
 class ModelHostSettings(Settings):
     """home: models of the user's own lie below home/models. device: cpu, cuda or auto.
 
-    threads: of torch, 0 leaves it to torch. batch_sections, batch_seconds: what one batch holds at most.
+    threads: of torch, 0 for half the cores. batch_sections, batch_seconds: what one batch holds at most.
     batch_delay_ms: how long a section waits for company. queue_sections: more waiting are turned away.
     """
 
