@@ -31,7 +31,7 @@ from wordspot.models import audio
 from wordspot.models.encoders import SpanEncoder, load_encoder
 
 ARCHIVE = "development"
-RANKED = 10_000
+RANKED = 1_000
 
 
 class System(Protocol):
