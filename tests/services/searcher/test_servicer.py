@@ -184,22 +184,25 @@ class TestRecordings:
     def test_an_upload_cut_off_leaves_nothing(self, running: Running, say: Say, tmp_path: Path) -> None:
         up = created(running())
         data = write_wav(say("tea"))
-        begun = threading.Event()
+        uploads = tmp_path / "home" / "uploads"
+        ended = threading.Event()
 
         def stream() -> Iterator[archive_pb2.UploadRecordingRequest]:
             yield header(data)
             yield chunk(data[:1_000])
-            begun.set()
-            time.sleep(30)
+            ended.wait(30)
+
+        def eventually(holds: Callable[[], bool]) -> bool:
+            deadline = time.monotonic() + 20
+            while not holds() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            return holds()
 
         call = up.archives.UploadRecording.future(stream())
-        assert begun.wait(10)
+        assert eventually(lambda: len(list(uploads.iterdir())) == 1)
         call.cancel()
-        uploads = tmp_path / "home" / "uploads"
-        deadline = time.monotonic() + 10
-        while list(uploads.iterdir()) and time.monotonic() < deadline:
-            time.sleep(0.02)
-        assert list(uploads.iterdir()) == []
+        ended.set()
+        assert eventually(lambda: list(uploads.iterdir()) == [])
         assert up.archives.GetArchive(archive_pb2.GetArchiveRequest(name="a")).archive.recordings == 0
 
     @pytest.mark.parametrize(
