@@ -42,7 +42,7 @@ from wordspot.indexer.errors import (
 )
 from wordspot.indexer.faults import reach
 from wordspot.indexer.home import Home
-from wordspot.indexer.ingest import BatchLimits, Ingest, changed, released
+from wordspot.indexer.ingest import BatchLimits, Ingest, changed
 from wordspot.indexer.operations import Busy, Operations
 from wordspot.indexer.records import Embedder, Samples, Segmenter
 from wordspot.indexer.segments import verify
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from wordspot.indexer.audio import AudioInfo, Decoder
 
 LONGEST_CLIP_SECONDS = 60.0
+INSPECTED_SECONDS = 1.0  # read to its end: breaking off a decoder in a child process costs the child
 _ARCHIVE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -405,8 +406,7 @@ class Library:
     def _inspected(self, path: Path) -> AudioInfo:
         """Raises InvalidInput unless the beginning of the file decodes."""
         info = self._decoder.probe(path)
-        with released(self._decoder.read_blocks(path, max_seconds=self._max_seconds)) as blocks:
-            next(blocks, None)
+        self._decoder.read_stretch(path, 0.0, INSPECTED_SECONDS, max_seconds=self._max_seconds)
         return info
 
     def _accept(
