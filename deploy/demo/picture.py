@@ -36,13 +36,13 @@ def main() -> None:
         if hit.path not in seen and len(shown) < ROWS:
             seen.add(hit.path)
             shown.append(hit)
-    figure, axes = plt.subplots(ROWS + 1, 1, figsize=(9, 1.25 * (ROWS + 1)), layout="constrained")
-    longest = 5.0
+    figure, axes = plt.subplots(ROWS + 1, 1, figsize=(8, 1.15 * (ROWS + 1)), layout="constrained")
+    longest = 2.5
     _spectrogram(axes[0], QUERY, longest)
-    axes[0].set_title("query: a spoken word, 0.6 s", loc="left", fontsize=10)
+    axes[0].set_title("query: one spoken word", loc="left", fontsize=10)
     for axis, hit in zip(axes[1:], shown, strict=True):
         path = Path(hit.path)
-        begin = max(0.0, hit.start - 2.0)
+        begin = max(0.0, hit.start - 1.4)
         _spectrogram(axis, path, longest, begin)
         axis.axvspan(hit.start - begin, hit.end - begin, fill=False, edgecolor="#d62728", linewidth=2)
         axis.set_title(

@@ -42,6 +42,20 @@ ENCODERS = ("naive", "sa", "dsa")
 ROW_NAMES = {"naive": "ne", "sa": "sa", "dsa": "dsa"}
 CONTEXT_SECONDS = 5.0
 DEEP = 4_000
+COLUMNS = {
+    "method": "method",
+    "map": "MAP",
+    "ci": "95 %",
+    "map_file": "file MAP",
+    "p10": "P@10",
+    "pn": "P@N",
+    "mtwv": "MTWV",
+    "atwv": "ATWV",
+    "recall1000": "R@1000",
+    "query_s": "s/query",
+    "index_x_realtime": "x real",
+    "mb_per_hour": "MB/h",
+}
 
 
 @dataclass(frozen=True)
@@ -181,12 +195,13 @@ def false_alarms(material: Material, system: System) -> float:
     return false_alarms_per_hour(ask(system, material.absent, material).judged)
 
 
-def show(title: str, rows: Iterable[dict[str, Any]], columns: Sequence[str], console: Console) -> None:
+def show(title: str, rows: Iterable[dict[str, Any]], columns: dict[str, str], console: Console) -> None:
+    """columns: heading by key of a row."""
     table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, justify="left" if column == "method" else "right", no_wrap=True)
+    for key, heading in columns.items():
+        table.add_column(heading, justify="left" if key == "method" else "right", no_wrap=True)
     for entry in rows:
-        table.add_row(*(_cell(entry.get(column)) for column in columns))
+        table.add_row(*(_cell(entry.get(key)) for key in columns))
     console.print(table)
 
 
@@ -194,9 +209,9 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, (list, tuple)):
-        return " - ".join(f"{v:.3f}" for v in value)
+        return "-".join(f"{v:.3f}" for v in value)
     if isinstance(value, float):
-        return f"{value:.4f}" if abs(value) < 10 else f"{value:.1f}"
+        return f"{value:.4f}" if abs(value) < 1 else f"{value:.1f}"
     return str(value)
 
 
@@ -230,14 +245,12 @@ def main() -> None:
             spotters[name] = Search(indexed, material, replace(SearchSettings(), rerank=False))
             spotters[f"{name}+dtw"] = Search(indexed, material, SearchSettings())
 
-    columns = (
-        "method", "map", "ci", "map_file", "p10", "pn", "mtwv", "atwv", "recall1000", "query_s",
-        "index_x_realtime", "mb_per_hour",
-    )  # fmt: skip
-    show("Speakers of query and archive differ", rows, columns, console)
-    show("The same speaker in query and archive", same, columns, console)
+    show("Speakers of query and archive differ", rows, COLUMNS, console)
+    show("The same speaker in query and archive", same, COLUMNS, console)
     noisy = [] if arguments.without_noise else noisy_rows(material, material.main, spotters)
-    show("Noisy queries, MAP", noisy, ("method", "snr_db", "map", "ci", *NOISE_KINDS), console)
+    kinds = {kind: kind for kind in NOISE_KINDS}
+    heads = {"method": "method", "snr_db": "SNR dB", "map": "MAP", "ci": "95 %", **kinds}
+    show("Noisy queries", noisy, heads, console)
     for name, value in alarms.items():
         console.print(f"{name}: {value:.1f} false alarms an hour for a word that was never said")
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
