@@ -18,6 +18,8 @@ from wordspot.models.model import ConfigT, Model
 Section = tuple[Sequence[NDArray[np.float32]], NDArray[np.int32]]
 EmbeddedSection = tuple[NDArray[np.float32], list[NDArray[np.float32]]]
 
+PADDED_TICKS = 30_000  # of regions and their padding, that run through a network at once
+
 
 class SpanModel(Model[ConfigT]):
     """A model that embeds spans of MFCC regions.
@@ -80,31 +82,48 @@ class SpanEncoder:
             regions += audio.normalise(features)
         if not regions:
             return [(np.zeros((0, self.dimension), np.float32), []) for _ in sections]
-        lengths = torch.tensor([len(region) for region in regions], device=self.device)
-        padded = torch.nn.utils.rnn.pad_sequence(regions, batch_first=True)  # (B, T, 39)
-        vectors = torch.nn.functional.normalize(self.model.embed(padded, lengths, torch.cat(tables)), dim=1)
-        frames = self.model.frames(padded, lengths)
-        return self._split(sections, vectors.cpu().numpy(), frames.cpu().numpy(), lengths.tolist())
-
-    def _split(
-        self,
-        sections: Sequence[Section],
-        vectors: NDArray[np.float32],
-        frames: NDArray[np.float32],
-        lengths: Sequence[int],
-    ) -> list[EmbeddedSection]:
+        vectors, frames = self._embed(regions, torch.cat(tables))
         result: list[EmbeddedSection] = []
         row = region = 0
         for waveforms, spans in sections:
             count = len(spans) if waveforms else 0
-            each = [
-                frames[index, : -(-lengths[index] // self.ticks_per_frame)]
-                for index in range(region, region + len(waveforms))
-            ]
-            result.append((vectors[row : row + count], each))
+            result.append((vectors[row : row + count], frames[region : region + len(waveforms)]))
             row += count
             region += len(waveforms)
         return result
+
+    def _embed(
+        self, regions: Sequence[Tensor], spans: Tensor
+    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
+        """regions: features (T_i, 39); spans (N, 3). Unit vectors (N, dimension) and frames by region."""
+        vectors = torch.zeros(len(spans), self.dimension, device=self.device)
+        frames: dict[int, NDArray[np.float32]] = {}
+        for bucket in _buckets([len(region) for region in regions]):
+            padded = torch.nn.utils.rnn.pad_sequence([regions[i] for i in bucket], batch_first=True)
+            lengths = torch.tensor([len(regions[i]) for i in bucket], device=self.device)
+            place = torch.full((len(regions),), -1, device=self.device)
+            place[bucket] = torch.arange(len(bucket), device=self.device)
+            rows = (place[spans[:, 0]] >= 0).nonzero()[:, 0]
+            if len(rows):
+                here = torch.cat([place[spans[rows, :1]], spans[rows, 1:]], dim=1)
+                embedded = self.model.embed(padded, lengths, here)
+                vectors[rows] = torch.nn.functional.normalize(embedded, dim=1)
+            for i, rows_of_region in zip(
+                bucket, self.model.frames(padded, lengths).cpu().numpy(), strict=True
+            ):
+                # A copy, so that no region keeps its whole bucket alive.
+                frames[i] = rows_of_region[: -(-len(regions[i]) // self.ticks_per_frame)].copy()
+        return vectors.cpu().numpy(), [frames[i] for i in range(len(regions))]
+
+
+def _buckets(lengths: Sequence[int]) -> list[list[int]]:
+    """Places of regions of like length together, so that little is padding and no bucket is large."""
+    buckets: list[list[int]] = []
+    for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        if not buckets or (len(buckets[-1]) + 1) * lengths[buckets[-1][0]] > PADDED_TICKS:
+            buckets.append([])
+        buckets[-1].append(i)
+    return buckets
 
 
 def _check_spans(spans: Tensor, regions: Sequence[Tensor]) -> None:

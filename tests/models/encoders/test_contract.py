@@ -99,3 +99,17 @@ def test_every_shipped_encoder_has_its_licence_and_hash() -> None:
         assert card.licence, name
         assert card.supervision, name
         assert load_encoder(name).hash == card.hash
+
+
+def test_regions_of_many_lengths_are_embedded_as_if_alone(
+    encoder: SpanEncoder, vowels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cuts = [(0, 9_000), (500, 30_000), (2_000, 4_000), (100, 25_000), (7_000, 9_500)]
+    waves = [vowels[start:stop] for start, stop in cuts]
+    spans = np.array([[3, 10, 90], [0, 0, 50], [2, 1, 12], [1, 4, 150], [3, 0, 20]], dtype=np.int32)
+    ((whole, frames),) = encoder.embed_sections([(waves, spans)])
+    monkeypatch.setattr("wordspot.models.encoders.spans.PADDED_TICKS", 60)
+    ((bucketed, frames_bucketed),) = encoder.embed_sections([(waves, spans)])
+    np.testing.assert_allclose(bucketed, whole, atol=2e-5)
+    for first, second in zip(frames, frames_bucketed, strict=True):
+        np.testing.assert_allclose(first, second, atol=1e-5)
