@@ -118,10 +118,13 @@ class Search:
 
 class Exhaustive:
     """Subsequence DTW over every frame of every recording: 39 MFCC every 10 ms, normalised over each
-    recording by itself, cosine distance, cost by the length of the path."""
+    recording by itself, cosine distance, cost by the length of the path.
 
-    def __init__(self, material: Material, steps: dtw.Steps) -> None:
-        features = [self._features(audio.load(recording.path)) for recording in material.recordings]
+    copies: the archive so many times over, to time a larger one.
+    """
+
+    def __init__(self, material: Material, steps: dtw.Steps, copies: int = 1) -> None:
+        features = [self._features(audio.load(recording.path)) for recording in material.recordings] * copies
         self._offsets = np.cumsum([0, *(len(f) for f in features)], dtype=np.int64)
         self._frames = np.concatenate(features)
         self._steps = steps
