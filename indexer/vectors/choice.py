@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -87,6 +88,14 @@ def extend(index: Index, stored: Sequence[NDArray[np.float16]]) -> None:
 def _blocks(vectors: NDArray[np.float16]) -> Iterator[NDArray[np.float16]]:
     for first in range(0, len(vectors), _ROWS_AT_ONCE):
         yield vectors[first : first + _ROWS_AT_ONCE]
+        _let_go(vectors)
+
+
+def _let_go(vectors: NDArray[np.float16]) -> None:
+    """Returns the pages of a memory map, which else count as this process's memory; they are read anew."""
+    mapped = getattr(vectors, "_mmap", None)
+    if mapped is not None:
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _sample(stored: Sequence[NDArray[np.float16]], rows: int) -> NDArray[np.float32]:
@@ -95,14 +104,11 @@ def _sample(stored: Sequence[NDArray[np.float16]], rows: int) -> NDArray[np.floa
     chosen = np.sort(np.random.default_rng(rows).choice(rows, size, replace=False))
     edges = np.cumsum([0, *map(len, stored)])
     parts = np.searchsorted(chosen, edges)
-    return normalised(
-        np.concatenate(
-            [
-                vectors[chosen[first:last] - start]
-                for vectors, start, first, last in zip(stored, edges, parts, parts[1:], strict=False)
-            ]
-        )
-    )
+    drawn = []
+    for vectors, start, first, last in zip(stored, edges, parts, parts[1:], strict=False):
+        drawn.append(vectors[chosen[first:last] - start])
+        _let_go(vectors)
+    return normalised(np.concatenate(drawn))
 
 
 def _queries(sample: NDArray[np.float32]) -> NDArray[np.float32]:
