@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,12 @@ def memory(material: Material, home: Path, encoder: str) -> dict[str, Any]:
         folder.mkdir(parents=True, exist_ok=True)
         written = 0.0
         with soundfile.SoundFile(path, "w", 16_000, 1) as file:
-            while written < 3 * 3600:
-                for recording in material.recordings:
-                    samples = development.read(recording.path)
-                    file.write(samples)
-                    written += len(samples) / 16_000
+            for recording in cycle(material.recordings):
+                samples = development.read(recording.path)
+                file.write(samples)
+                written += len(samples) / 16_000
+                if written >= 3 * 3600:
+                    break
     spent, peak = _index_in_process(folder, home / "bench" / "scale" / "home-long", encoder, home)
     seconds = soundfile.info(path).duration
     return {"figure": f"memory, {encoder}, MB for three hours", "value": peak, "x_real_time": seconds / spent}
