@@ -28,7 +28,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
         "WORDSPOT_HOME": str(tmp_path / "served"),
         "WORDSPOT_DETECTOR": "energy",
         "WORDSPOT_DEFAULT_ENCODER": "naive",
-        "WORDSPOT_WORKERS": "1",
         "OMP_NUM_THREADS": "1",
     }
 
@@ -69,8 +68,6 @@ def test_three_processes_answer_like_one(
 ) -> None:
     monkeypatch.setenv("WORDSPOT_DETECTOR", "energy")
     monkeypatch.setenv("WORDSPOT_DEFAULT_ENCODER", "naive")
-    # Scores are measured against stretches drawn by number, and one worker numbers recordings in order.
-    monkeypatch.setenv("WORDSPOT_WORKERS", "1")
     query = tmp_path / "tea.wav"
     query.write_bytes(write_wav(say("tea", voice=9)))
     queries: list[Query] = [query, FileQuery(recordings["milk"], 0.5, 1.1)]
