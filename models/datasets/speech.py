@@ -26,7 +26,7 @@ from wordspot.models.datasets.package import DatasetError, Package, fetch, unpac
 
 # Raised whenever a converter changes, so that older caches are made anew.
 CACHE_VERSION = 1
-MODULES = ("asterisk", "drascula", "festvox_ru", "fillets_cs", "hedgewars", "queen")
+MODULES = ("asterisk", "drascula", "festvox_ru", "fillets_cs", "hedgewars", "queen", "tuxpaint")
 
 Split = Literal["train", "dev"]
 
