@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from wordspot.models.datasets import asterisk, drascula, festvox_ru, fillets_cs, hedgewars
+from wordspot.models.datasets import asterisk, drascula, festvox_ru, fillets_cs, hedgewars, tuxpaint
 
 
-def put_audio(path: Path, rate: int, channels: int = 1) -> None:
+def put_audio(path: Path, rate: int, channels: int = 1, tone: float = 10) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    samples = np.tile(np.sin(np.arange(rate // 4) / 10)[:, None], (1, channels)) * 0.5
+    samples = np.tile(np.sin(np.arange(rate // 4) / tone)[:, None], (1, channels)) * 0.5
     soundfile.write(path, samples, rate)
 
 
@@ -84,3 +84,27 @@ def test_czech_clips_are_grouped_by_level(tmp_path: Path) -> None:
     put_audio(tmp_path / fillets_cs.FOLDER / "city/cs/vit-m-hlava.ogg", 22_050)
     (take,) = fillets_cs.convert(tmp_path)
     assert (take.name, take.speaker, take.group) == ("city/vit-m-hlava", "small fish", "city")
+
+
+def test_a_stamp_is_described_in_the_language_of_its_file(tmp_path: Path) -> None:
+    folder = tmp_path / tuxpaint.FOLDER / "animals"
+    for name, tone in (("crow_desc", 9), ("crow_desc_fr", 10), ("crow_desc_pt_BR", 11)):
+        put_audio(folder / f"{name}.ogg", 44_100, channels=2, tone=tone)
+    (folder / "crow.txt").write_text("A crow.\n\nfr.utf8=Un corbeau.\nde.utf8=\n", encoding="utf-8")
+    takes = list(tuxpaint.convert(tmp_path))
+    assert [(take.name, take.language, take.text) for take in takes] == [
+        ("en/animals/crow", "en", "A crow."),
+        ("fr/animals/crow", "fr", "Un corbeau."),
+        ("pt_BR/animals/crow", "pt", None),
+    ]
+    assert {take.group for take in takes} == {"animals/crow"}
+
+
+def test_a_recording_that_two_stamps_share_is_taken_once(tmp_path: Path) -> None:
+    folder = tmp_path / tuxpaint.FOLDER
+    for name in ("crow_desc_fr.ogg", "crow-1_desc_fr.ogg"):
+        put_audio(folder / name, 44_100)
+    (folder / "crow_desc_fr.ogg").write_bytes((folder / "crow-1_desc_fr.ogg").read_bytes())
+    put_audio(folder / "crow.ogg", 44_100, tone=12)
+    (take,) = tuxpaint.convert(tmp_path)
+    assert (take.group, take.speaker, take.text) == ("crow-1", None, None)
