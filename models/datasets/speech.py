@@ -13,7 +13,8 @@ import importlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -122,11 +123,9 @@ def clips(name: str, home: Path, packages: Path | None = None) -> list[Clip]:
         raise DatasetError(f"no source {name!r}, there are {', '.join(known)}")
     folder = home / "datasets" / name
     stamp = _stamp(known[name])
-    if _read_stamp(folder) != stamp:
+    if read_stamp(folder) != stamp:
         _convert(known[name], folder, stamp, packages)
-    with (folder / "clips.jsonl").open(encoding="utf-8") as lines:
-        rows = [Clip(**json.loads(line)) for line in lines]
-    return [replace(clip, path=folder / clip.path) for clip in rows]
+    return read_clips(folder)
 
 
 def training_clips(home: Path, packages: Path | None = None) -> list[Clip]:
@@ -146,29 +145,59 @@ def load_mono(path: Path) -> tuple[NDArray[np.float32], int]:
     return samples.mean(axis=1, dtype=np.float32), rate
 
 
-def _convert(one: Source, folder: Path, stamp: str, packages: Path | None) -> None:
+@contextmanager
+def building(folder: Path, stamp: str) -> Iterator[Path]:
+    """A temporary folder to fill, which takes the place of `folder`, with its stamp, once filled.
+
+    A failure leaves `folder` as it was; where another process was quicker, its folder stays.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{one.name}.", dir=folder.parent) as temporary:
-        downloads, unpacked, made = (Path(temporary) / part for part in ("debs", "unpacked", "made"))
-        for part in (downloads, unpacked, made):
-            part.mkdir()
-        for package in one.packages:
-            unpack(fetch(package, downloads, packages), unpacked)
-        rows = sorted((_write(take, one.name, made) for take in one.convert(unpacked)), key=lambda c: c.id)
-        if not rows:
-            raise DatasetError(f"source {one.name!r} yielded no clips")
-        with (made / "clips.jsonl").open("w", encoding="utf-8") as lines:
-            for clip in rows:
-                lines.write(json.dumps({**asdict(clip), "path": str(clip.path)}, ensure_ascii=False) + "\n")
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
+        made = Path(temporary) / "made"
+        made.mkdir()
+        yield made
         (made / "source.json").write_text(stamp, encoding="utf-8")
-        if _read_stamp(folder) == stamp:  # another process was quicker
+        if read_stamp(folder) == stamp:
             return
         if folder.exists():
             shutil.rmtree(folder)
         made.rename(folder)
 
 
-def _write(take: Take, source_name: str, folder: Path) -> Clip:
+def read_stamp(folder: Path) -> str | None:
+    """What `folder` was made from; None where nothing was made."""
+    path = folder / "source.json"
+    return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def read_clips(folder: Path) -> list[Clip]:
+    with (folder / "clips.jsonl").open(encoding="utf-8") as lines:
+        rows = [Clip(**json.loads(line)) for line in lines]
+    return [replace(clip, path=folder / clip.path) for clip in rows]
+
+
+def write_clips(clips: Iterable[Clip], folder: Path) -> None:
+    """clips: with paths relative to `folder`; they are put in order of id."""
+    with (folder / "clips.jsonl").open("w", encoding="utf-8") as lines:
+        for clip in sorted(clips, key=lambda clip: clip.id):
+            lines.write(json.dumps({**asdict(clip), "path": str(clip.path)}, ensure_ascii=False) + "\n")
+
+
+def _convert(one: Source, folder: Path, stamp: str, packages: Path | None) -> None:
+    with building(folder, stamp) as made, tempfile.TemporaryDirectory(dir=made.parent) as temporary:
+        downloads, unpacked = (Path(temporary) / part for part in ("debs", "unpacked"))
+        for part in (downloads, unpacked):
+            part.mkdir()
+        for package in one.packages:
+            unpack(fetch(package, downloads, packages), unpacked)
+        rows = [write(take, one.name, made) for take in one.convert(unpacked)]
+        if not rows:
+            raise DatasetError(f"source {one.name!r} yielded no clips")
+        write_clips(rows, made)
+
+
+def write(take: Take, source_name: str, folder: Path) -> Clip:
+    """The take as FLAC below `folder`, and its clip with the path relative to there."""
     path = Path("audio") / f"{take.name}.flac"
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(folder / path, take.samples, take.rate, format="FLAC", subtype="PCM_16")
@@ -192,8 +221,3 @@ def _stamp(one: Source) -> str:
         "cache_version": CACHE_VERSION,
     }
     return json.dumps(content, indent=1, ensure_ascii=False)
-
-
-def _read_stamp(folder: Path) -> str | None:
-    path = folder / "source.json"
-    return path.read_text(encoding="utf-8") if path.is_file() else None
