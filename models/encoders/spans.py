@@ -22,7 +22,7 @@ PADDED_TICKS = 30_000  # of regions and their padding, that run through a networ
 
 
 class SpanModel(Model[ConfigT]):
-    """A model that embeds spans of MFCC regions.
+    """A model that embeds spans of speech regions.
 
     ticks_per_frame: distance of the frame features that `frames` yields.
     """
@@ -31,6 +31,15 @@ class SpanModel(Model[ConfigT]):
     ticks_per_frame: ClassVar[int] = 2
     dimension: int
     frame_dimension: int = audio.MFCC_SIZE
+
+    def features(self, waveform: Tensor) -> Tensor:
+        """waveform float32 (samples,) at 16 kHz. Returns (T, F), a row a tick: here 39 MFCC."""
+        return audio.mfcc(waveform)
+
+    def normalise(self, regions: list[Tensor]) -> list[Tensor]:
+        """Features (T_i, F) of a section's regions as the network wants them: here of zero mean and unit
+        variance over the section."""
+        return audio.normalise(regions)
 
     @abstractmethod
     def embed(self, features: Tensor, lengths: Tensor, spans: Tensor) -> Tensor:
@@ -42,6 +51,31 @@ class SpanModel(Model[ConfigT]):
         """features (B, T, 39). Returns (B, ceil(T / ticks_per_frame), frame_dimension): here the MFCC,
         averaged over each frame's ticks."""
         return audio.pooled(features, lengths)[:, :: self.ticks_per_frame]
+
+    def embed_with_frames(self, features: Tensor, lengths: Tensor, spans: Tensor) -> tuple[Tensor, Tensor]:
+        """What `embed` and `frames` give, for networks that do both in one pass."""
+        return self.embed(features, lengths, spans), self.frames(features, lengths)
+
+    def embed_regions(self, regions: Sequence[Tensor], spans: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """regions: features (T_i, F); spans (N, 3) of region, start, stop in ticks.
+
+        Returns unit vectors (N, dimension), and frames (ceil(T_i / ticks_per_frame), frame_dimension) by
+        region.
+        """
+        vectors = torch.zeros(len(spans), self.dimension, device=spans.device)
+        frames: list[Tensor] = [vectors] * len(regions)
+        for bucket in buckets([len(region) for region in regions]):
+            padded = torch.nn.utils.rnn.pad_sequence([regions[i] for i in bucket], batch_first=True)
+            lengths = torch.tensor([len(regions[i]) for i in bucket], device=spans.device)
+            place = torch.full((len(regions),), -1, device=spans.device)
+            place[bucket] = torch.arange(len(bucket), device=spans.device)
+            rows = (place[spans[:, 0]] >= 0).nonzero()[:, 0]
+            here = torch.cat([place[spans[rows, :1]], spans[rows, 1:]], dim=1)
+            embedded, heard = self.embed_with_frames(padded, lengths, here)
+            vectors[rows] = torch.nn.functional.normalize(embedded, dim=1)
+            for row, i in zip(heard, bucket, strict=True):
+                frames[i] = row[: -(-len(regions[i]) // self.ticks_per_frame)]
+        return vectors, frames
 
 
 class SpanEncoder:
@@ -75,14 +109,17 @@ class SpanEncoder:
         for waveforms, spans in sections:
             if not waveforms:
                 continue
-            features = [audio.mfcc(torch.from_numpy(w).to(self.device)) for w in waveforms]
+            features = [self.model.features(torch.from_numpy(w).to(self.device)) for w in waveforms]
             table = torch.from_numpy(spans.astype(np.int64)).to(self.device)
             _check_spans(table, features)
             tables.append(table + torch.tensor([len(regions), 0, 0], device=self.device))
-            regions += audio.normalise(features)
+            regions += self.model.normalise(features)
         if not regions:
             return [(np.zeros((0, self.dimension), np.float32), []) for _ in sections]
-        vectors, frames = self._embed(regions, torch.cat(tables))
+        unit, heard = self.model.embed_regions(regions, torch.cat(tables))
+        vectors = unit.cpu().numpy()
+        # Copies, so that no region keeps its whole batch alive.
+        frames = [rows.cpu().numpy().copy() for rows in heard]
         result: list[EmbeddedSection] = []
         row = region = 0
         for waveforms, spans in sections:
@@ -92,31 +129,8 @@ class SpanEncoder:
             region += len(waveforms)
         return result
 
-    def _embed(
-        self, regions: Sequence[Tensor], spans: Tensor
-    ) -> tuple[NDArray[np.float32], list[NDArray[np.float32]]]:
-        """regions: features (T_i, 39); spans (N, 3). Unit vectors (N, dimension) and frames by region."""
-        vectors = torch.zeros(len(spans), self.dimension, device=self.device)
-        frames: dict[int, NDArray[np.float32]] = {}
-        for bucket in _buckets([len(region) for region in regions]):
-            padded = torch.nn.utils.rnn.pad_sequence([regions[i] for i in bucket], batch_first=True)
-            lengths = torch.tensor([len(regions[i]) for i in bucket], device=self.device)
-            place = torch.full((len(regions),), -1, device=self.device)
-            place[bucket] = torch.arange(len(bucket), device=self.device)
-            rows = (place[spans[:, 0]] >= 0).nonzero()[:, 0]
-            if len(rows):
-                here = torch.cat([place[spans[rows, :1]], spans[rows, 1:]], dim=1)
-                embedded = self.model.embed(padded, lengths, here)
-                vectors[rows] = torch.nn.functional.normalize(embedded, dim=1)
-            for i, rows_of_region in zip(
-                bucket, self.model.frames(padded, lengths).cpu().numpy(), strict=True
-            ):
-                # A copy, so that no region keeps its whole bucket alive.
-                frames[i] = rows_of_region[: -(-len(regions[i]) // self.ticks_per_frame)].copy()
-        return vectors.cpu().numpy(), [frames[i] for i in range(len(regions))]
 
-
-def _buckets(lengths: Sequence[int]) -> list[list[int]]:
+def buckets(lengths: Sequence[int]) -> list[list[int]]:
     """Places of regions of like length together, so that little is padding and no bucket is large."""
     buckets: list[list[int]] = []
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
