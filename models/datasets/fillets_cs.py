@@ -1,35 +1,74 @@
 """Fish Fillets, next generation: Czech acted speech, two main and some fifteen minor voices, OGG.
 
-Package: fillets-ng-data-cs. Licence: GPL-2. Split: all train. The transcripts lie in another package ten
-times the size of what they would be used for, and training needs none.
+Packages: fillets-ng-data-cs, and fillets-ng-data for the subtitles. Licence: GPL-2. Split: never trains, so
+that there is a language of which one can say that no encoder ever heard it.
 
-A file's name says who speaks: `-m-` the small fish, `-v-` the big one, anything else a voice of its level.
+A level's `dialogs_cs.lua` files name each clip with the font of its subtitle, which tells the fish, and its
+text. Where they do not, the clip's name says who speaks: `-m-` the small fish, `-v-` the big one. Anything
+else is a voice of its level.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from wordspot.models.datasets.package import Package
 from wordspot.models.datasets.speech import Take, load_mono, source
 
-PACKAGE = Package(
+SOUNDS = Package(
     "fillets-ng-data-cs",
     "1.0.1-1.1",
     "3ecef99b9456f1c80c9625c6f2418642b52d58e7167a46bad7a412db17991b14",
 )
-FOLDER = Path("usr/share/games/fillets-ng/sound")
-FISH = {"m": "small fish", "v": "big fish"}
+SCRIPTS = Package(
+    "fillets-ng-data",
+    "1.0.1-1.1",
+    "25de89afd8b1adf7bcace8290248a6a22c89cd42300317e69000e162c032cf84",
+)
+SOUND_FOLDER = Path("usr/share/games/fillets-ng/sound")
+SCRIPT_FOLDER = Path("usr/share/games/fillets-ng/script")
+SUBTITLE = re.compile(
+    r'dialogId\(\s*"(?P<name>[^"]+)"\s*,\s*"(?P<font>[^"]*)"(?:(?!dialogId).)*?'
+    r'dialogStr\(\s*"(?P<text>[^"]*)"\s*\)',
+    re.DOTALL,
+)
+SMALL_FISH, BIG_FISH = "small fish", "big fish"
+FISH = {"m": SMALL_FISH, "font_small": SMALL_FISH, "v": BIG_FISH, "font_big": BIG_FISH}
 
 
-@source("fillets_cs", packages=(PACKAGE,), licence="GPL-2", held_out=0)
+@dataclass(frozen=True)
+class Subtitle:
+    font: str
+    text: str
+
+
+@source("fillets_cs", packages=(SOUNDS, SCRIPTS), licence="GPL-2", held_out=1)
 def convert(root: Path) -> Iterator[Take]:
-    for path in sorted((root / FOLDER).glob("*/cs/*.ogg")):
+    said = dict(subtitles(root / SCRIPT_FOLDER))
+    for path in sorted((root / SOUND_FOLDER).glob("*/cs/*.ogg")):
         level = path.parts[-3]
+        subtitle = said.get((level, path.stem))
         samples, rate = load_mono(path)
-        yield Take(f"{level}/{path.stem}", speaker(level, path.stem), "cs", level, samples, rate)
+        yield Take(
+            name=f"{level}/{path.stem}",
+            speaker=speaker(level, path.stem, subtitle.font if subtitle else ""),
+            language="cs",
+            group=level,
+            samples=samples,
+            rate=rate,
+            text=subtitle.text if subtitle else None,
+        )
 
 
-def speaker(level: str, name: str) -> str:
-    return next((FISH[part] for part in name.split("-") if part in FISH), level)
+def subtitles(folder: Path) -> Iterator[tuple[tuple[str, str], Subtitle]]:
+    """By level and name of the clip."""
+    for path in sorted(folder.glob("*/*dialogs_cs.lua")):
+        for match in SUBTITLE.finditer(path.read_text(encoding="utf-8")):
+            yield (path.parent.name, match["name"]), Subtitle(match["font"], match["text"])
+
+
+def speaker(level: str, name: str, font: str = "") -> str:
+    return next((FISH[part] for part in (font, *name.split("-")) if part in FISH), level)

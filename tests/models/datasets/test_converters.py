@@ -80,10 +80,21 @@ def test_the_name_of_a_czech_clip_tells_the_fish(name: str, who: str) -> None:
     assert fillets_cs.speaker("city", name) == who
 
 
-def test_czech_clips_are_grouped_by_level(tmp_path: Path) -> None:
-    put_audio(tmp_path / fillets_cs.FOLDER / "city/cs/vit-m-hlava.ogg", 22_050)
-    (take,) = fillets_cs.convert(tmp_path)
-    assert (take.name, take.speaker, take.group) == ("city/vit-m-hlava", "small fish", "city")
+def test_czech_clips_are_grouped_by_level_and_come_with_their_subtitles(tmp_path: Path) -> None:
+    for name in ("init-0", "kral", "vit-m-hlava"):
+        put_audio(tmp_path / fillets_cs.SOUND_FOLDER / f"city/cs/{name}.ogg", 22_050)
+    script = tmp_path / fillets_cs.SCRIPT_FOLDER / "city/dialogs_cs.lua"
+    script.parent.mkdir(parents=True)
+    script.write_text(
+        'dialogId("init-0", "font_big", "What (a) head!")\ndialogStr(\n"Ta má hlavu!"\n)\n\n'
+        'dialogId("kral", "font_statue", "Citizens!")\ndialogStr("Občané!")\n',
+        encoding="utf-8",
+    )
+    assert [(take.name, take.speaker, take.group, take.text) for take in fillets_cs.convert(tmp_path)] == [
+        ("city/init-0", "big fish", "city", "Ta má hlavu!"),
+        ("city/kral", "city", "city", "Občané!"),
+        ("city/vit-m-hlava", "small fish", "city", None),
+    ]
 
 
 def test_a_stamp_is_described_in_the_language_of_its_file(tmp_path: Path) -> None:
