@@ -30,7 +30,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.indexer.vectors.protocol import normalised
+from wordspot.indexer.vectors.protocol import normalised, quantised
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -142,37 +142,28 @@ def _disjoint(cost, start, stop, offsets, overlap, free, chosen):  # type: ignor
 
 
 @_compiled
-def _unit_rows(bits, first, offsets, out):  # type: ignore[no-untyped-def]
-    words = out.view(np.uint32)
+def _unit_rows(features, first, offsets, out):  # type: ignore[no-untyped-def]
     for window in range(len(first)):
         for n in range(offsets[window + 1] - offsets[window]):
-            source, target = first[window] + n, offsets[window] + n
-            for h in range(bits.shape[1]):
-                # Half to single precision: sign, then exponent and mantissa in place; the exponents' biases
-                # differ by 112.
-                half = np.uint32(bits[source, h])
-                words[target, h] = ((half & np.uint32(0x8000)) << np.uint32(16)) | (
-                    (half & np.uint32(0x7FFF)) << np.uint32(13)
-                )
-            square = np.float32(0)
-            for h in range(bits.shape[1]):
-                value = out[target, h] * np.float32(2.0**112)
-                out[target, h] = value
+            source, target = features[first[window] + n], out[offsets[window] + n]
+            square = np.int32(0)
+            for h in range(len(source)):
+                value = np.int32(source[h])
                 square += value * value
-            scale = np.float32(1) / max(np.sqrt(square), np.float32(1e-12))
-            for h in range(bits.shape[1]):
-                out[target, h] *= scale
+            scale = np.float32(1) / np.sqrt(np.float32(max(square, np.int32(1))))
+            for h in range(len(source)):
+                target[h] = np.float32(source[h]) * scale
 
 
-def unit_rows(features: NDArray[np.float16], first: Ints, offsets: Ints, out: Floats) -> None:
-    """Copies stretches of half-precision frames into unit rows; a zero row stays zero.
+def unit_rows(features: NDArray[np.int8], first: Ints, offsets: Ints, out: Floats) -> None:
+    """Copies stretches of stored frames into unit rows; a zero row stays zero.
 
-    features (f, H), finite, may be a memory map; stretch w is rows first[w] onward of features and becomes
-    rows offsets[w] to offsets[w + 1] of out (F, H).
+    features (f, H), H at most 100,000, may be a memory map; stretch w is rows first[w] onward of features
+    and becomes rows offsets[w] to offsets[w + 1] of out (F, H).
     """
-    bits = np.ascontiguousarray(features).view(np.uint16)
-    bits.flags.writeable = False  # one compiled form for memory maps and arrays
-    _unit_rows(bits, first, offsets, out)
+    rows = np.ascontiguousarray(features).view()
+    rows.flags.writeable = False  # one compiled form for memory maps and arrays
+    _unit_rows(rows, first, offsets, out)
 
 
 def alignment_curves(
@@ -305,7 +296,7 @@ def warm_up() -> None:
     frames = normalised(np.ones((4, 2)))
     offsets = np.array([0, 4], dtype=np.int64)
     out = np.empty_like(frames)
-    unit_rows(frames.astype(np.float16), offsets[:1], offsets, out)
+    unit_rows(quantised(frames), offsets[:1], offsets, out)
     for steps in Steps:
         cost, start = alignment_curves(frames, lambda a, b: out, offsets, steps)
         alignments(cost, start, offsets)

@@ -47,8 +47,8 @@ class Section:
     """A bounded part of a recording (at most about two minutes) with all the speech in it.
 
     regions: in order of time, disjoint.
-    spans: int32 (N, 3), rows (region, start, stop): region counts within this section, start and stop
-        are ticks from that region's start, 0 <= start < stop <= region.ticks.
+    spans: int32 (N, 3), rows (region, start, stop), in the order of regions: region counts within this
+        section, start and stop are ticks from that region's start, 0 <= start < stop <= region.ticks.
     stop: tick up to which the recording has been looked at; no later section reaches back of it.
     """
 

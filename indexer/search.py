@@ -25,7 +25,6 @@ from __future__ import annotations
 import math
 import weakref
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,7 +44,7 @@ from wordspot.indexer.records import (
     to_seconds,
     to_tick,
 )
-from wordspot.indexer.vectors.protocol import normalised
+from wordspot.indexer.vectors.protocol import IdSet, normalised
 from wordspot.indexer.view import ArchiveView
 
 Floats = NDArray[np.float32]
@@ -227,11 +226,22 @@ class _Places:
 
 @dataclass(frozen=True)
 class _Candidates:
-    """Best first: span (n,), its similarity (n,), and the offset (n,) in ticks of the piece it resembles."""
+    """Best first. similarity (n,) of a span to the piece that it resembles.
 
-    span: Ints
+    region, start, stop (n,): where the whole query would lie if its piece were the span; start and stop in
+    ticks from the recording's start, and not clipped to the region.
+    """
+
     similarity: Floats
-    offset: Ints
+    region: Ints
+    start: Ints
+    stop: Ints
+
+    def clipped(self, view: ArchiveView, margin: int) -> tuple[Ints, Ints]:
+        """start, stop (n,), widened by so many ticks on each side, within the region."""
+        start = np.maximum(self.start - margin, view.region_start[self.region])
+        stop = np.minimum(self.stop + margin, view.region_stop[self.region])
+        return start, stop
 
 
 class _Windows:
@@ -264,45 +274,35 @@ class _Windows:
 
 
 class _Prepared:
-    """What searches derive from a view, once."""
+    """What searches derive from a view, once. Nothing here grows with the number of spans."""
 
     def __init__(self, view: ArchiveView, settings: SearchSettings) -> None:
-        lengths = np.minimum(view.span_stop - view.span_start, np.iinfo(np.uint16).max).astype(np.uint16)
-        lengths[~view.alive[view.span_recording]] = 0
-        self.lengths = lengths  # (N,), 0 where deleted
-        present = lengths[lengths > 0]
-        self.shortest, self.longest = (int(present.min()), int(present.max())) if present.size else (0, 0)
-        # A recording's spans lie together: its mask is written run by run, not looked up span by span.
-        self.run_start = np.flatnonzero(np.diff(view.span_recording, prepend=-1))
-        self.run_recording = view.span_recording[self.run_start]
-        self.run_length = np.diff(self.run_start, append=view.spans)
-        ticks = (view.region_stop - view.region_start).astype(np.int64)
-        self.region_ticks = np.where(view.alive[view.region_recording], ticks, 0)
         self.ordinals = {entry.id: n for n, entry in enumerate(view.recordings) if entry.alive}
         # By path: draws and the order of equal hits do not depend on which recording was indexed first.
         names = [(entry.path, entry.id) for entry in view.recordings]
         self.rank = np.argsort(sorted(range(len(names)), key=names.__getitem__))  # (recordings,)
-        self.region_order = np.lexsort((view.region_start, self.rank[view.region_recording]))
+        ticks = (view.region_stop - view.region_start).astype(np.int64)
+        ticks[~view.alive[view.region_recording]] = 0
+        # Longest first: those that hold a query are the first so many, and their speech is a partial sum.
+        order = np.lexsort((view.region_start, self.rank[view.region_recording], -ticks))
+        self.region_order = order[: np.count_nonzero(ticks)]
+        self.region_ticks = ticks[self.region_order]
+        self.speech = np.cumsum(self.region_ticks)
         self.draws = np.random.default_rng(settings.seed).random((2, settings.random_windows))
-        self._seed = settings.seed
-        self._vectors = view.vectors
+        self.random_lengths, self.random_vectors = self._random_spans(view, settings.seed)
 
-    @cached_property
-    def random_spans(self) -> tuple[Ints, Floats]:
+    def _random_spans(self, view: ArchiveView, seed: int) -> tuple[Ints, Floats]:
         """Lengths (n,) and unit vectors (n, D) of spans drawn once."""
-        living = np.flatnonzero(self.lengths[self.run_start])  # a recording lives or is deleted as a whole
-        living = living[np.argsort(self.rank[self.run_recording[living]])]
-        passed = np.cumsum(self.run_length[living])
-        rng = np.random.default_rng(self._seed)
-        drawn = np.sort(rng.choice(passed[-1], min(int(passed[-1]), RANDOM_SPANS), replace=False))
-        run = np.searchsorted(passed, drawn, side="right")
-        spans = np.sort(self.run_start[living][run] + drawn - (passed - self.run_length[living])[run])
-        bounds = np.cumsum([0, *(len(part) for part in self._vectors)])
-        rows = [
-            part[spans[(spans >= first) & (spans < first + len(part))] - first]
-            for part, first in zip(self._vectors, bounds[:-1], strict=True)
-        ]
-        return self.lengths[spans].astype(np.int64), normalised(np.concatenate(rows))
+        counts = np.where(view.alive, np.diff(view.recording_span), 0)
+        recordings = np.argsort(self.rank)
+        passed = np.append(0, np.cumsum(counts[recordings]))
+        drawn = np.random.default_rng(seed).choice(
+            passed[-1], min(int(passed[-1]), RANDOM_SPANS), replace=False, shuffle=False
+        )
+        place = np.searchsorted(passed, drawn, side="right") - 1
+        spans = np.sort(view.recording_span[recordings[place]] + drawn - passed[place])
+        _, start, stop = view.places(spans)
+        return stop - start, normalised(view.rows(spans))
 
 
 class Finder:
@@ -323,20 +323,19 @@ class Finder:
         options = options or SearchOptions()
         self._check(view, query, options)
         prepared = self._prepare(view)
-        allowed = self._allowed(view, prepared, query, options)
-        available = int(np.count_nonzero(allowed))
+        allowed = _allowed(view, prepared, options)
         floor = -math.inf if options.include_undetected else self._settings.threshold
         if options.min_score is not None:
             floor = max(floor, options.min_score)
         hits: tuple[Hit, ...] = ()
         wanted = max(self._settings.candidates, options.top)
-        while available:
-            candidates = _nearest(view, query, allowed, min(wanted, available))
-            if not len(candidates.span):
+        while True:
+            candidates = _nearest(view, query, allowed, min(wanted, view.spans))
+            if not len(candidates.region):
                 break
             places = self._places(view, prepared, query, candidates)
             complete = len(places.score) >= options.top or bool((places.score < floor).any())
-            exhausted = len(candidates.span) < wanted or wanted == MOST_CANDIDATES
+            exhausted = len(candidates.region) < wanted or wanted == MOST_CANDIDATES
             if complete or exhausted:
                 hits = self._hits(view, prepared, places, floor, options.top)
                 break
@@ -364,30 +363,6 @@ class Finder:
             weakref.finalize(view, self._prepared.pop, key, None).atexit = False
         return prepared
 
-    def _allowed(
-        self, view: ArchiveView, prepared: _Prepared, query: EmbeddedQuery, options: SearchOptions
-    ) -> NDArray[np.bool_]:
-        """(N,): spans of 2/3 to 4/3 of the piece's length, or the nearest there is, in searched recordings.
-
-        Raises NotFound.
-        """
-        low = max(min(-(-2 * query.piece // 3), prepared.longest), 1)
-        high = max(4 * query.piece // 3, prepared.shortest)
-        # A length below low wraps around to a large one.
-        allowed: NDArray[np.bool_] = (prepared.lengths - np.uint16(low)) <= np.uint16(high - low)
-        if options.recordings is not None:
-            if unknown := sorted(options.recordings - prepared.ordinals.keys()):
-                raise NotFound(f"no indexed recording {unknown[0]!r} to search in")
-            chosen = np.zeros(len(view.recordings), dtype=np.bool_)
-            chosen[[prepared.ordinals[name] for name in options.recordings]] = True
-        else:
-            chosen = view.alive.copy()
-        excluded = [prepared.ordinals[name] for name in options.excluded if name in prepared.ordinals]
-        chosen[excluded] = False
-        if not np.array_equal(chosen, view.alive):
-            allowed &= np.repeat(chosen[prepared.run_recording], prepared.run_length)
-        return allowed
-
     def _places(
         self, view: ArchiveView, prepared: _Prepared, query: EmbeddedQuery, candidates: _Candidates
     ) -> _Places:
@@ -411,7 +386,7 @@ class Finder:
             location, scale = self._random_costs(view, prepared, query)
             score = (location - costs[ends].astype(np.float64)) / scale
             if settings.similarity_weight:
-                similar = _similarity_at(view, query, candidates, region, start, stop)
+                similar = _similarity_at(view, candidates, region, start, stop)
                 first = self._similarity_score(prepared, query, similar)
                 score = (1 - settings.similarity_weight) * score + settings.similarity_weight * first
         return _Places(region, start, stop, score)
@@ -420,15 +395,16 @@ class Finder:
         self, view: ArchiveView, prepared: _Prepared, query: EmbeddedQuery
     ) -> tuple[float, float]:
         """Location and scale of the cost of random stretches, as the module's head defines them."""
-        settings, ticks = self._settings, prepared.region_ticks
+        settings, step = self._settings, view.encoder.ticks_per_frame
         # Regions of fewer frames hold no match under the slope limit.
-        fitting = -(-ticks // view.encoder.ticks_per_frame) >= len(query.frames) // 2 + 1
-        order = prepared.region_order
-        speech = np.cumsum(np.where(fitting, ticks, 0)[order])
-        region = order[np.searchsorted(speech, np.sort(prepared.draws[0]) * speech[-1], side="right")]
+        shortest = (len(query.frames) // 2) * step + 1
+        fitting = int(np.searchsorted(-prepared.region_ticks, -shortest, side="right"))
+        speech = prepared.speech[:fitting]
+        place = np.searchsorted(speech, np.sort(prepared.draws[0]) * speech[-1], side="right")
+        region = prepared.region_order[place]
         width = query.ticks + 2 * _margin(query)
         start = view.region_start[region] + np.floor(
-            prepared.draws[1] * (np.maximum(ticks[region] - width, 0) + 1)
+            prepared.draws[1] * (np.maximum(prepared.region_ticks[place] - width, 0) + 1)
         ).astype(np.int64)
         stop = np.minimum(start + width, view.region_stop[region])
         windows = _Windows(view, region, start, stop)
@@ -452,10 +428,9 @@ class Finder:
     def _first_stage(
         self, view: ArchiveView, prepared: _Prepared, query: EmbeddedQuery, candidates: _Candidates
     ) -> _Places:
-        region = view.span_region[candidates.span].astype(np.int64)
-        order = np.argsort(region, kind="stable")
-        region = region[order]
-        start, stop = _stretch(view, query, candidates, margin=0)
+        order = np.argsort(candidates.region, kind="stable")
+        region = candidates.region[order]
+        start, stop = candidates.clipped(view, margin=0)
         start, stop, similarity = start[order], stop[order], candidates.similarity[order]
         groups = np.append(np.unique(region, return_index=True)[1], len(region))
         kept = disjoint(-similarity, start, stop, groups)
@@ -466,7 +441,7 @@ class Finder:
         self, prepared: _Prepared, query: EmbeddedQuery, similarity: Floats
     ) -> NDArray[np.float64]:
         """Deviations above the similarity of random spans, of similar length if enough of them were drawn."""
-        lengths, vectors = prepared.random_spans
+        lengths, vectors = prepared.random_lengths, prepared.random_vectors
         fitting = (3 * lengths >= 2 * query.piece) & (3 * lengths <= 4 * query.piece)
         if np.count_nonzero(fitting) >= INDEPENDENT:
             vectors = vectors[fitting]
@@ -477,7 +452,7 @@ class Finder:
         self, view: ArchiveView, prepared: _Prepared, places: _Places, floor: float, top: int
     ) -> tuple[Hit, ...]:
         # Rounded so that equal sounds tie, whichever block of a matrix product they fell into.
-        score = places.score.round(4)
+        score = places.score.round(3)
         recording = view.region_recording[places.region]
         order = np.lexsort((places.start, prepared.rank[recording], -score))
         order = order[score[order] >= floor][:top]
@@ -494,12 +469,29 @@ class Finder:
         )
 
 
-def _nearest(view: ArchiveView, query: EmbeddedQuery, allowed: NDArray[np.bool_], k: int) -> _Candidates:
+def _allowed(view: ArchiveView, prepared: _Prepared, options: SearchOptions) -> IdSet | None:
+    """Spans of the recordings to search; None means all. Raises NotFound."""
+    excluded = [prepared.ordinals[name] for name in options.excluded if name in prepared.ordinals]
+    if options.recordings is not None:
+        if unknown := sorted(options.recordings - prepared.ordinals.keys()):
+            raise NotFound(f"no indexed recording {unknown[0]!r} to search in")
+        chosen = {prepared.ordinals[name] for name in options.recordings}.difference(excluded)
+        return IdSet.none(view.spans).with_ranges(view.span_ranges(chosen))
+    if not excluded:
+        return view.alive_spans
+    return (view.alive_spans or IdSet.every(view.spans)).without_ranges(view.span_ranges(excluded))
+
+
+def _nearest(view: ArchiveView, query: EmbeddedQuery, allowed: IdSet | None, k: int) -> _Candidates:
     """The k best over all pieces."""
-    ids, similarity = view.index.search(query.vectors, k, allowed)  # (P, k) each
+    ids, similarity = view.index.search(query.vectors, k, query.piece, allowed)  # (P, k) each
     found = np.flatnonzero(ids.ravel() >= 0)
     best = found[np.argsort(-similarity.ravel()[found], kind="stable")[:k]]
-    return _Candidates(ids.ravel()[best], similarity.ravel()[best], query.offsets[best // k])
+    offset = query.offsets[best // k] if k else query.offsets[:0]
+    region, start, stop = view.places(ids.ravel()[best])
+    return _Candidates(
+        similarity.ravel()[best], region, start - offset, stop + query.ticks - offset - query.piece
+    )
 
 
 def _margin(query: EmbeddedQuery) -> int:
@@ -511,22 +503,11 @@ def _margin(query: EmbeddedQuery) -> int:
     return MARGIN + query.piece // 6 + (query.ticks - query.piece) // 3
 
 
-def _stretch(
-    view: ArchiveView, query: EmbeddedQuery, candidates: _Candidates, margin: int
-) -> tuple[Ints, Ints]:
-    """Where the query would lie if its piece were the candidate: start, stop (n,), clipped to the region."""
-    span, region = candidates.span, view.span_region[candidates.span]
-    after = query.ticks - candidates.offset - query.piece
-    start = np.maximum(view.span_start[span] - candidates.offset - margin, view.region_start[region])
-    stop = np.minimum(view.span_stop[span] + after + margin, view.region_stop[region])
-    return start, stop
-
-
 def _around(view: ArchiveView, query: EmbeddedQuery, candidates: _Candidates) -> _Windows:
     """Widened candidates; those that overlap become one window."""
-    start, stop = _stretch(view, query, candidates, _margin(query))
+    start, stop = candidates.clipped(view, _margin(query))
     # A key orders stretches by region, then by time.
-    base = view.span_region[candidates.span].astype(np.int64) << 32
+    base = candidates.region << 32
     order = np.argsort(base + start, kind="stable")
     begin = (base + start)[order]
     reach = np.maximum.accumulate((base + stop)[order])
@@ -537,14 +518,14 @@ def _around(view: ArchiveView, query: EmbeddedQuery, candidates: _Candidates) ->
 
 
 def _similarity_at(
-    view: ArchiveView, query: EmbeddedQuery, candidates: _Candidates, region: Ints, start: Ints, stop: Ints
+    view: ArchiveView, candidates: _Candidates, region: Ints, start: Ints, stop: Ints
 ) -> Floats:
     """Best similarity (h,) among the candidates that lie nearest to each place of their region.
 
     A place nearest to none gets the worst similarity of all.
     """
-    own_start, own_stop = _stretch(view, query, candidates, margin=0)
-    centre = (view.span_region[candidates.span].astype(np.int64) << 32) + own_start + own_stop
+    own_start, own_stop = candidates.clipped(view, margin=0)
+    centre = (candidates.region << 32) + own_start + own_stop
     places = (region << 32) + start + stop
     order = np.argsort(places, kind="stable")
     after = np.searchsorted(places[order], centre).clip(1, max(len(order) - 1, 1))

@@ -2,13 +2,14 @@
 
 A directory that never changes once it bears its name:
 
-    vectors.npy   float16 (N, D)
+    vectors.npy   int8 (N, D)
     spans.npy     (N,) of SPAN
     regions.npy   (R,) of REGION
-    frames.npy    float16 (F, H)
+    frames.npy    int8 (F, H)
     manifest.json format version, encoder, recording ids by ordinal, size and SHA-256 of each file
 
-Rows lie in the order of recordings, then of time.
+Rows lie in the order of recordings, then of regions, then of time. Vectors and frames are kept as
+directions, as `quantised` makes them.
 """
 
 from __future__ import annotations
@@ -31,14 +32,19 @@ from wordspot.indexer import files
 from wordspot.indexer.errors import DataLoss, InvalidInput
 from wordspot.indexer.faults import reach
 from wordspot.indexer.records import Embedded, EncoderInfo, Section
+from wordspot.indexer.vectors.protocol import quantised
 
-FORMAT = 1
+FORMAT = 2
 TEMPORARY = "tmp-"
-# recording and region are ordinals within the segment; times are ticks from the recording's start.
-SPAN = np.dtype([("recording", "<u4"), ("region", "<u4"), ("start", "<u4"), ("stop", "<u4")])
-# frame: the region's first row in frames.npy.
-REGION = np.dtype([("recording", "<u4"), ("start", "<u4"), ("stop", "<u4"), ("frame", "<u8")])
-_HALF = np.dtype("<f2")
+# In ticks, start from the region's start. Which region: that whose rows the span lies among.
+SPAN = np.dtype([("start", "<u2"), ("length", "<u2")])
+# recording: ordinal within the segment; start, stop: ticks from the recording's start; frame, span: the
+# region's first rows in frames.npy, and in spans.npy and vectors.npy.
+REGION = np.dtype(
+    [("recording", "<u4"), ("start", "<u4"), ("stop", "<u4"), ("frame", "<u8"), ("span", "<u8")]
+)
+LONGEST_REGION = int(np.iinfo(np.uint16).max)
+_DIRECTION = np.dtype("i1")
 _MANIFEST = "manifest.json"
 _FILES = ("vectors.npy", "spans.npy", "regions.npy", "frames.npy")
 _ROWS_AT_ONCE = 65_536
@@ -75,10 +81,10 @@ class SegmentWriter:
         try:
             with files.storing("starting a segment"):
                 self._path.mkdir()
-                self._vectors = self._column("vectors.npy", _HALF, encoder.dimension)
+                self._vectors = self._column("vectors.npy", _DIRECTION, encoder.dimension)
                 self._span_table = self._column("spans.npy", SPAN)
                 self._regions = self._column("regions.npy", REGION)
-                self._frames = self._column("frames.npy", _HALF, encoder.frame_dimension)
+                self._frames = self._column("frames.npy", _DIRECTION, encoder.frame_dimension)
         except BaseException:
             self.abort()
             raise
@@ -100,23 +106,21 @@ class SegmentWriter:
     def append(self, section: Section, embedded: Embedded) -> None:
         """The next section of the recording begun.
 
-        Raises ValueError where shapes do not fit the section or the encoder, InvalidInput where numbers
-        are not finite in half precision.
+        Raises ValueError where shapes do not fit the section or the encoder, where spans are not in the
+        order of regions or a region is longer than LONGEST_REGION; InvalidInput where numbers are not finite.
         """
         vectors, frames = self._checked(section, embedded)
         ordinal = self.recordings
-        first_region, first_frame = self._regions.rows, self._frames.rows
         regions = np.zeros(len(section.regions), dtype=REGION)
         regions["recording"] = ordinal
         regions["start"] = [region.start for region in section.regions]
         regions["stop"] = [region.stop for region in section.regions]
-        regions["frame"] = first_frame + np.cumsum([0, *map(len, embedded.frames)])[:-1]
+        regions["frame"] = self._frames.rows + np.cumsum([0, *map(len, embedded.frames)])[:-1]
+        first_spans = np.searchsorted(section.spans[:, 0], np.arange(len(regions)))
+        regions["span"] = self._span_table.rows + first_spans
         spans = np.zeros(len(section.spans), dtype=SPAN)
-        spans["recording"] = ordinal
-        spans["region"] = first_region + section.spans[:, 0]
-        origins = regions["start"][section.spans[:, 0]]
-        spans["start"] = origins + section.spans[:, 1]
-        spans["stop"] = origins + section.spans[:, 2]
+        spans["start"] = section.spans[:, 1]
+        spans["length"] = section.spans[:, 2] - section.spans[:, 1]
         with files.storing("writing a segment"):
             self._vectors.append(vectors)
             self._frames.append(frames)
@@ -131,15 +135,14 @@ class SegmentWriter:
         rows, regions, frames = source.extent(ordinal)
         moved_regions = source.regions[regions].copy()
         moved_regions["recording"] = self.recordings
-        frame_shift = self._frames.rows - frames.start
-        moved_regions["frame"] = moved_regions["frame"].astype(np.int64) + frame_shift
-        region_shift = self._regions.rows - regions.start
+        for name, shift in (
+            ("frame", self._frames.rows - frames.start),
+            ("span", self._span_table.rows - rows.start),
+        ):
+            moved_regions[name] = moved_regions[name].astype(np.int64) + shift
         with files.storing("writing a segment"):
             for part in _parts(rows):
-                spans = source.spans[part].copy()
-                spans["recording"] = self.recordings
-                spans["region"] = spans["region"].astype(np.int64) + region_shift
-                self._span_table.append(spans)
+                self._span_table.append(source.spans[part])
                 self._vectors.append(source.vectors[part])
             for part in _parts(frames):
                 self._frames.append(source.frames[part])
@@ -196,10 +199,8 @@ class SegmentWriter:
     def _rows(self) -> tuple[int, ...]:
         return tuple(column.rows for column in self._columns)
 
-    def _checked(
-        self, section: Section, embedded: Embedded
-    ) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-        """Vectors (N, D) and frames (F, H) of the section in half precision."""
+    def _checked(self, section: Section, embedded: Embedded) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
+        """Vectors (N, D) and frames (F, H) of the section as directions."""
         expected = (len(section.spans), self._encoder.dimension)
         if embedded.vectors.shape != expected:
             raise ValueError(f"vectors of shape {embedded.vectors.shape}; the section needs {expected}")
@@ -209,15 +210,15 @@ class SegmentWriter:
             raise ValueError(
                 f"frames of shapes {[frames.shape for frames in embedded.frames]}; the section needs {shapes}"
             )
-        empty = np.zeros((0, width), dtype=np.float32)
-        with np.errstate(over="ignore"):
-            vectors = embedded.vectors.astype(_HALF)
-            frames = np.concatenate([empty, *embedded.frames]).astype(_HALF)
-        if not (np.isfinite(vectors).all() and np.isfinite(frames).all()):
-            raise InvalidInput(
-                f"encoder {self._encoder.name!r} yields numbers that are not finite in half precision"
-            )
-        return vectors, frames
+        if (np.diff(section.spans[:, 0]) < 0).any():
+            raise ValueError("spans are not in the order of their regions")
+        longest = max((region.ticks for region in section.regions), default=0)
+        if longest > LONGEST_REGION:
+            raise ValueError(f"a region of {longest} ticks; at most {LONGEST_REGION} are allowed")
+        frames = np.concatenate([np.zeros((0, width), dtype=np.float32), *embedded.frames])
+        if not (np.isfinite(embedded.vectors).all() and np.isfinite(frames).all()):
+            raise InvalidInput(f"encoder {self._encoder.name!r} yields numbers that are not finite")
+        return quantised(embedded.vectors), quantised(frames)
 
     def _manifest(self) -> dict[str, Any]:
         return {
@@ -242,10 +243,10 @@ class SegmentReader:
     path: Path
     encoder: EncoderInfo
     recordings: tuple[str, ...]
-    vectors: NDArray[np.float16]
+    vectors: NDArray[np.int8]
     spans: NDArray[np.void]
     regions: NDArray[np.void]
-    frames: NDArray[np.float16]
+    frames: NDArray[np.int8]
 
     @classmethod
     def open(cls, path: Path, manifest_sha256: str) -> SegmentReader:
@@ -274,19 +275,21 @@ class SegmentReader:
         )
 
     @cached_property
-    def _span_bounds(self) -> NDArray[np.intp]:
-        ordinals = np.arange(len(self.recordings) + 1, dtype=np.uint32)
-        return np.searchsorted(self.spans["recording"], ordinals)
-
-    @cached_property
     def _region_bounds(self) -> NDArray[np.intp]:
         ordinals = np.arange(len(self.recordings) + 1, dtype=np.uint32)
         return np.searchsorted(self.regions["recording"], ordinals)
 
     @cached_property
+    def _span_bounds(self) -> NDArray[np.int64]:
+        return self._rows_by_recording("span", len(self.spans))
+
+    @cached_property
     def _frame_bounds(self) -> NDArray[np.int64]:
-        edges = np.append(self.regions["frame"].astype(np.int64), len(self.frames))
-        return edges[self._region_bounds]
+        return self._rows_by_recording("frame", len(self.frames))
+
+    def _rows_by_recording(self, name: str, rows: int) -> NDArray[np.int64]:
+        """(recordings + 1,): where the rows of each begin in a table of so many that regions point into."""
+        return np.append(self.regions[name].astype(np.int64), rows)[self._region_bounds]
 
 
 def verify(path: Path, manifest_sha256: str) -> None:
@@ -359,7 +362,9 @@ def _manifest_of(path: Path, sha256: str) -> dict[str, Any]:
         raise DataLoss(f"manifest of segment {path} has SHA-256 {found}; the catalogue expects {sha256}")
     manifest: dict[str, Any] = json.loads(data)
     if manifest["format"] != FORMAT:
-        raise DataLoss(f"segment {path} is of format {manifest['format']}; this version reads {FORMAT}")
+        raise DataLoss(
+            f"segment {path} is of format {manifest['format']}; this version reads {FORMAT}: index it again"
+        )
     return manifest
 
 

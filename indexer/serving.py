@@ -1,7 +1,7 @@
 """What of an archive answers searches: the segments of one generation as a view, and their index.
 
-The index file is a cache below the cache directory: it is read only if its checksum matches, grown if
-the archive has grown, rebuilt otherwise.
+The index is cached below the cache directory, a file for each class of durations and a card that names
+them: it is read only if their checksums match, grown if the archive has grown, rebuilt otherwise.
 """
 
 from __future__ import annotations
@@ -35,14 +35,17 @@ from wordspot.indexer.faults import reach
 from wordspot.indexer.home import Home
 from wordspot.indexer.records import EncoderInfo
 from wordspot.indexer.segments import SegmentReader
-from wordspot.indexer.vectors.choice import Index, IndexPolicy, extend
+from wordspot.indexer.vectors.buckets import NOMINAL, BucketedIndex, Snapshot
+from wordspot.indexer.vectors.choice import Index, IndexPolicy
+from wordspot.indexer.vectors.exact import ExactIndex
 from wordspot.indexer.vectors.faiss_index import FaissIndex
+from wordspot.indexer.vectors.stored import Stored
 from wordspot.indexer.view import ArchiveView, RecordingEntry
 
 _log = logging.getLogger(__name__)
 
-_CACHE_FORMAT = 1
-_INDEX, _CARD = "index.faiss", "index.json"
+_CACHE_FORMAT = 2
+_CARD = "index.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +146,7 @@ class ServedGeneration:
         self._policy = policy
         self._refreshing = threading.RLock()
         self._parts: dict[str, _Part] = {}
-        self._index: Index | None = None
+        self._index: BucketedIndex | None = None
         self._indexed: list[str] = []
         self._saved: list[str] = []
         self._publishing = threading.Lock()
@@ -184,7 +187,7 @@ class ServedGeneration:
     def save(self) -> None:
         """Writes the index to the cache, unless it is exact or there already. A full disk only costs time."""
         with self._refreshing:
-            if not isinstance(self._index, FaissIndex) or self._saved == self._indexed:
+            if self._index is None or self._index.exact or self._saved == self._indexed:
                 return
             try:
                 with files.storing("caching an index"):
@@ -219,10 +222,9 @@ class ServedGeneration:
             for name, sha256 in rows
         }
 
-    def _grown_index(self) -> Index:
+    def _grown_index(self) -> BucketedIndex:
         names = list(self._parts)
-        vectors = [part.reader.vectors for part in self._parts.values()]
-        rows = sum(map(len, vectors))
+        stored = [Stored(reader.vectors, reader.spans["length"]) for reader in self._readers()]
         if self._index is None:
             self._index, self._indexed = _load(self._cache, self.encoder)
             self._saved = list(self._indexed)
@@ -230,74 +232,60 @@ class ServedGeneration:
         usable = (
             index is not None
             and self._indexed == names[:known]
-            and index.size == sum(map(len, vectors[:known]))
-            and self._policy.fits(index, rows)
+            and index.size == sum(len(segment.vectors) for segment in stored[:known])
         )
         if index is None or not usable:
-            index = self._policy.build(self.encoder.dimension, vectors)
+            index = BucketedIndex.build(self._policy, self.encoder.dimension, stored)
             self._saved = []
         else:
-            extend(index, vectors[known:])
+            index = index.grown(self._policy, stored, known)
         self._index, self._indexed = index, names
         return index
 
-
-class _Prefix:
-    """The rows an index held when the view was made; it may have grown since."""
-
-    def __init__(self, index: Index) -> None:
-        self.size = index.size
-        self._index = index
-
-    def add(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
-        raise TypeError("the index of a view cannot be added to")
-
-    def search(
-        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        if allowed is None and self._index.size > self.size:
-            allowed = np.ones(self.size, dtype=np.bool_)
-        return self._index.search(queries, k, allowed)
+    def _readers(self) -> list[SegmentReader]:
+        return [part.reader for part in self._parts.values()]
 
 
-def _assembled(generation: int, encoder: EncoderInfo, parts: Sequence[_Part], index: Index) -> ArchiveView:
+def _assembled(
+    generation: int, encoder: EncoderInfo, parts: Sequence[_Part], index: BucketedIndex
+) -> ArchiveView:
     readers = [part.reader for part in parts]
     entries = tuple(entry for part in parts for entry in part.entries)
     recordings = _starts(len(part.entries) for part in parts)
-    regions = _starts(len(reader.regions) for reader in readers)
+    spans = _starts(len(reader.spans) for reader in readers)
     nothing = [0] * len(parts)
-    spans = [reader.spans for reader in readers]
     tables = [reader.regions for reader in readers]
+    vectors = tuple(reader.vectors for reader in readers)
     return ArchiveView(
         encoder=encoder,
         recordings=entries,
-        span_recording=_column(spans, "recording", recordings),
-        span_region=_column(spans, "region", regions),
-        span_start=_column(spans, "start", nothing),
-        span_stop=_column(spans, "stop", nothing),
-        region_recording=_column(tables, "recording", recordings),
-        region_start=_column(tables, "start", nothing),
-        region_stop=_column(tables, "stop", nothing),
+        region_recording=_column(tables, "recording", recordings, np.int32),
+        region_start=_column(tables, "start", nothing, np.int32),
+        region_stop=_column(tables, "stop", nothing, np.int32),
         region_segment=_read_only(
             np.repeat(np.arange(len(parts), dtype=np.int32), [len(table) for table in tables])
         ),
-        region_frame=_read_only(
-            np.concatenate([np.zeros(0, np.int64), *(table["frame"].astype(np.int64) for table in tables)])
+        region_frame=_column(tables, "frame", nothing, np.int64),
+        region_span=_read_only(
+            np.append(_column(tables, "span", spans, np.int64), sum(len(reader.spans) for reader in readers))
         ),
-        vectors=tuple(reader.vectors for reader in readers),
+        tables=tuple(reader.spans for reader in readers),
+        vectors=vectors,
         frames=tuple(reader.frames for reader in readers),
-        index=_Prefix(index),
+        index=Snapshot(index, vectors),
         version=_version(generation, entries),
     )
 
 
-def _column(tables: Sequence[NDArray[np.void]], name: str, shifts: Sequence[int]) -> NDArray[np.int32]:
-    """One field of all segments' tables, ordinals moved from the segment's count to the archive's."""
-    joined = np.empty(sum(map(len, tables)), dtype=np.int32)
+def _column(
+    tables: Sequence[NDArray[np.void]], name: str, shifts: Sequence[int], dtype: type[np.integer[Any]]
+) -> NDArray[Any]:
+    """One field of all segments' tables, numbers moved from the segment's count to the archive's."""
+    joined = np.empty(sum(map(len, tables)), dtype=dtype)
     position = 0
     for table, shift in zip(tables, shifts, strict=True):
         joined[position : position + len(table)] = table[name]
-        joined[position : position + len(table)] += shift
+        joined[position : position + len(table)] += dtype(shift)
         position += len(table)
     return _read_only(joined)
 
@@ -327,47 +315,73 @@ def _version(generation: int, entries: Iterable[RecordingEntry]) -> str:
     return digest.hexdigest()[:32]
 
 
-def _save(index: FaissIndex, directory: Path, segments: Sequence[str], encoder_hash: str) -> None:
-    temporary = directory / f"tmp-{_INDEX}"
-    index.save(temporary)
-    with temporary.open("rb") as file:
-        files.sync_file(file)
+def _save(index: BucketedIndex, directory: Path, segments: Sequence[str], encoder_hash: str) -> None:
+    names = [f"index-{ticks}" for ticks in NOMINAL]
+    written = []
+    for name, part in zip(names, index.indexes, strict=True):
+        temporary = directory / f"tmp-{name}"
+        part.save(temporary)
+        with temporary.open("rb") as file:
+            files.sync_file(file)
+        written.append({"name": name, "sha256": files.sha256_of(temporary), **_described(part)})
     reach("cache-written")
     card = {
         "format": _CACHE_FORMAT,
         "encoder_hash": encoder_hash,
-        "kind": index.kind,
-        "probes": index.probes,
-        "trained_for": index.trained_for,
         "segments": list(segments),
-        "sha256": files.sha256_of(temporary),
+        "indexes": written,
     }
-    files.replace_durably(temporary, directory / _INDEX)
+    # A crash in between leaves files that the card does not fit, and so no index.
+    for name in names:
+        files.replace_durably(directory / f"tmp-{name}", directory / name)
     reach("cache-renamed")
     files.write_durably(directory / _CARD, json.dumps(card, indent=1).encode())
 
 
-def _load(directory: Path, encoder: EncoderInfo) -> tuple[FaissIndex | None, list[str]]:
+def _described(index: Index) -> dict[str, Any]:
+    """What `_opened` needs beside the file."""
+    if isinstance(index, ExactIndex):
+        return {"kind": index.kind}
+    return {
+        "kind": index.kind,
+        "probes": index.probes,
+        "trained_for": index.trained_for,
+        "last": index.last,
+    }
+
+
+def _opened(path: Path, entry: dict[str, Any], dimension: int) -> Index:
+    if entry["kind"] == ExactIndex.kind:
+        return ExactIndex.load(path, dimension)
+    return FaissIndex.load(
+        path,
+        entry["kind"],
+        dimension=dimension,
+        probes=entry["probes"],
+        trained_for=entry["trained_for"],
+        last=entry["last"],
+    )
+
+
+def _load(directory: Path, encoder: EncoderInfo) -> tuple[BucketedIndex | None, list[str]]:
     """The cached index and the segments in it; nothing where it is missing, damaged or of another kind."""
-    path = directory / _INDEX
     try:
         card: dict[str, Any] = json.loads((directory / _CARD).read_bytes())
         if (
             card["format"] == _CACHE_FORMAT
             and card["encoder_hash"] == encoder.hash
-            and card["sha256"] == files.sha256_of(path)
-        ):
-            index = FaissIndex.load(
-                path,
-                card["kind"],
-                dimension=encoder.dimension,
-                probes=card["probes"],
-                trained_for=card["trained_for"],
+            and [entry["name"] for entry in card["indexes"]] == [f"index-{ticks}" for ticks in NOMINAL]
+            and all(
+                entry["sha256"] == files.sha256_of(directory / entry["name"]) for entry in card["indexes"]
             )
-            return index, list(card["segments"])
-        _log.warning("cached index %s does not match its card and is rebuilt", path)
+        ):
+            indexes = [
+                _opened(directory / entry["name"], entry, encoder.dimension) for entry in card["indexes"]
+            ]
+            return BucketedIndex(indexes), list(card["segments"])
+        _log.warning("cached index %s does not match its card and is rebuilt", directory)
     except FileNotFoundError:
         pass
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        _log.warning("cached index %s cannot be used and is rebuilt: %r", path, error)
+        _log.warning("cached index %s cannot be used and is rebuilt: %r", directory, error)
     return None, []

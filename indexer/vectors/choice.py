@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,13 +17,13 @@ from wordspot.indexer.vectors.faiss_index import (
     list_count,
 )
 from wordspot.indexer.vectors.protocol import normalised
+from wordspot.indexer.vectors.stored import StoredRows
 
 Index = ExactIndex | FaissIndex
 
 KINDS = ("auto", "exact", "ivf-sq8", "ivf-pq")
 _GROWTH = 8
-_ROWS_AT_ONCE = 16_384
-_QUERIES = 64
+_QUERIES = 32
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,7 @@ class IndexPolicy:
     """
 
     kind: str = "auto"
-    exact_below: int = 50_000
-    product_codes_from: int = 5_000_000
+    exact_below: int = 20_000
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -49,9 +46,7 @@ class IndexPolicy:
             return "exact"
         if self.kind != "auto":
             return self.kind
-        if rows < self.exact_below:
-            return "exact"
-        return "ivf-sq8" if rows < self.product_codes_from else "ivf-pq"
+        return "exact" if rows < self.exact_below else "ivf-pq"
 
     def fits(self, index: Index, rows: int) -> bool:
         """Whether the index can go on to serve so many rows without being trained anew."""
@@ -59,56 +54,33 @@ class IndexPolicy:
             return False
         return isinstance(index, ExactIndex) or rows <= _GROWTH * index.trained_for
 
-    def build(self, dimension: int, stored: Sequence[NDArray[np.float16]]) -> Index:
-        """A new index over all rows: stored is one (n_i, dimension) a segment, ids count through them."""
-        rows = sum(map(len, stored))
-        kind = self.choose(rows)
+    def build(self, dimension: int, rows: StoredRows) -> Index:
+        """A new index over all the rows, of that dimension."""
+        kind = self.choose(rows.count)
         if kind == "exact":
             exact = ExactIndex(dimension)
-            extend(exact, stored)
+            extend(exact, rows)
             return exact
         approximate: ApproximateKind = "ivf-sq8" if kind == "ivf-sq8" else "ivf-pq"
-        sample = _sample(stored, rows)
-        index = FaissIndex.trained(approximate, sample, rows)
-        extend(index, stored)
+        sample = _sample(rows)
+        index = FaissIndex.trained(approximate, sample, rows.count)
+        extend(index, rows)
         queries = _queries(sample)
-        blocks = (normalised(block) for vectors in stored for block in _blocks(vectors))
-        index.calibrate(queries, nearest(blocks, queries, CALIBRATION_DEPTH)[0])
+        index.calibrate(queries, nearest(rows.blocks(), queries, CALIBRATION_DEPTH)[0])
         return index
 
 
-def extend(index: Index, stored: Sequence[NDArray[np.float16]]) -> None:
-    """Adds the rows of further segments, ids counting on."""
-    for vectors in stored:
-        for block in _blocks(vectors):
-            first = index.size
-            index.add(np.arange(first, first + len(block)), normalised(block))
+def extend(index: Index, rows: StoredRows) -> None:
+    """Adds further rows, their ids beyond those of the index."""
+    for ids, block in rows.blocks():
+        index.add(ids, block)
 
 
-def _blocks(vectors: NDArray[np.float16]) -> Iterator[NDArray[np.float16]]:
-    for first in range(0, len(vectors), _ROWS_AT_ONCE):
-        yield vectors[first : first + _ROWS_AT_ONCE]
-        _let_go(vectors)
-
-
-def _let_go(vectors: NDArray[np.float16]) -> None:
-    """Returns the pages of a memory map, which else count as this process's memory; they are read anew."""
-    mapped = getattr(vectors, "_mmap", None)
-    if mapped is not None:
-        mapped.madvise(mmap.MADV_DONTNEED)
-
-
-def _sample(stored: Sequence[NDArray[np.float16]], rows: int) -> NDArray[np.float32]:
+def _sample(rows: StoredRows) -> NDArray[np.float32]:
     """Evenly drawn rows, ROWS_PER_LIST a list at most, in a fixed random choice."""
-    size = min(rows, max(ROWS_PER_LIST * list_count(rows), MINIMUM_TRAINING_ROWS))
-    chosen = np.sort(np.random.default_rng(rows).choice(rows, size, replace=False))
-    edges = np.cumsum([0, *map(len, stored)])
-    parts = np.searchsorted(chosen, edges)
-    drawn = []
-    for vectors, start, first, last in zip(stored, edges, parts, parts[1:], strict=False):
-        drawn.append(vectors[chosen[first:last] - start])
-        _let_go(vectors)
-    return normalised(np.concatenate(drawn))
+    size = min(rows.count, max(ROWS_PER_LIST * list_count(rows.count), MINIMUM_TRAINING_ROWS))
+    rng = np.random.default_rng(rows.count)
+    return rows.sample(np.sort(rng.choice(rows.count, size, replace=False, shuffle=False)))
 
 
 def _queries(sample: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wordspot.indexer.vectors.protocol import IdSet
+
 _ROWS_AT_ONCE = 32_768
 _QUERIES_AT_ONCE = 256
+
+
+Block = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 class ExactIndex:
@@ -20,26 +26,47 @@ class ExactIndex:
     kind = "exact"
 
     def __init__(self, dimension: int) -> None:
-        self._dimension = dimension
-        self._blocks: tuple[NDArray[np.float32], ...] = ()
+        self.dimension = dimension
+        self._blocks: tuple[Block, ...] = ()
+
+    @classmethod
+    def load(cls, path: Path, dimension: int) -> ExactIndex:
+        """Reads what `save` wrote. Raises ValueError where it is not that."""
+        index = cls(dimension)
+        with path.open("rb") as file:
+            ids, rows = (np.load(file, allow_pickle=False) for _ in range(2))
+        index.add(ids, rows)
+        return index
+
+    def save(self, path: Path) -> None:
+        """Ids, then rows, as NumPy arrays one after the other."""
+        blocks = self._blocks
+        with path.open("wb") as file:
+            np.save(file, np.concatenate([np.zeros(0, np.int64), *(ids for ids, _ in blocks)]))
+            empty = np.zeros((0, self.dimension), np.float32)
+            np.save(file, np.concatenate([empty, *(rows for _, rows in blocks)]))
 
     @property
     def size(self) -> int:
-        return sum(len(block) for block in self._blocks)
+        return sum(len(ids) for ids, _ in self._blocks)
 
     def add(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
         """ids (n,), vectors (n, D) unit rows."""
-        check_addition(ids, vectors, self.size, self._dimension)
         blocks = self._blocks
-        if blocks and len(blocks[-1]) + len(vectors) <= _ROWS_AT_ONCE:
-            self._blocks = (*blocks[:-1], np.concatenate([blocks[-1], vectors]))
+        check_addition(ids, vectors, int(blocks[-1][0][-1]) if blocks else -1, self.dimension)
+        if not len(ids):
+            return
+        if blocks and len(blocks[-1][0]) + len(ids) <= _ROWS_AT_ONCE:
+            old_ids, old_rows = blocks[-1]
+            last = (np.concatenate([old_ids, ids]), np.concatenate([old_rows, vectors]))
+            self._blocks = (*blocks[:-1], last)
         else:
-            self._blocks = (*blocks, np.array(vectors, dtype=np.float32))
+            self._blocks = (*blocks, (np.array(ids, dtype=np.int64), np.array(vectors, dtype=np.float32)))
 
     def search(
-        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
+        self, queries: NDArray[np.float32], k: int, allowed: IdSet | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """As VectorIndex.search; rows beyond the end of allowed are not allowed."""
+        """As VectorIndex.search."""
         ids = np.full((len(queries), k), -1, dtype=np.int64)
         similarity = np.full((len(queries), k), -np.inf, dtype=np.float32)
         blocks = self._blocks
@@ -49,54 +76,50 @@ class ExactIndex:
         return ids, similarity
 
 
-def check_addition(ids: NDArray[np.int64], vectors: NDArray[np.float32], size: int, dimension: int) -> None:
-    """Raises ValueError unless ids continue at size and vectors are (n, dimension)."""
+def check_addition(ids: NDArray[np.int64], vectors: NDArray[np.float32], last: int, dimension: int) -> None:
+    """Raises ValueError unless ids rise from beyond the last and vectors are (n, dimension)."""
     if vectors.shape != (len(ids), dimension):
         raise ValueError(f"vectors of shape {vectors.shape}; expected ({len(ids)}, {dimension})")
-    if not np.array_equal(ids, np.arange(size, size + len(ids))):
-        raise ValueError(f"ids must count on from {size}")
+    if (np.diff(ids, prepend=last) <= 0).any():
+        raise ValueError(f"ids must rise from {last + 1}")
 
 
 def nearest(
-    blocks: Iterable[NDArray[np.float32]],
-    queries: NDArray[np.float32],
-    k: int,
-    allowed: NDArray[np.bool_] | None = None,
+    blocks: Iterable[Block], queries: NDArray[np.float32], k: int, allowed: IdSet | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """As VectorIndex.search over rows that come block by block, read once; ids count through them."""
+    """As VectorIndex.search over ids and unit rows that come block by block, read once."""
     best_ids = np.full((len(queries), k), -1, dtype=np.int64)
     best = np.full((len(queries), k), -np.inf, dtype=np.float32)
-    offset = 0
-    for block in blocks:
+    for ids, block in blocks:
         for start in range(0, len(block), _ROWS_AT_ONCE):
-            rows = block[start : start + _ROWS_AT_ONCE]
-            first = offset + start
-            numbers = np.arange(first, first + len(rows), dtype=np.int64)
+            numbers, rows = ids[start : start + _ROWS_AT_ONCE], block[start : start + _ROWS_AT_ONCE]
             if allowed is not None:
-                chosen = np.flatnonzero(allowed[first : first + len(rows)])
+                chosen = np.flatnonzero(allowed.mask(numbers))
                 if len(chosen) < len(rows):
                     numbers, rows = numbers[chosen], rows[chosen]
             found = queries @ rows.T  # (q, rows)
-            best_ids, best = _merge(best_ids, best, numbers, found, k)
-        offset += len(block)
+            best_ids, best = merged([(best_ids, best), (np.broadcast_to(numbers, found.shape), found)], k)
     return best_ids, best
 
 
-def _merge(
-    ids: NDArray[np.int64],
-    similarity: NDArray[np.float32],
-    numbers: NDArray[np.int64],
-    found: NDArray[np.float32],
-    k: int,
+def merged(
+    found: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]], k: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The best k of those kept (q, k) and those found (q, n); the kept have the lower ids."""
-    if found.shape[1] > k > 0:
-        place = np.argpartition(-found, k - 1, axis=1)[:, :k]
-        found = np.take_along_axis(found, place, axis=1)
-        found_ids = numbers[place]
-    else:
-        found_ids = np.broadcast_to(numbers, found.shape)
-    all_ids = np.concatenate([ids, found_ids], axis=1)
-    all_similarity = np.concatenate([similarity, found], axis=1)
-    order = np.lexsort((all_ids, -all_similarity), axis=-1)[:, :k]
-    return np.take_along_axis(all_ids, order, axis=1), np.take_along_axis(all_similarity, order, axis=1)
+    """The best k of several results, each ids (q, n_i) and similarity (q, n_i); equals by id.
+
+    Missing places fill up what is not there.
+    """
+    ids = np.concatenate([part for part, _ in found], axis=1)
+    similarity = np.concatenate([part for _, part in found], axis=1)
+    if ids.shape[1] > 2 * k > 0:
+        # A whole sort of what will not be kept is the larger part of the work.
+        place = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
+        ids = np.take_along_axis(ids, place, axis=1)
+        similarity = np.take_along_axis(similarity, place, axis=1)
+    order = np.lexsort((ids, -similarity), axis=-1)[:, :k]
+    ids, similarity = np.take_along_axis(ids, order, axis=1), np.take_along_axis(similarity, order, axis=1)
+    missing = ((0, 0), (0, max(k - ids.shape[1], 0)))
+    return (
+        np.pad(ids, missing, constant_values=-1),
+        np.pad(similarity, missing, constant_values=-np.inf),
+    )

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.indexer.vectors.exact import check_addition
+from wordspot.indexer.vectors.protocol import IdSet
 
 # The stubs that FAISS ships describe its C++ signatures, not the Python ones.
 faiss: Any = untyped_faiss
@@ -29,6 +30,7 @@ _LISTS = 1024
 _ITERATIONS = 6
 _SEED = 20_171
 _PQ_BITS = 8
+_PQ_BYTES = 32  # of a row at most; a byte a part
 _PQ_ROWS_PER_CODE = 64
 MINIMUM_TRAINING_ROWS = 2**_PQ_BITS
 _ADDED_AT_ONCE = 2048
@@ -38,6 +40,8 @@ _LANES = 16
 _RECALL = 0.97
 _WORTHWHILE = 0.005
 CALIBRATION_DEPTH = 100
+# So many times the rows asked for are looked up by their codes and scored by what is stored.
+RESCORED = 4
 _ENTRIES_PER_RESULT = 4
 # Lists needed grow with this power of the results asked for among the allowed rows. Measured on naive
 # vectors of speech, where 0.2 was enough for 1 to 1,000 times the results.
@@ -53,15 +57,26 @@ class FaissIndex:
     dimension: D of the rows, which are stored with zeros behind.
     probes: lists looked at for the best hundred among all rows; more for larger k or fewer allowed rows.
     trained_for: how many rows the number of lists was chosen for.
+    last: the largest id added, -1 for none.
     """
 
     def __init__(
-        self, kind: ApproximateKind, index: Any, *, dimension: int, probes: int, trained_for: int
+        self,
+        kind: ApproximateKind,
+        index: Any,
+        *,
+        dimension: int,
+        probes: int,
+        trained_for: int,
+        last: int = -1,
     ) -> None:
         self.kind = kind
         self.dimension = dimension
         self.probes = probes
         self.trained_for = trained_for
+        self.last = last
+        # One query is divided among FAISS's threads by lists; how many those are is the caller's affair.
+        index.parallel_mode = 1
         self._index = index
         self._lock = _SharedLock()
 
@@ -87,22 +102,24 @@ class FaissIndex:
 
     @classmethod
     def load(
-        cls, path: Path, kind: ApproximateKind, *, dimension: int, probes: int, trained_for: int
+        cls, path: Path, kind: ApproximateKind, *, dimension: int, probes: int, trained_for: int, last: int
     ) -> FaissIndex:
         """Reads what `save` wrote. The caller vouches for the file: FAISS does not check its input."""
         index = faiss.read_index(str(path))
-        return cls(kind, index, dimension=dimension, probes=probes, trained_for=trained_for)
+        return cls(kind, index, dimension=dimension, probes=probes, trained_for=trained_for, last=last)
 
     def calibrate(self, queries: NDArray[np.float32], truth: NDArray[np.int64]) -> None:
         """Chooses the fewest probed lists that find 0.97 of truth, or beyond which more do not help.
 
         queries (q, D) unit rows; truth (q, CALIBRATION_DEPTH): ids of their exact neighbours, -1 for none.
+        Found is what is among RESCORED times as many, since those are what the best are chosen from.
         """
         wanted = _padded(queries)
+        depth = RESCORED * truth.shape[1]
         total = max(int(np.count_nonzero(truth >= 0)), 1)
         probes, before = 1, -1.0
         while probes < self._index.nlist:
-            found, _ = self._probe(wanted, truth.shape[1], probes, None)
+            found, _ = self._probe(wanted, depth, probes, None)
             shared: int = sum(len(np.intersect1d(a, b[b >= 0])) for a, b in zip(found, truth, strict=True))
             recall = shared / total
             if recall >= _RECALL or 0 < recall - before < _WORTHWHILE:
@@ -123,22 +140,26 @@ class FaissIndex:
 
     def add(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
         """ids (n,), vectors (n, D) unit rows."""
-        check_addition(ids, vectors, self.size, self.dimension)
+        check_addition(ids, vectors, self.last, self.dimension)
         for first in range(0, len(vectors), _ADDED_AT_ONCE):
-            part = _padded(vectors[first : first + _ADDED_AT_ONCE])
+            part = slice(first, first + _ADDED_AT_ONCE)
+            rows, numbers = _padded(vectors[part]), np.ascontiguousarray(ids[part], dtype=np.int64)
             with self._lock.exclusive():
-                self._index.add(part)
+                self._index.add_with_ids(rows, numbers)
+                self.last = int(numbers[-1])
 
     def search(
-        self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.bool_] | None = None
+        self, queries: NDArray[np.float32], k: int, allowed: IdSet | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """As VectorIndex.search; rows beyond the end of allowed are not allowed."""
+        """As VectorIndex.search."""
         ids = np.full((len(queries), k), -1, dtype=np.int64)
         similarity = np.full((len(queries), k), -np.inf, dtype=np.float32)
         with self._lock.shared():
-            rows = self.size
-            count = rows if allowed is None else int(np.count_nonzero(allowed[:rows]))
-            width = min(k, count)
+            # What others of the allowed are in indexes of their own, nobody counts: their share is taken
+            # to be the same everywhere.
+            share = 1.0 if allowed is None else allowed.count / max(allowed.size, 1)
+            count = max(share * self.size, 1.0)
+            width = min(k, self.size, self.size if allowed is None else allowed.count)
             if width == 0 or len(queries) == 0:
                 return ids, similarity
             wanted = _padded(queries)
@@ -152,22 +173,27 @@ class FaissIndex:
         similarity[:, :width] = np.where(found[0] < 0, -np.inf, found[1])
         return ids, similarity
 
-    def _probes_for(self, width: int, count: int) -> int:
+    def _probes_for(self, width: int, count: float) -> int:
         """More than calibrated as the results asked for reach deeper into the rows."""
         lists: int = self._index.nlist
-        depth = max(width / CALIBRATION_DEPTH * self.size / count, 1.0)
+        depth = max(width / (RESCORED * CALIBRATION_DEPTH) * self.size / count, 1.0)
         enough = _ENTRIES_PER_RESULT * width * lists / count
         wanted: float = max(self.probes * depth**_DEPTH_EXPONENT, enough)
         return min(math.ceil(wanted), lists)
 
     def _probe(
-        self, queries: NDArray[np.float32], width: int, probes: int, allowed: NDArray[np.bool_] | None
+        self, queries: NDArray[np.float32], width: int, probes: int, allowed: IdSet | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        chosen = None if allowed is None else faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+        chosen = None if allowed is None else faiss.IDSelectorBitmap(allowed.bits)
         similarity, ids = self._index.search(
             queries, width, params=faiss.SearchParametersIVF(nprobe=probes, sel=chosen)
         )
         return ids, similarity
+
+
+def divide_among(threads: int) -> None:
+    """How many threads FAISS uses for what the calling thread asks of it."""
+    faiss.omp_set_num_threads(threads)
 
 
 def list_count(rows: int) -> int:
@@ -186,7 +212,7 @@ def _new(kind: ApproximateKind, dimension: int, lists: int) -> Any:
         return faiss.IndexIVFScalarQuantizer(
             quantizer, dimension, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
         )
-    parts = max(m for m in range(1, max(dimension // 4, 1) + 1) if dimension % m == 0)
+    parts = max(m for m in range(1, min(dimension, _PQ_BYTES) + 1) if dimension % m == 0)
     index = faiss.IndexIVFPQ(quantizer, dimension, lists, parts, _PQ_BITS, faiss.METRIC_INNER_PRODUCT)
     index.pq.cp.niter = _ITERATIONS
     index.pq.cp.min_points_per_centroid = 1

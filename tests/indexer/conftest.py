@@ -30,6 +30,7 @@ from wordspot.indexer.records import (
 ENCODER = EncoderInfo("fake", "f" * 64, dimension=12, frame_dimension=3, ticks_per_frame=2)
 OTHER_ENCODER = EncoderInfo("other", "0" * 64, dimension=8, frame_dimension=4, ticks_per_frame=3)
 SPAN_TICKS, STEP_TICKS = 20, 15
+FRAMES_AT_MOST = 127  # of a region; so that the first number of a stored frame is the frame's own
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +111,7 @@ class LoudnessSegmenter:
 
 
 class ProjectionEmbedder:
-    """A fixed random projection of a span's loudness in eight parts; frames hold their own number.
+    """A fixed random projection of a span's loudness in eight parts; frames point where their number says.
 
     before: called with the number of each section embedded, for faults and for holding up the work.
     """
@@ -135,7 +136,9 @@ class ProjectionEmbedder:
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         step, width = self.info.ticks_per_frame, self.info.frame_dimension
         counts = [-(-(len(audio) // SAMPLES_PER_TICK) // step) for audio in regions]
-        frames = [np.repeat(np.arange(n, dtype=np.float32)[:, None], width, axis=1) for n in counts]
+        frames = [np.full((n, width), FRAMES_AT_MOST, dtype=np.float32) for n in counts]
+        for part in frames:
+            part[:, 0] = np.arange(len(part))
         return Embedded(rows, tuple(frames))
 
 

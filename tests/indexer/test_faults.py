@@ -155,8 +155,9 @@ def acknowledged(path: Path) -> Acknowledged:
 def searchable(library: Library) -> set[str]:
     view = library.view("words")
     query = np.eye(1, view.encoder.dimension, dtype=np.float32)
-    ids, _ = view.index.search(query, max(view.spans, 1), view.alive[view.span_recording])
-    return {view.recordings[view.span_recording[span]].id for span in ids[0] if span >= 0}
+    ids, _ = view.index.search(query, max(view.spans, 1), 20, view.alive_spans)
+    region, _, _ = view.places(ids[ids >= 0])
+    return {view.recordings[ordinal].id for ordinal in view.region_recording[region]}
 
 
 def everything(library: Library) -> dict[str, RecordingState]:

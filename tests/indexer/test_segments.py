@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -30,7 +31,9 @@ def embedded(part: Section, value: float) -> Embedded:
         np.full((-(-region.ticks // ENCODER.ticks_per_frame), 2), value, dtype=np.float32)
         for region in part.regions
     )
-    return Embedded(np.full((len(part.spans), 4), value, dtype=np.float32), frames)
+    vectors = np.full((len(part.spans), 4), value, dtype=np.float32)
+    vectors[:, 1] = 1.0
+    return Embedded(vectors, tuple(rows * np.float32([1.0, 0.5]) for rows in frames))
 
 
 def write(writer: SegmentWriter, recording: str, value: float, *parts: Section) -> None:
@@ -59,17 +62,17 @@ def test_what_was_written_is_read(tmp_path: Path, sealed: SealedSegment) -> None
     assert sealed.recordings == reader.recordings == ("first", "silent", "last")
     assert sealed.spans == (8, 0, 2)
     assert reader.encoder == ENCODER
-    assert reader.vectors.dtype == np.float16
-    np.testing.assert_array_equal(reader.vectors[:, 0], [0.25] * 8 + [0.5] * 2)
-    np.testing.assert_array_equal(reader.spans["recording"], [0] * 8 + [2] * 2)
-    np.testing.assert_array_equal(reader.spans["region"], [0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
-    np.testing.assert_array_equal(reader.spans["start"], [0, 5, 41, 46, 200, 205, 241, 246, 7, 12])
-    np.testing.assert_array_equal(reader.spans["stop"], [20, 31, 61, 91, 220, 231, 261, 291, 27, 28])
+    assert reader.vectors.dtype == reader.frames.dtype == np.int8
+    np.testing.assert_array_equal(reader.vectors[:, 0], [32] * 8 + [64] * 2)
+    np.testing.assert_array_equal(reader.vectors[:, 1], [127] * 10)
+    np.testing.assert_array_equal(reader.spans["start"], [0, 5] * 5)
+    np.testing.assert_array_equal(reader.spans["length"], [20, 26, 20, 45, 20, 26, 20, 45, 20, 16])
     np.testing.assert_array_equal(reader.regions["recording"], [0, 0, 0, 0, 2])
     np.testing.assert_array_equal(reader.regions["start"], [0, 41, 200, 241, 7])
     np.testing.assert_array_equal(reader.regions["stop"], [31, 91, 231, 291, 28])
     np.testing.assert_array_equal(reader.regions["frame"], [0, 16, 41, 57, 82])
-    np.testing.assert_array_equal(reader.frames[:, 1], [0.25] * 82 + [0.5] * 11)
+    np.testing.assert_array_equal(reader.regions["span"], [0, 2, 4, 6, 8])
+    np.testing.assert_array_equal(reader.frames, [[127, 64]] * 93)
     assert reader.extent(0) == (slice(0, 8), slice(0, 4), slice(0, 82))
     assert reader.extent(1) == (slice(8, 8), slice(4, 4), slice(82, 82))
     assert reader.extent(2) == (slice(8, 10), slice(4, 5), slice(82, 93))
@@ -80,7 +83,7 @@ def test_what_was_written_is_read(tmp_path: Path, sealed: SealedSegment) -> None
 def test_the_files_are_plain_numpy_arrays(tmp_path: Path, sealed: SealedSegment) -> None:
     path = tmp_path / sealed.name
     assert np.load(path / "vectors.npy").shape == (10, 4)
-    assert np.load(path / "spans.npy").dtype.names == ("recording", "region", "start", "stop")
+    assert np.load(path / "spans.npy").dtype.names == ("start", "length")
     manifest = json.loads((path / "manifest.json").read_bytes())
     assert manifest["encoder"]["hash"] == ENCODER.hash
     assert manifest["files"]["spans.npy"]["rows"] == 10
@@ -138,8 +141,32 @@ def test_arrays_that_do_not_fit_the_section_are_refused(tmp_path: Path) -> None:
     writer.abort()
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, 1e6])
-def test_numbers_that_half_precision_cannot_hold_are_refused(tmp_path: Path, value: float) -> None:
+def test_a_span_is_stored_in_four_bytes(tmp_path: Path, sealed: SealedSegment) -> None:
+    assert open_sealed(tmp_path, sealed).spans.itemsize == 4
+
+
+def test_spans_out_of_the_order_of_regions_and_endless_regions_are_refused(tmp_path: Path) -> None:
+    writer = SegmentWriter(tmp_path, ENCODER)
+    writer.begin_recording()
+    part = section(0)
+    with pytest.raises(ValueError, match="order of their regions"):
+        writer.append(Section(part.regions, part.spans[::-1].copy(), part.stop), embedded(part, 1.0))
+    endless = section(0, (65_536,))
+    with pytest.raises(ValueError, match="a region of 65536 ticks"):
+        writer.append(endless, embedded(endless, 1.0))
+    writer.abort()
+
+
+def test_a_segment_of_the_former_format_is_refused(tmp_path: Path, sealed: SealedSegment) -> None:
+    path = tmp_path / sealed.name / "manifest.json"
+    former = json.dumps(json.loads(path.read_bytes()) | {"format": 1}).encode()
+    path.write_bytes(former)
+    with pytest.raises(DataLoss, match="of format 1; this version reads 2: index it again"):
+        SegmentReader.open(path.parent, hashlib.sha256(former).hexdigest())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_refused(tmp_path: Path, value: float) -> None:
     writer = SegmentWriter(tmp_path, ENCODER)
     writer.begin_recording()
     with pytest.raises(InvalidInput, match="'fake' yields numbers that are not finite"):
@@ -194,7 +221,7 @@ def test_a_missing_segment_is_recognised(tmp_path: Path, sealed: SealedSegment) 
 def test_an_open_segment_outlives_its_files(tmp_path: Path, sealed: SealedSegment) -> None:
     reader = open_sealed(tmp_path, sealed)
     shutil.rmtree(tmp_path / sealed.name)
-    assert reader.vectors[9, 0] == np.float16(0.5)
+    assert reader.vectors[9, 0] == 64
 
 
 def test_the_arrays_of_an_open_segment_cannot_be_written(tmp_path: Path, sealed: SealedSegment) -> None:
