@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from tests.bench.metrics import Places
+from wordspot.models.datasets import alignments
 from wordspot.models.datasets.speech import Clip, clips, load_mono, split
 
 ANNOTATIONS = Path(__file__).parent / "annotations"
@@ -197,7 +198,8 @@ def prepare(home: Path, packages: Path | None = None) -> Material:
 
 def read_words(source: str) -> dict[str, tuple[Word, ...]]:
     """Word times by clip id out of the annotation file of a source."""
-    with gzip.open(ANNOTATIONS / f"{source}_words.jsonl.gz", "rt", encoding="utf-8") as lines:
+    folder = alignments.FOLDER if source == "queen" else ANNOTATIONS
+    with gzip.open(folder / f"{source}_words.jsonl.gz", "rt", encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     return {f"{source}/{row['id']}": tuple(Word(*word) for word in row["words"]) for row in rows}
 
