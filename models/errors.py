@@ -15,5 +15,9 @@ class DamagedArtifact(ModelError):  # noqa: N818
     """A file of the artifact is missing, unreadable or does not match its hash."""
 
 
+class MissingWeights(ModelError):  # noqa: N818
+    """Weights or a library that a model builds upon are not on this machine, or not the ones expected."""
+
+
 class BadInput(ModelError, ValueError):  # noqa: N818
     """Data or settings that the model cannot use."""

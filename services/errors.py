@@ -118,6 +118,7 @@ RULES = (
     Rule(archive.DataLoss, _Code.DATA_LOSS, "DATA_LOSS"),
     Rule(models.UnknownModel, _Code.NOT_FOUND, "UNKNOWN_MODEL"),
     Rule(models.DamagedArtifact, _Code.DATA_LOSS, "DAMAGED_ARTIFACT"),
+    Rule(models.MissingWeights, _Code.FAILED_PRECONDITION, "MISSING_WEIGHTS", _precondition),
     Rule(models.BadInput, _Code.INVALID_ARGUMENT, "BAD_INPUT", _bad_request),
 )
 
@@ -126,6 +127,7 @@ _AS_ARCHIVE_ERROR: dict[type[Exception], type[Exception]] = {
     MalformedRequest: archive.InvalidInput,
     models.UnknownModel: archive.NotFound,
     models.DamagedArtifact: archive.DataLoss,
+    models.MissingWeights: archive.FailedPrecondition,
     models.BadInput: archive.InvalidInput,
 }
 

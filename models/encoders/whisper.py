@@ -114,7 +114,9 @@ class Whisper(PooledSpanModel[WhisperConfig]):
     def hear(self, features: Tensor, lengths: Tensor) -> Tensor:
         """features (B, T, 80). Regions share windows: each gets a silence behind it."""
         silence = float(features.amin()) if len(features) else 0.0
-        out = features.new_zeros(len(features), -(-features.shape[1] // TICKS_PER_FRAME), self.frame_dimension)
+        out = features.new_zeros(
+            len(features), -(-features.shape[1] // TICKS_PER_FRAME), self.frame_dimension
+        )
         window: list[tuple[int, int, int]] = []  # row, first tick, last tick
         used = 0
         for row, length in enumerate(lengths.tolist()):

@@ -18,14 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wordspot.models.errors import ModelError
+from wordspot.models.errors import MissingWeights
 
 FOLDER_VARIABLE = "WORDSPOT_WHISPER"
 CACHE_VARIABLE = "WORDSPOT_HOME"
-
-
-class MissingWeights(ModelError):
-    """Weights that are not on this machine, or not the ones expected."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +62,16 @@ def load(name: str, device: str) -> Any:
     try:
         import ctranslate2
     except ImportError:
-        raise MissingWeights("the encoder `whisper` needs CTranslate2: pip install 'wordspot[whisper]'") from None
+        raise MissingWeights(
+            "the encoder `whisper` needs CTranslate2: pip install 'wordspot[whisper]'"
+        ) from None
     folder = find(name)
     # The embedding service runs a thread a core already.
     return ctranslate2.models.Whisper(
-        str(folder), device=device, compute_type="int8_float32" if device == "cpu" else "float16", intra_threads=1
+        str(folder),
+        device=device,
+        compute_type="int8_float32" if device == "cpu" else "float16",
+        intra_threads=1,
     )
 
 
@@ -116,7 +117,8 @@ def _joined(known: Weights, cache: Path) -> Path:
 
 def _package(module: str) -> Path:
     spec = importlib.util.find_spec(module)
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     return Path(spec.origin).parent
 
 

@@ -22,6 +22,7 @@ DETAILS = {
     "OVERLOADED": "RetryInfo",
     "PEER_UNAVAILABLE": "RetryInfo",
     "FAILED_PRECONDITION": "PreconditionFailure",
+    "MISSING_WEIGHTS": "PreconditionFailure",
 }
 
 
