@@ -61,6 +61,7 @@ MOST_CANDIDATES = 100_000
 SILENCE = 10 ** (-50 / 20)  # root mean square of a tick, full scale 1
 LOUD = 10 ** (-30 / 20)  # of the loudest tick
 LONGEST_CUT = to_tick(2)
+EXAMPLE_MARGIN = to_tick(0.1)
 
 SPREAD = 0.1
 REVERSAL = 0.85
@@ -75,7 +76,9 @@ class SearchSettings:
     candidates: spans that the first stage hands on; more where more hits are asked for.
     rerank: without it hits are the candidates themselves, scored by their vectors' similarity.
     similarity_weight: share of the first stage's score in the final one, 0 to 1.
-    threshold: score from which a hit is detected; 4 is worth most for voices that the archive knows.
+    threshold: score from which a hit is detected; worth most for Whisper's frames, whoever speaks.
+    example_weight, example_depth: the best place is taken as a second example of the word, with that share
+        in the cost (0 to below 1) of so many of the best places.
     random_windows, seed: the stretches that scores are measured against.
     threads: for re-ranking; None means every core.
     """
@@ -83,7 +86,9 @@ class SearchSettings:
     candidates: int = 1_000
     rerank: bool = True
     similarity_weight: float = 0.3
-    threshold: float = 4.0
+    threshold: float = 5.2
+    example_weight: float = 0.5
+    example_depth: int = 128
     random_windows: int = 256
     seed: int = 0
     steps: Steps = Steps.SLOPE
@@ -94,6 +99,11 @@ class SearchSettings:
             raise InvalidInput(f"{self.candidates} candidates; allowed are 1 to {MOST_CANDIDATES}")
         if not 0 <= self.similarity_weight <= 1:
             raise InvalidInput(f"a similarity weight of {self.similarity_weight}; allowed is 0 to 1")
+        if not 0 <= self.example_weight < 1 or self.example_depth < 1:
+            raise InvalidInput(
+                f"an example of weight {self.example_weight} for {self.example_depth} places; "
+                "allowed are 0 to below 1, and 1 or more"
+            )
         if self.random_windows < 1:
             raise InvalidInput(f"{self.random_windows} random windows; at least 1 is needed")
 
@@ -384,12 +394,48 @@ class Finder:
         score = np.empty(0)
         if len(ends):
             location, scale = self._random_costs(view, prepared, query)
-            score = (location - costs[ends].astype(np.float64)) / scale
-            if settings.similarity_weight:
+            share = settings.similarity_weight
+            first = np.zeros(len(ends))
+            if share:
                 similar = _similarity_at(view, candidates, region, start, stop)
                 first = self._similarity_score(prepared, query, similar)
-                score = (1 - settings.similarity_weight) * score + settings.similarity_weight * first
+            cost = costs[ends]
+            best = int(np.argmax(share * first - (1 - share) * cost.astype(np.float64) / scale))
+            cost = self._by_example(view, best, cost, region, start, stop)
+            score = (1 - share) * (location - cost.astype(np.float64)) / scale + share * first
         return _Places(region, start, stop, score)
+
+    def _by_example(
+        self, view: ArchiveView, first: int, cost: Floats, region: Ints, start: Ints, stop: Ints
+    ) -> Floats:
+        """Costs (n,) of places once the first of them, the best, has been asked with as well.
+
+        A word cut out of its sentence sounds unlike the archive's; the best place is an example of it that
+        has its context. Its own cost stays as it is, and no other gets below it for being its likeness.
+        """
+        settings = self._settings
+        if len(cost) < 2 or not settings.example_weight:
+            return cost
+        best = np.argsort(cost, kind="stable")[: settings.example_depth]
+        rest = best[best != first]
+        rest = rest[np.lexsort((start[rest], region[rest]))]
+        windows = _Windows(
+            view,
+            region[rest],
+            np.maximum(start[rest] - EXAMPLE_MARGIN, view.region_start[region[rest]]).astype(np.int64),
+            np.minimum(stop[rest] + EXAMPLE_MARGIN, view.region_stop[region[rest]]).astype(np.int64),
+        )
+        one = slice(first, first + 1)
+        example = _Windows(view, region[one], start[one], stop[one]).load(0, 1)
+        found = subsequence_dtw(
+            example, windows.load(0, len(rest)), windows.offsets, settings.steps, settings.threads
+        )[0]
+        found = np.where(np.isfinite(found), found, np.float32(1))
+        found += max(cost[first] - found.min(), 0)
+        asked = np.full(len(cost), found.max(), np.float32)
+        asked[rest] = found
+        asked[first] = cost[first]
+        return (1 - settings.example_weight) * cost + settings.example_weight * asked
 
     def _random_costs(
         self, view: ArchiveView, prepared: _Prepared, query: EmbeddedQuery

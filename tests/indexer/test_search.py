@@ -526,3 +526,27 @@ def test_pieces_cover_the_phrase_and_none_is_longer_than_a_second_and_a_half(tic
     assert query.offsets[-1] + query.piece == ticks
     assert (np.diff(query.offsets) <= query.piece).all()
     assert len(query.vectors) == len(query.offsets) == -(-ticks // 150)
+
+
+def test_the_best_place_is_an_example_for_the_others() -> None:
+    """Sayings by a voice of its own: far from the query, near to one another."""
+    accent = 1.6 * np.random.default_rng(5).standard_normal(WIDTH).astype(np.float32)
+    sayings = [say("walnut", take) + accent for take in range(1, 9)]
+    told = [
+        recording(f"r{n}", babble(80 + n, 150), saying, babble(90 + n, 150))
+        for n, saying in enumerate(sayings)
+    ]
+    noise = [recording(f"n{n}", babble(200 + n, 600)) for n in range(12)]
+    view, query = build([*told, *noise]), ask(say("walnut", noise=1.6))
+
+    def right(weight: float) -> int:
+        hits = Finder(SearchSettings(example_weight=weight)).find(view, query, replace(ALL, top=8)).hits
+        return sum(hit.recording.startswith("r") for hit in hits)
+
+    alone, helped = right(0.0), right(0.5)
+    assert alone < helped
+
+
+def test_an_example_without_weight_in_range_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="weight 1"):
+        SearchSettings(example_weight=1.0)
