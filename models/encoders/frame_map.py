@@ -1,0 +1,127 @@
+"""A small trained map on the frames of a large network that stays as it is.
+
+The large network's frames ("states") are centred and whitened, and a residual network maps them to what tells
+words apart. `whisper` and `ssl` differ in whose states they map; `map_training` trains the map.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import gelu, normalize
+
+from wordspot.models.encoders.pooled import PooledSpanModel
+
+LARGEST = 6.0  # deviations from the mean that a whitened dimension may show
+FIRST_OUTPUT = 0.3  # scale of the residual's first weights
+
+
+@dataclass(frozen=True)
+class MapConfig:
+    """states: size of the large network's frames. whitened, hidden: sizes within the map. frame_dimension,
+    dimension: of frame features and vectors. parts: of a span."""
+
+    states: int = 512
+    whitened: int = 192
+    hidden: int = 320
+    frame_dimension: int = 64
+    dimension: int = 64
+    parts: int = 3
+
+
+MapConfigT = TypeVar("MapConfigT", bound=MapConfig)
+
+
+class FrameMap(nn.Module):
+    """States (B, T, states) to frame features (B, T, frame_dimension): whitening, then a residual network
+    that looks 40 ms to each side. Before training it passes on the first whitened dimensions."""
+
+    def __init__(self, config: MapConfig) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.whitening: Tensor
+        self.register_buffer("mean", torch.zeros(config.states))
+        self.register_buffer("whitening", torch.zeros(config.states, config.whitened))
+        self.input = nn.Conv1d(config.whitened, config.hidden, 1)
+        self.around = nn.Conv1d(config.hidden, config.hidden, 5, padding=2, groups=4)
+        self.mixed = nn.Conv1d(config.hidden, config.hidden, 1)
+        self.output = nn.Conv1d(config.hidden, config.frame_dimension, 1)
+        self.straight = nn.Conv1d(config.whitened, config.frame_dimension, 1)
+        with torch.no_grad():
+            self.output.weight.mul_(FIRST_OUTPUT)
+            self.straight.weight.copy_(torch.eye(config.frame_dimension, config.whitened)[..., None])
+            self.straight.bias.zero_()  # type: ignore[union-attr]
+
+    @torch.no_grad()
+    def measure(self, states: Tensor) -> None:
+        """Fixes mean and whitening by the principal components of a sample of states (n, states)."""
+        rows = states.double()
+        mean = rows.mean(dim=0)
+        variance, axes = torch.linalg.eigh((rows - mean).T @ (rows - mean) / len(rows))  # ascending
+        kept = torch.arange(len(variance) - 1, len(variance) - 1 - self.whitening.shape[1], -1)
+        self.mean.copy_(mean)
+        self.whitening.copy_(axes[:, kept] / variance[kept].clamp_min(1e-9).sqrt())
+
+    def whiten(self, states: Tensor) -> Tensor:
+        return ((states - self.mean) @ self.whitening).clamp(-LARGEST, LARGEST)
+
+    def forward(self, states: Tensor) -> Tensor:
+        return self.mapped(self.whiten(states))
+
+    def mapped(self, whitened: Tensor) -> Tensor:
+        """(B, T, whitened) to (B, T, frame_dimension)."""
+        x = whitened.transpose(1, 2)
+        h = gelu(self.input(x))
+        h = h + gelu(self.mixed(gelu(self.around(h))))
+        out: Tensor = (self.output(h) + self.straight(x)).transpose(1, 2)
+        return out
+
+
+class MappedSpanModel(PooledSpanModel[MapConfigT]):
+    """Subclasses say whose states are mapped; the large network is no part of the artifact."""
+
+    def __init__(self, config: MapConfigT) -> None:
+        super().__init__(config)
+        self.parts = config.parts
+        self.dimension, self.frame_dimension = config.dimension, config.frame_dimension
+        self.map = FrameMap(config)
+        self.projection = nn.Linear(config.parts * config.frame_dimension, config.dimension)
+
+    @property
+    @abstractmethod
+    def listener(self) -> str:
+        """The large network, as part of a file name: equal names, equal states."""
+
+    @abstractmethod
+    def states(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """features (B, T, F), padded; lengths (B,) in ticks. Returns (B, ceil(T / ticks_per_frame), states);
+        what lies beyond a region's length is zero. Raises MissingWeights."""
+
+    def hear(self, features: Tensor, lengths: Tensor) -> Tensor:
+        states = self.states(features, lengths)
+        frames = states.new_zeros(*states.shape[:2], self.frame_dimension)
+        for row, length in enumerate(lengths.tolist()):
+            count = -(-length // self.ticks_per_frame)
+            frames[row, :count] = normalize(self.map(states[row : row + 1, :count])[0], dim=1)
+        return frames
+
+    @torch.inference_mode()
+    def states_of(self, waveforms: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float16]]:
+        """Each waveform float32 (samples,) at 16 kHz, normalised by itself. Returns for each (ceil(ticks /
+        ticks_per_frame), states). Raises MissingWeights."""
+        device = self.projection.weight.device
+        regions = [
+            self.normalise([self.features(torch.from_numpy(waveform).to(device))])[0]
+            for waveform in waveforms
+        ]
+        lengths = torch.tensor([len(region) for region in regions], device=device)
+        states = self.states(nn.utils.rnn.pad_sequence(regions, batch_first=True), lengths)
+        counts = [-(-len(region) // self.ticks_per_frame) for region in regions]
+        return [row[:count].half().cpu().numpy() for row, count in zip(states, counts, strict=True)]
