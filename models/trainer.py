@@ -46,6 +46,7 @@ class Plan:
     minutes: float | None = None
     learning_rate: float = 1e-3
     warm_up: int = 200
+    weight_decay: float = 1e-4
     clip_norm: float = 1.0
     validate_every: int = 250
     seed: int = 0
@@ -90,7 +91,9 @@ def fit(
     """
     model.to(device)
     optimisers = {
-        name: torch.optim.AdamW(parameters, lr=plan.learning_rate, betas=(0.9, 0.98), weight_decay=1e-4)
+        name: torch.optim.AdamW(
+            parameters, lr=plan.learning_rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay
+        )
         for name, parameters in model.players().items()
     }
     state, best = _State(), _copy(model)
