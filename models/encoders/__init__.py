@@ -6,11 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from wordspot.models import artifact, registry
-from wordspot.models.encoders import naive, phonetic, sequence_autoencoder, whisper
+from wordspot.models.encoders import naive, phonetic, sequence_autoencoder, ssl, whisper
 from wordspot.models.encoders.spans import SpanEncoder, SpanModel
 from wordspot.models.errors import UnknownModel
 
-__all__ = ["SpanEncoder", "SpanModel", "load_encoder", "naive", "phonetic", "sequence_autoencoder", "whisper"]
+__all__ = [
+    "SpanEncoder",
+    "SpanModel",
+    "load_encoder",
+    "naive",
+    "phonetic",
+    "sequence_autoencoder",
+    "ssl",
+    "whisper",
+]
 
 
 def load_encoder(name: str, home: Path | None = None, device: str = "cpu") -> SpanEncoder:
