@@ -70,10 +70,15 @@ def log_mel(waveform: Tensor) -> Tensor:
 def mfcc(waveform: Tensor) -> Tensor:
     """13 MFCC with their first and second differences.
 
-    waveform: float32 (samples,) at 16 kHz. Returns float32 (T, 39): static, delta, delta-delta. Differences
-    are regressions over nine ticks (Furui 1986), edges repeated.
+    waveform: float32 (samples,) at 16 kHz. Returns float32 (T, 39): static, delta, delta-delta.
     """
-    static = (log_mel(waveform) @ _dct().to(waveform.device)).T  # (CEPSTRA, T)
+    return cepstra(log_mel(waveform))
+
+
+def cepstra(spectra: Tensor) -> Tensor:
+    """MFCC (T, 39) of log-mel energies (T, 40). Differences are regressions over nine ticks (Furui 1986),
+    edges repeated."""
+    static = (spectra @ _dct().to(spectra.device)).T  # (CEPSTRA, T)
     first = torchaudio.functional.compute_deltas(static, win_length=DELTA_WIDTH)
     second = torchaudio.functional.compute_deltas(first, win_length=DELTA_WIDTH)
     return torch.cat([static, first, second]).T

@@ -57,11 +57,15 @@ class Spectra:
         first, last = self.bounds[clips], self.bounds[clips + 1]
         room = np.maximum(last - first - ticks, 0)
         start = first + (rng.random(len(clips)) * (room + 1)).astype(np.int64) // 2 * 2
+        return self.at(clips, start, ticks), start
+
+    def at(self, clips: NDArray[np.int64], start: NDArray[np.int64], ticks: int) -> Tensor:
+        """Spectra (B, ticks, 40) from tick `start` (B,) of the corpus on, silence beyond each clip."""
         rows = start[:, None] + np.arange(ticks)
-        here = rows < last[:, None]
+        here = (rows >= self.bounds[clips][:, None]) & (rows < self.bounds[clips + 1][:, None])
         cut = self.spectra[np.minimum(rows, len(self.spectra) - 1)].astype(np.float32)
         cut[~here] = SILENCE_DB
-        return torch.from_numpy(cut), start
+        return torch.from_numpy(cut)
 
     def targets_of(self, start: NDArray[np.int64], clips: NDArray[np.int64], count: int) -> tuple[Tensor, Tensor]:
         """Targets (B, count, H) from the crops' starts on, and where there are any, bool (B, count)."""

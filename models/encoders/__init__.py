@@ -6,13 +6,23 @@ from pathlib import Path
 from typing import Any
 
 from wordspot.models import artifact, registry
-from wordspot.models.encoders import naive, phonetic, sequence_autoencoder, ssl, whisper
+from wordspot.models.encoders import (
+    contrastive,
+    correspondence,
+    naive,
+    phonetic,
+    sequence_autoencoder,
+    ssl,
+    whisper,
+)
 from wordspot.models.encoders.spans import SpanEncoder, SpanModel
 from wordspot.models.errors import UnknownModel
 
 __all__ = [
     "SpanEncoder",
     "SpanModel",
+    "contrastive",
+    "correspondence",
     "load_encoder",
     "naive",
     "phonetic",

@@ -17,6 +17,8 @@ from wordspot.services.commands import console
 class Trainable(StrEnum):
     sa = "sa"
     dsa = "dsa"
+    contrastive = "contrastive"
+    correspondence = "correspondence"
 
 
 def train(
@@ -56,7 +58,7 @@ def train(
         folder,
         resume=resume,
         seed=seed,
-        steps=steps or recipes.STEPS,
+        steps=steps,
         minutes=minutes,
         device=device,
         report=report,

@@ -9,6 +9,7 @@ from wordspot.models import artifact
 from wordspot.models.encoders import load_encoder
 from wordspot.models.errors import BadInput, UnknownModel
 from wordspot.models.train import train
+from wordspot.models.trainer import Progress
 
 
 def test_a_folder_of_audio_becomes_an_artifact_that_embeds(folder: Path, tmp_path: Path) -> None:
@@ -26,8 +27,37 @@ def test_a_folder_of_audio_becomes_an_artifact_that_embeds(folder: Path, tmp_pat
 
 
 def test_only_models_with_a_recipe_can_be_trained(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UnknownModel, match="'naive'; sa or dsa"):
+    with pytest.raises(UnknownModel, match="'naive'; sa or dsa or contrastive or correspondence"):
         train("naive", folder, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["contrastive", "correspondence"])
+def test_rounds_over_an_archive_become_an_artifact(folder: Path, tmp_path: Path, name: str) -> None:
+    card = train(name, folder, tmp_path / "mine", steps=6, licence="CC0-1.0")
+    assert card.budget["steps_done"] == 6
+    assert len(card.data["mined_pairs"]) == 2
+    (metric,) = card.metrics
+    assert metric.floor is not None
+    assert metric.baseline is not None
+    assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == ["card.json", "model.safetensors"]
+    assert load_encoder(str(tmp_path / "mine")).dimension == 64
+
+
+def test_a_training_cut_off_in_a_later_round_goes_the_same_way(folder: Path, tmp_path: Path) -> None:
+    class CutOffError(Exception):
+        pass
+
+    def cut(progress: Progress) -> None:
+        rounds.append(progress.steps)
+        if len(rounds) == 2:
+            raise CutOffError
+
+    rounds: list[int] = []
+    whole = train("contrastive", folder, tmp_path / "whole", steps=6)
+    with pytest.raises(CutOffError):
+        train("contrastive", folder, tmp_path / "cut", steps=6, report=cut)
+    resumed = train("contrastive", folder, tmp_path / "cut", steps=6, resume=True)
+    assert resumed.hash == whole.hash
 
 
 def test_resuming_what_never_began_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -8,9 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from wordspot.models import audio, registry
+from wordspot.models import registry
 from wordspot.models.encoders import SpanEncoder, load_encoder
+from wordspot.models.encoders.contrastive import Contrastive
+from wordspot.models.encoders.convolutional import ConvolutionalConfig
+from wordspot.models.encoders.correspondence import Correspondence
 from wordspot.models.encoders.naive import Naive, NaiveConfig
+from wordspot.models.encoders.phonetic import Phonetic
 from wordspot.models.encoders.sequence_autoencoder import (
     DenoisingSequenceAutoencoder,
     SequenceAutoencoder,
@@ -19,10 +23,14 @@ from wordspot.models.encoders.sequence_autoencoder import (
 from wordspot.models.encoders.spans import SpanModel
 from wordspot.models.errors import BadInput
 
+SMALL = ConvolutionalConfig(width=24, dilations=(1, 2), frame_dimension=16, dimension=20, parts=2)
 FRESH: dict[str, tuple[type[SpanModel[Any]], Any]] = {
     "fresh naive": (Naive, NaiveConfig(parts=4)),
     "fresh sa": (SequenceAutoencoder, SequenceAutoencoderConfig(hidden=24, layers=2)),
     "fresh dsa": (DenoisingSequenceAutoencoder, SequenceAutoencoderConfig(hidden=16)),
+    "fresh contrastive": (Contrastive, SMALL),
+    "fresh correspondence": (Correspondence, SMALL),
+    "fresh phonetic": (Phonetic, SMALL),
 }
 SPANS = np.array([[0, 0, 20], [1, 5, 80], [0, 0, 35], [1, 5, 33], [1, 10, 11], [0, 15, 50]], dtype=np.int32)
 
@@ -71,7 +79,7 @@ def test_the_order_of_spans_is_kept(encoder: SpanEncoder, section: Any) -> None:
 
 
 def test_padding_beyond_a_regions_length_changes_nothing(encoder: SpanEncoder, vowels: np.ndarray) -> None:
-    (features,) = audio.normalise([audio.mfcc(torch.from_numpy(vowels[:8_000]))])
+    (features,) = encoder.model.normalise([encoder.model.features(torch.from_numpy(vowels[:8_000]))])
     spans = torch.tensor([[0, 0, 50], [0, 11, 50], [0, 30, 45]])
     padded = torch.cat([features, torch.full((25, features.shape[1]), 7.0)])
     with torch.inference_mode():
