@@ -65,8 +65,8 @@ class SpanPlan:
     the nearest acoustic boundary within half the smallest hop.
     """
 
-    lengths: tuple[int, ...] = (20, 28, 40, 56, 80, 110, 150)
-    hops: tuple[int, ...] = (5, 5, 10, 10, 20, 20, 20)
+    lengths: tuple[int, ...] = (26, 38, 56, 82, 120)
+    hops: tuple[int, ...] = (10, 10, 20, 20, 40)
     snap: bool = True
 
     def __post_init__(self) -> None:
@@ -94,7 +94,9 @@ class SpanPlan:
             start = start[start + length <= ticks + hop // 2]
             spans.append(np.stack([start, np.minimum(start + length, ticks)], axis=1))
         rows = np.concatenate(spans).astype(np.int32)
-        return rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+        rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
+        # Two lengths may be clipped to the same stretch.
+        return rows[np.append(True, (rows[1:] != rows[:-1]).any(axis=1))]
 
 
 def _snapped(grid: NDArray[np.int64], boundaries: NDArray[np.int64], reach: int) -> NDArray[np.int64]:

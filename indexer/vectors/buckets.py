@@ -8,7 +8,7 @@ a few bytes a row are enough to find them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
 
@@ -21,9 +21,9 @@ from wordspot.indexer.vectors.faiss_index import RESCORED, divide_among
 from wordspot.indexer.vectors.protocol import IdSet, normalised
 from wordspot.indexer.vectors.stored import Lengths, Stored, StoredRows, gathered
 
-# In ticks. One for each length of the usual plan, which spans cut short by a region's end stay below by less
-# than half the way to the next.
-NOMINAL = (20, 28, 40, 56, 80, 110, 150)
+# In ticks: the lengths of the usual plan. Spans of another plan, or cut short by the end of a region, go to
+# the nearest.
+NOMINAL = (26, 38, 56, 82, 120)
 _EDGES = np.sqrt(np.multiply(NOMINAL[:-1], NOMINAL[1:]))
 # Scored by their stored rows at most, unless more are asked for.
 MOST_RESCORED = 20_000
@@ -60,9 +60,7 @@ class BucketedIndex:
 
     @classmethod
     def build(cls, policy: IndexPolicy, dimension: int, segments: Sequence[Stored]) -> BucketedIndex:
-        return cls(
-            [policy.build(dimension, _rows(segments, bucket, first=0)) for bucket in range(len(NOMINAL))]
-        )
+        return cls(_for_each_bucket(lambda bucket: policy.build(dimension, _rows(segments, bucket, first=0))))
 
     def grown(self, policy: IndexPolicy, segments: Sequence[Stored], known: int) -> BucketedIndex:
         """With the rows of all segments, of which the first `known` are here.
@@ -70,15 +68,15 @@ class BucketedIndex:
         An index that goes on to fit is extended in place, the others are built anew.
         """
         first = self.size
-        grown = []
-        for bucket, index in enumerate(self.indexes):
-            rows = _rows(segments[known:], bucket, first)
-            if policy.fits(index, index.size + rows.count):
-                extend(index, rows)
-                grown.append(index)
-            else:
-                grown.append(policy.build(index.dimension, _rows(segments, bucket, first=0)))
-        return BucketedIndex(grown)
+
+        def one(bucket: int) -> Index:
+            index, rows = self.indexes[bucket], _rows(segments[known:], bucket, first)
+            if not policy.fits(index, index.size + rows.count):
+                return policy.build(index.dimension, _rows(segments, bucket, first=0))
+            extend(index, rows)
+            return index
+
+        return BucketedIndex(_for_each_bucket(one))
 
     @property
     def size(self) -> int:
@@ -105,6 +103,21 @@ class BucketedIndex:
 
 def _rows(segments: Sequence[Stored], bucket: int, first: int) -> StoredRows:
     return StoredRows(segments, lambda lengths: bucket_of(lengths) == bucket, first)
+
+
+def _for_each_bucket(make: Callable[[int], Index]) -> list[Index]:
+    """An index a class, several at a time. Threads of FAISS's own would wait for one another at every block
+    of rows, on a busy machine longer than they work.
+    """
+    workers = min(_cores(), len(NOMINAL))
+
+    def alone(bucket: int) -> Index:
+        divide_among(max(_cores() // workers, 1))
+        return make(bucket)
+
+    # Not the pool of searches, which would have to wait.
+    with ThreadPoolExecutor(workers, thread_name_prefix="indexing") as pool:
+        return list(pool.map(alone, range(len(NOMINAL))))
 
 
 def _side_by_side(
