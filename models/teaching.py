@@ -66,7 +66,7 @@ def train_whisper(
     name: str = "whisper",
     resume: bool = False,
     seed: int = 0,
-    steps: int = MAP_STEPS,
+    steps: int | None = None,
     minutes: float | None = None,
     device: str = "cpu",
     report: Report = lambda progress: None,
@@ -83,7 +83,13 @@ def train_whisper(
     validation = data.validation()
     before = average_precision(training, validation)
     plan = Plan(
-        steps, minutes, learning_rate=2e-3, warm_up=100, weight_decay=0.02, validate_every=100, seed=seed
+        steps or MAP_STEPS,
+        minutes,
+        learning_rate=2e-3,
+        warm_up=100,
+        weight_decay=0.02,
+        validate_every=100,
+        seed=seed,
     )
     progress = trainer.fit(training, data, plan, out, device=device, resume=resume, report=report)
     training.to("cpu")
@@ -131,7 +137,7 @@ def train_phonetic(
     teacher: str = "whisper",
     resume: bool = False,
     seed: int = 0,
-    steps: int = STUDENT_STEPS,
+    steps: int | None = None,
     minutes: float | None = None,
     device: str = "cpu",
     report: Report = lambda progress: None,
@@ -155,7 +161,7 @@ def train_phonetic(
     model = Phonetic(config)
     model.projection.load_state_dict(teaching.projection.state_dict())
     data = DistilData(corpus, model, seed, crops=STUDENT_CROPS)
-    plan = Plan(steps, minutes, learning_rate=2e-3, validate_every=100, seed=seed)
+    plan = Plan(steps or STUDENT_STEPS, minutes, learning_rate=2e-3, validate_every=100, seed=seed)
     progress = trainer.fit(model, data, plan, out, device=device, resume=resume, report=report)
     model.to("cpu")
     card = ArtifactCard(
@@ -357,3 +363,6 @@ def _hours(heard: States) -> float:
 
 def _budget(plan: Plan, progress: Progress) -> dict[str, Any]:
     return {**asdict(plan), "steps_done": progress.step, "minutes_spent": round(progress.minutes, 1)}
+
+
+RECIPES: Mapping[str, Callable[..., ArtifactCard]] = {"whisper": train_whisper, "phonetic": train_phonetic}

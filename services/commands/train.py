@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,11 +20,23 @@ class Trainable(StrEnum):
     dsa = "dsa"
     contrastive = "contrastive"
     correspondence = "correspondence"
+    whisper = "whisper"
+    phonetic = "phonetic"
+
+
+TAUGHT = frozenset({Trainable.whisper, Trainable.phonetic})
+"""Those that learn from word times, and so from the data sets that have them."""
 
 
 def train(
     name: Annotated[Trainable, typer.Argument(help="Which encoder.")],
-    data: Annotated[Path, typer.Option(help="A folder of audio, read recursively; no labels needed.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder of audio, read recursively; no labels needed. "
+            "whisper and phonetic take none: they learn from data sets, which are fetched."
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The artifact's folder; default WORDSPOT_HOME/models/NAME.")
     ] = None,
@@ -34,17 +47,23 @@ def train(
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
     as_json: console.Json = False,
 ) -> None:
-    """Train an encoder on a folder of audio without labels."""
-    if not data.is_dir():
+    """Train an encoder: on a folder of audio without labels, or on data sets with word times."""
+    if name in TAUGHT and data is not None:
+        raise InvalidInput(f"{name.value} learns from data sets of its own; --data {data} is not allowed")
+    if name not in TAUGHT and data is None:
+        raise InvalidInput(f"{name.value} learns from your audio; --data is needed, a folder of it")
+    if data is not None and not data.is_dir():
         raise InvalidInput(f"{data} is not a folder; --data takes a folder of audio")
     import torch
 
+    from wordspot.models import teaching
     from wordspot.models import train as recipes
     from wordspot.models.trainer import Progress
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    folder = out or settings.home(os.environ) / "models" / name.value
+    home = settings.home(os.environ)
+    folder = out or home / "models" / name.value
 
     def report(progress: Progress) -> None:
         console.warn(
@@ -52,9 +71,12 @@ def train(
             f"loss {progress.loss:.4f}  validation {progress.validation:.4f}  best {progress.best:.4f}"
         )
 
-    card = recipes.train(
-        name.value,
-        data,
+    learn = (
+        partial(teaching.RECIPES[name.value], home)
+        if data is None
+        else partial(recipes.train, name.value, data)
+    )
+    card = learn(
         folder,
         resume=resume,
         seed=seed,

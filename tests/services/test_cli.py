@@ -208,6 +208,8 @@ def test_archives_are_listed_shown_compacted_and_deleted(run: Run, indexed: dict
         (["index", "nowhere"], "nowhere does not exist"),
         (["archive", "list", "--address", "127.0.0.1:1"], "no service answers at 127.0.0.1:1"),
         (["train", "sa", "--data", "nowhere"], "nowhere is not a folder"),
+        (["train", "sa"], "--data is needed"),
+        (["train", "whisper", "--data", "nowhere"], "--data nowhere is not allowed"),
         (["serve", "segmenter", "--detector", "ears"], "detector is 'ears'"),
         (["serve", "modelhost", "--port", "70000"], "port is 70000"),
         (["search", "--batch", "nowhere.tsv"], "cannot read nowhere.tsv"),
