@@ -1,7 +1,7 @@
-"""The development archive and its spoken queries: `python -m tests.bench.material` prepares and counts them.
+"""The development archives and their queries: `python -m tests.bench.material` prepares and counts them.
 
-Archive: the held-out scenes of Flight of the Amazon Queen and all of Drascula, those clips whose word times
-are known; every clip is a recording.
+English archive: the held-out scenes of Flight of the Amazon Queen and all of Drascula, those clips whose
+word times are known; every clip is a recording.
 
 Main queries are words cut from Asterisk's English prompts, from Hedgewars' taunts and from training scenes of
 the Queen, the latter only by characters who speak in no held-out scene. Who speaks in the Queen's cutscenes
@@ -12,6 +12,10 @@ and three a keyword at most, from different sources where there are.
 Same-speaker queries are cut from training scenes by characters who do speak in the archive; places where
 somebody else says the word are not ranked. Absent queries are words that the archive holds neither whole
 nor as a part of another word.
+
+Czech archive: the big fish and the minor voices of Fish Fillets, those clips that could be aligned; the small
+fish asks, up to three times a keyword, out of different clips. Nor is it told here whether the small fish's
+actor lent his voice to a minor one.
 """
 
 from __future__ import annotations
@@ -36,6 +40,7 @@ from scipy.signal import resample_poly
 
 from tests.bench.metrics import Places
 from wordspot.models.datasets import alignments
+from wordspot.models.datasets.fillets_cs import SMALL_FISH
 from wordspot.models.datasets.speech import Clip, clips, load_mono, split
 
 ANNOTATIONS = Path(__file__).parent / "annotations"
@@ -43,6 +48,8 @@ RATE = 16_000
 SHORTEST_KEYWORD = 5
 SHORTEST_QUERY_S, LONGEST_QUERY_S = 0.25, 1.5
 FEWEST, MOST = 5, 45
+# Czech inflects: a word's forms are different tokens.
+FEWEST_CZECH = 4
 FEWEST_SAME_SPEAKER = 3
 QUERIES_A_KEYWORD = 3
 ABSENT_QUERIES = 60
@@ -52,7 +59,7 @@ TALKERS = 6
 QUIET_DECIBELS = -30.0
 
 # Prepositions, conjunctions, pronouns, determiners and auxiliaries of five letters or more.
-_FUNCTION_WORDS = """
+_ENGLISH = """
     about above across after against along although among another anybody anyone anything around because
     before behind below beneath beside besides between beyond cannot could during either every everybody
     everyone everything except gonna gotta having herself himself inside itself might myself neither nobody
@@ -60,7 +67,20 @@ _FUNCTION_WORDS = """
     themselves there these those though through toward towards under unless until whatever where whether
     which while whoever whose within without would yours yourself
 """
-FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+_CZECH = """
+    abych abychom abyste bude budem budeme budete budou budeš bychom byste byla bylo byly během jakou jakého
+    jakým jestli jejich jejího jelikož jemuž jeden jedna jedno kdyby kdybych kdybychom kdybys kdybyste
+    kolem kterou která které kterého kterém kterému kteří který kterých kterým kterými mezitím místo mohla
+    mohli mohlo mohly mohou možno můžeme můžete můžeš musel musela museli muset musím musíme musíte musíš
+    naše našeho našem našemu naším našich našimi nebude nebudu nebudeme nebyla nebylo nebyli nebyl nejsem
+    nejsi nejsme nejste nejsou nechť nemůže nemůžu nemůžeme někdo někoho někomu někým něčeho něčem něčemu
+    nějak nějaká nějaké nějakou nějakého nějaký nějakým nikdo nikoho nikomu okolo oproti ovšem
+    podle pokud proti proto protože před přece přesto skrz svého svému svých svými svojí svoje taková takové
+    takového takovou takový takových takovým takže tahle tenhle tento tohle tohoto tomuto touto tuhle tyhle
+    těchto těmito tobou tvoje tvého tvému tvých všichni všechen všechna všechno všechny všeho všemi všemu
+    vždyť zatímco žádná žádné žádného žádnou žádný
+"""
+FUNCTION_WORDS = frozenset(_ENGLISH.split()) | frozenset(_CZECH.split())
 
 Samples = NDArray[np.float32]
 NoiseKind = Literal["white", "pink", "babble"]
@@ -196,6 +216,29 @@ def prepare(home: Path, packages: Path | None = None) -> Material:
     )
 
 
+def prepare_czech(home: Path, packages: Path | None = None) -> Material:
+    """The Czech archive and its queries, as `prepare` does it."""
+    times = read_words("fillets_cs")
+    told = [clip for clip in clips("fillets_cs", home, packages) if clip.id in times]
+    asking = [clip for clip in told if clip.speaker == SMALL_FISH]
+    archive = tuple(
+        Recording(clip.id, clip.path, clip.seconds, speaker_of(clip), times[clip.id])
+        for clip in told
+        if clip.speaker != SMALL_FISH
+    )
+    selection = select_czech(archive, list(aligned(asking, times)))
+    folder = home / "datasets/development/czech"
+    return Material(
+        recordings=archive,
+        main=tuple(
+            _query(one, folder / "main", archive, mark=f"-{_shuffled(one)[:8]}") for one in selection.main
+        ),
+        same_speaker=(),
+        absent=tuple(_query(one, folder / "absent", archive) for one in selection.absent),
+        babble=(),
+    )
+
+
 def read_words(source: str) -> dict[str, tuple[Word, ...]]:
     """Word times by clip id out of the annotation file of a source."""
     folder = alignments.FOLDER if source == "queen" else ANNOTATIONS
@@ -284,9 +327,26 @@ def select(archive: Sequence[Recording], said: Sequence[Spoken]) -> Selection:
         for one in _mixed(group)
         if len(truth_of(one, archive, same=True)) >= FEWEST_SAME_SPEAKER
     ]
+    return Selection(tuple(chosen), tuple(same), absent_of(strangers, counts))
+
+
+def select_czech(archive: Sequence[Recording], said: Sequence[Spoken]) -> Selection:
+    """As `select`, of words by one speaker who is not in the archive."""
+    counts = Counter(word.text for recording in archive for word in recording.words)
+    main = [
+        one
+        for text, group in _by_text(said)
+        if FEWEST_CZECH <= counts[text] <= MOST
+        for one in _one_a_clip(group)[:QUERIES_A_KEYWORD]
+    ]
+    return Selection(tuple(main), (), absent_of(said, counts))
+
+
+def absent_of(said: Sequence[Spoken], counts: Collection[str]) -> tuple[Spoken, ...]:
+    """counts: the words of the archive."""
     vocabulary = sorted(counts)
-    absent = [_mixed(group)[0] for text, group in _by_text(strangers) if is_absent(text, vocabulary)]
-    return Selection(tuple(chosen), tuple(same), tuple(sorted(absent, key=_shuffled)[:ABSENT_QUERIES]))
+    absent = [_mixed(group)[0] for text, group in _by_text(said) if is_absent(text, vocabulary)]
+    return tuple(sorted(absent, key=_shuffled)[:ABSENT_QUERIES])
 
 
 def is_absent(text: str, vocabulary: Iterable[str]) -> bool:
@@ -408,12 +468,22 @@ def _mixed(group: Iterable[Spoken]) -> list[Spoken]:
     return [one for turn in turns for one in turn if one is not None]
 
 
+def _one_a_clip(group: Iterable[Spoken]) -> list[Spoken]:
+    first: dict[str, Spoken] = {}
+    for one in sorted(group, key=_shuffled):
+        first.setdefault(one.clip.id, one)
+    return list(first.values())
+
+
 def _shuffled(one: Spoken) -> str:
     return hashlib.sha256(f"{one.clip.id} {one.word.start}".encode()).hexdigest()
 
 
-def _query(one: Spoken, folder: Path, archive: Sequence[Recording], *, same: bool = False) -> Query:
-    identity = f"{one.word.text}-{one.speaker.replace('/', '-')}"
+def _query(
+    one: Spoken, folder: Path, archive: Sequence[Recording], *, same: bool = False, mark: str = ""
+) -> Query:
+    """mark: what tells a query from others of the same word by the same speaker."""
+    identity = f"{one.word.text}-{one.speaker.replace('/', '-')}{mark}"
     cut = folder / f"{identity}.wav"
     _write_cut(one, cut)
     return Query(
@@ -466,7 +536,7 @@ def describe(material: Material) -> str:
 
 def main() -> None:
     home = Path(os.environ.get("WORDSPOT_HOME", "~/.wordspot")).expanduser()
-    print(describe(prepare(home)))
+    print(describe(prepare(home)), describe(prepare_czech(home)), sep="\n\nCzech\n")
 
 
 if __name__ == "__main__":

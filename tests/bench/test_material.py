@@ -22,9 +22,11 @@ from tests.bench.material import (
     is_keyword,
     noisy,
     prepare,
+    prepare_czech,
     read,
     read_words,
     select,
+    select_czech,
     sounding,
     taunts,
     truth_of,
@@ -144,6 +146,22 @@ def test_in_the_same_speaker_set_only_that_speaker_counts() -> None:
 )
 def test_an_absent_word_is_no_part_of_the_archives_words(text: str, absent: bool) -> None:
     assert is_absent(text, ["leave", "not", "the"]) is absent
+
+
+@pytest.mark.parametrize(("count", "asked"), [(3, 0), (4, 1), (45, 1), (46, 0)])
+def test_a_czech_keyword_occurs_four_to_forty_five_times(count: int, asked: int) -> None:
+    selection = select_czech(
+        archive_of(count, "místnost", "fillets_cs/big fish"), [spoken("místnost", "fillets_cs/small fish")]
+    )
+    assert len(selection.main) == asked
+
+
+def test_a_czech_keyword_is_asked_three_times_out_of_different_clips() -> None:
+    archive = archive_of(5, "místnost", "fillets_cs/big fish")
+    said = [spoken("místnost", "fillets_cs/small fish", name) for name in "aabcdd"]
+    chosen = select_czech(archive, said).main
+    assert len(chosen) == len({one.clip.id for one in chosen}) == 3
+    assert chosen == select_czech(archive[::-1], said[::-1]).main
 
 
 def test_absent_queries_have_no_truth_and_one_query_a_word() -> None:
@@ -295,6 +313,41 @@ def test_preparing_twice_gives_the_same(small: Callable[[], Material]) -> None:
     contents = {query.cut: query.cut.read_bytes() for query in first.main}
     assert small() == first
     assert {path: path.read_bytes() for path in contents} == contents
+
+
+def test_the_czech_archive_is_all_but_the_fish_that_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "clip.flac"
+    soundfile.write(path, voice(1, 3.0), 16_000)
+    words: dict[str, tuple[Word, ...]] = {}
+    found = []
+
+    def add(name: str, speaker: str, *texts: str) -> None:
+        found.append(Clip(f"fillets_cs/{name}", "fillets_cs", speaker, "cs", "city", path, 3.0, None))
+        if texts:
+            words[f"fillets_cs/{name}"] = tuple(
+                Word(text, 1.0 + number / 2, 1.5 + number / 2) for number, text in enumerate(texts)
+            )
+
+    for number in range(4):
+        add(f"city/v-{number}", "big fish", "místnost")
+    add("city/socha", "city", "místnost")
+    add("city/v-unaligned", "big fish")
+    add("city/m-0", "small fish", "místnost", "poklad")
+    add("city/m-1", "small fish", "místnost")
+    monkeypatch.setattr(material, "clips", lambda name, home, packages: found)
+    monkeypatch.setattr(material, "read_words", lambda name: words)
+
+    made = prepare_czech(tmp_path / "home")
+    assert {recording.speaker for recording in made.recordings} == {"fillets_cs/big fish", "fillets_cs/city"}
+    assert len(made.recordings) == 5
+    assert [(query.keyword, query.speaker) for query in made.main] == [
+        ("místnost", "fillets_cs/small fish")
+    ] * 2
+    assert len({query.id for query in made.main}) == len({query.cut for query in made.main}) == 2
+    assert all(len(made.truth(query)) == 5 for query in made.main)
+    assert [query.keyword for query in made.absent] == ["poklad"]
 
 
 def test_the_summary_counts_everything(small: Callable[[], Material]) -> None:
