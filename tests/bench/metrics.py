@@ -81,12 +81,12 @@ class Judged:
 
 @dataclass(frozen=True)
 class Summary:
-    """interval: of `map`, 95 %, by bootstrap over keywords."""
+    """intervals: of the figures by their names, 95 %, by bootstrap over keywords."""
 
     queries: int
     keywords: int
     map: float
-    interval: tuple[float, float]
+    intervals: dict[str, tuple[float, float]]
     file_map: float
     p10: float
     pn: float
@@ -227,21 +227,26 @@ def false_alarms_per_hour(judged: Sequence[Judged]) -> float:
 def summarise(judged: Sequence[Judged], seed: int) -> Summary:
     """Every figure of a table's row; each query must have something relevant."""
     keywords = [query.keyword for query in judged]
-    precisions = [average_precision(query.right, query.relevant) for query in judged]
-    files = [average_precision(query.right_files, query.relevant_files) for query in judged]
-    per_keyword = by_keyword(keywords, precisions)
+    figures = {
+        name: by_keyword(keywords, values)
+        for name, values in {
+            "map": [average_precision(query.right, query.relevant) for query in judged],
+            "file_map": [average_precision(query.right_files, query.relevant_files) for query in judged],
+            "p10": [precision_at(query.right, 10) for query in judged],
+            "pn": [precision_at(query.right, query.relevant) for query in judged],
+        }.items()
+    }
     mtwv, threshold = maximum_twv(judged)
     return Summary(
         queries=len(judged),
-        keywords=len(per_keyword),
-        map=float(np.mean(list(per_keyword.values()))),
-        interval=bootstrap_interval(per_keyword, np.random.default_rng(seed)),
-        file_map=keyword_mean(keywords, files),
-        p10=keyword_mean(keywords, [precision_at(query.right, 10) for query in judged]),
-        pn=keyword_mean(keywords, [precision_at(query.right, query.relevant) for query in judged]),
+        keywords=len(figures["map"]),
+        intervals={
+            name: bootstrap_interval(values, np.random.default_rng(seed)) for name, values in figures.items()
+        },
         mtwv=mtwv,
         mtwv_threshold=threshold,
         atwv=actual_twv(judged),
+        **{name: float(np.mean(list(values.values()))) for name, values in figures.items()},
     )
 
 

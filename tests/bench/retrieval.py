@@ -2,7 +2,8 @@
 
 Prepares the development archive and its queries from packages (cached below WORDSPOT_HOME), indexes it with
 every lecture encoder, asks every query of every system and prints one table; the same rows go to
-build/bench/retrieval.json. The main table has no speaker in both query and archive.
+build/bench/retrieval.json. The main table has no speaker in both query and archive, nor has that of the Czech
+archive. A recogniser and a search in its text stand beside: see tests/bench/recogniser.py.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from tests.bench.metrics import (
     recall_at,
     summarise,
 )
+from tests.bench.recogniser import TextSearch, Transcriber
 from tests.bench.systems import Chance, Exhaustive, Indexed, Search, System, TrueWords, index
 from wordspot.indexer import dtw
 from wordspot.indexer.records import TICKS_PER_SECOND, QueryAudio, Samples
@@ -80,19 +82,22 @@ def in_context(query: Query) -> QueryAudio:
 
 
 def ask(
-    system: System,
+    system: System[Any],
     queries: Sequence[Query],
     material: Material,
-    spoken: Callable[[Query], QueryAudio] = isolated,
+    pose: Callable[[Query], Any] = isolated,
     *,
     with_recall: bool = False,
 ) -> Answers:
-    """Judges a system on queries; seconds are the median of answering one, audio to ranking."""
+    """Judges a system on queries; seconds are the median of answering one.
+
+    pose: what the system is asked with, by default the audio of the word alone.
+    """
     judged, recalls, spent = [], [], []
     for query in queries:
-        audio = spoken(query)
+        asked = pose(query)
         begun = time.perf_counter()
-        answer = system.answer(audio)
+        answer = system.answer(asked)
         spent.append(time.perf_counter() - begun)
         excluded = [material.ordinals[name] for name in query.excluded]
         ranked: Detections = answer.without(excluded)
@@ -119,7 +124,7 @@ def row(method: str, answers: Answers, indexed: Indexed | None = None, **more: A
         "query_s": answers.median_seconds,
         "index_x_realtime": indexed.times_real if indexed else None,
         "mb_per_hour": indexed.megabytes_per_hour if indexed else None,
-        "ci": list(summary.interval),
+        "ci": summary.intervals,
         "queries": summary.queries,
         "keywords": summary.keywords,
         **more,
@@ -153,8 +158,35 @@ def indexed_rows(
     return rows
 
 
+def recogniser_rows(
+    material: Material, queries: Sequence[Query], transcriber: Transcriber
+) -> list[dict[str, Any]]:
+    """A recogniser's transcript searched for what it hears in the query, and for the keyword as typed."""
+    search = TextSearch(
+        material, transcriber.transcribe([recording.path for recording in material.recordings])
+    )
+    cuts = transcriber.transcribe([query.cut for query in queries])
+    heard = {query.id: transcript for query, transcript in zip(queries, cuts, strict=True)}
+    costs = {"index_x_realtime": search.times_real, "mb_per_hour": search.megabytes_per_hour}
+    spoken = ask(search, queries, material, lambda query: heard[query.id].text, with_recall=True)
+    typed = ask(search, queries, material, lambda query: query.keyword, with_recall=True)
+    hearing_s = float(np.median([transcript.processor_s for transcript in heard.values()]))
+    return [
+        row("whisper tiny.en, spoken", spoken, **costs, query_s=hearing_s + spoken.median_seconds),
+        row("whisper tiny.en, typed", typed, **costs),
+    ]
+
+
+def czech_rows(material: Material, encoders: Iterable[str], home: Path) -> list[dict[str, Any]]:
+    rows = references(material, material.main)
+    for encoder in encoders:
+        indexed = index(material, encoder, home / "bench" / f"{encoder}-czech", home)
+        rows += indexed_rows(material, material.main, indexed, ROW_NAMES.get(encoder, encoder))
+    return rows
+
+
 def noisy_rows(
-    material: Material, queries: Sequence[Query], systems: dict[str, System]
+    material: Material, queries: Sequence[Query], systems: dict[str, System[QueryAudio]]
 ) -> list[dict[str, Any]]:
     """MAP of each system for the same queries under noise, averaged over the kinds of noise."""
     talkers = development.load_talkers(material)
@@ -175,7 +207,7 @@ def noisy_rows(
                     "method": name,
                     "snr_db": decibels,
                     "map": summary.map,
-                    "ci": list(summary.interval),
+                    "ci": summary.intervals,
                     **by_kind,
                 }
             )
@@ -191,7 +223,7 @@ def _with_noise(kind: Any, decibels: float, talkers: Sequence[Samples]) -> Calla
     return spoken
 
 
-def false_alarms(material: Material, system: System) -> float:
+def false_alarms(material: Material, system: System[QueryAudio]) -> float:
     return false_alarms_per_hour(ask(system, material.absent, material).judged)
 
 
@@ -208,8 +240,8 @@ def show(title: str, rows: Iterable[dict[str, Any]], columns: dict[str, str], co
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, (list, tuple)):
-        return "-".join(f"{v:.3f}" for v in value)
+    if isinstance(value, dict):  # intervals, of which that of MAP has room
+        return "-".join(f"{bound:.3f}" for bound in value["map"])
     if isinstance(value, float):
         return f"{value:.4f}" if abs(value) < 1 else f"{value:.1f}"
     return str(value)
@@ -229,9 +261,10 @@ def main() -> None:
     console.print(development.describe(material), highlight=False)
 
     rows = references(material, material.main)
+    rows += recogniser_rows(material, material.main, Transcriber(home))
     same = [row("dtw-mfcc", ask(Exhaustive(material, dtw.Steps.FREE), material.same_speaker, material))]
     alarms: dict[str, float] = {}
-    spotters: dict[str, System] = {}
+    spotters: dict[str, System[QueryAudio]] = {}
     for encoder in arguments.encoders:
         name = ROW_NAMES.get(encoder, encoder)
         indexed = index(material, encoder, home / "bench" / encoder, home)
@@ -247,6 +280,10 @@ def main() -> None:
 
     show("Speakers of query and archive differ", rows, COLUMNS, console)
     show("The same speaker in query and archive", same, COLUMNS, console)
+    czech_material = development.prepare_czech(home)
+    console.print(development.describe(czech_material), highlight=False)
+    czech = czech_rows(czech_material, arguments.encoders, home)
+    show("A language never heard: Czech", czech, COLUMNS, console)
     noisy = [] if arguments.without_noise else noisy_rows(material, material.main, spotters)
     kinds = {kind: kind for kind in NOISE_KINDS}
     heads = {"method": "method", "snr_db": "SNR dB", "map": "MAP", "ci": "95 %", **kinds}
@@ -254,7 +291,13 @@ def main() -> None:
     for name, value in alarms.items():
         console.print(f"{name}: {value:.1f} false alarms an hour for a word that was never said")
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    result = {"rows": rows, "same_speaker": same, "noisy": noisy, "false_alarms_per_hour": alarms}
+    result = {
+        "rows": rows,
+        "same_speaker": same,
+        "czech": czech,
+        "noisy": noisy,
+        "false_alarms_per_hour": alarms,
+    }
     OUTPUT.write_text(json.dumps(result, indent=1) + "\n")
     console.print(f"written to {OUTPUT}")
 

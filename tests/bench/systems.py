@@ -1,7 +1,8 @@
 """What the retrieval benchmark compares: every way to answer a spoken query from the development archive.
 
-A system answers a stretch of audio with ranked detections. The indexed systems run the archive's own code
-from decoding to hits; the exhaustive one and the one on true words stand beside it as references.
+A system answers a query, mostly a stretch of audio, with ranked detections. The indexed systems run the
+archive's own code from decoding to hits; the exhaustive one and the one on true words stand beside it as
+references.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -34,10 +35,13 @@ ARCHIVE = "development"
 RANKED = 1_000
 
 
-class System(Protocol):
-    """Answers a query; the whole of `samples` between start and stop (ticks) is what is meant."""
+Asked = TypeVar("Asked", contravariant=True)
 
-    def answer(self, query: QueryAudio) -> Detections: ...
+
+class System(Protocol[Asked]):
+    """Answers what it is asked with: text, or audio of which all between start and stop (ticks) is meant."""
+
+    def answer(self, query: Asked) -> Detections: ...
 
 
 class LocalEmbedder:
@@ -107,7 +111,7 @@ class Search:
         embedded = embed_query(query, self._indexed.embedder)
         options = SearchOptions(top=RANKED, include_undetected=True)
         hits = self._finder.find(self._indexed.view, embedded, options).hits
-        return _detections(
+        return detections(
             [self._ordinals[hit.recording] for hit in hits],
             [hit.start for hit in hits],
             [hit.end for hit in hits],
@@ -140,7 +144,7 @@ class Exhaustive:
         recordings = np.searchsorted(offsets, ends, side="right") - 1
         starts = start[ends] / audio.TICKS_PER_SECOND
         stops = (ends - offsets[recordings] + 1) / audio.TICKS_PER_SECOND
-        return _detections(recordings, starts, stops, -cost[ends], np.zeros(len(ends), dtype=np.bool_))
+        return detections(recordings, starts, stops, -cost[ends], np.zeros(len(ends), dtype=np.bool_))
 
     @staticmethod
     def _features(samples: Samples) -> NDArray[np.float32]:
@@ -171,7 +175,7 @@ class TrueWords:
         similarity = self._vectors @ self._embedder.embed([query.samples], span).vectors[0]
         order = np.argsort(-similarity, kind="stable")[:RANKED]
         recordings, starts, ends = self._places[order].T
-        return _detections(recordings, starts, ends, similarity[order], np.zeros(len(order), dtype=np.bool_))
+        return detections(recordings, starts, ends, similarity[order], np.zeros(len(order), dtype=np.bool_))
 
 
 class Chance:
@@ -185,10 +189,10 @@ class Chance:
         recordings = self._rng.choice(len(self._seconds), RANKED, p=self._seconds / self._seconds.sum())
         middles = self._rng.random(RANKED) * self._seconds[recordings]
         scores = np.sort(self._rng.random(RANKED))[::-1]
-        return _detections(recordings, middles - 0.5, middles + 0.5, scores, np.zeros(RANKED, dtype=np.bool_))
+        return detections(recordings, middles - 0.5, middles + 0.5, scores, np.zeros(RANKED, dtype=np.bool_))
 
 
-def _detections(
+def detections(
     recordings: object, starts: object, ends: object, scores: object, detected: object
 ) -> Detections:
     places = Places(

@@ -266,7 +266,9 @@ def test_a_summary_has_every_figure() -> None:
     assert summary.pn == pytest.approx((1 / 2 + 1 / 4) / 2)
     assert summary.atwv == pytest.approx((1 + 1 / 4) / 2)
     assert summary.mtwv == pytest.approx(summary.atwv, abs=0.002)
-    assert summary.interval[0] <= summary.map <= summary.interval[1]
+    assert set(summary.intervals) == {"map", "file_map", "p10", "pn"}
+    for name, (low, high) in summary.intervals.items():
+        assert low <= getattr(summary, name) <= high
 
 
 def test_three_hundred_rankings_of_ten_thousand_are_judged_in_seconds() -> None:
