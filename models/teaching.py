@@ -295,7 +295,7 @@ def words_alone(
     rng = np.random.default_rng(seed)
     count = Counter(word for said in words.values() for word, _, _ in said)
     shuffled = list(some)
-    rng.shuffle(shuffled)  # type: ignore[arg-type]
+    rng.shuffle(shuffled)
     taken: Counter[str] = Counter()
     cuts: list[Cut] = []
     tokens: dict[str, list[Token]] = defaultdict(list)
