@@ -116,7 +116,7 @@ def train_whisper(
             "word and phone times of the Queen's training scenes, word times of synthetic speech; Whisper "
             "itself was trained on 680,000 h of transcribed speech"
         ),
-        scale="a map of 0.4 million weights on a frozen encoder",
+        scale="a map of 0.3 million weights on a frozen encoder",
         licence="Apache-2.0 for this map; Whisper's weights: MIT",
         seed=seed,
         budget=_budget(plan, progress),

@@ -34,8 +34,11 @@ FRESH: dict[str, tuple[type[SpanModel[Any]], Any]] = {
 }
 SPANS = np.array([[0, 0, 20], [1, 5, 80], [0, 0, 35], [1, 5, 33], [1, 10, 11], [0, 15, 50]], dtype=np.int32)
 
+# Whisper attends to all that it hears together, and its weights are elsewhere: test_whisper.py is about it.
+SHIPPED = [name for name, card in registry.available().items() if card.model != "whisper"]
 
-@pytest.fixture(params=[*FRESH, *registry.available()])
+
+@pytest.fixture(params=[*FRESH, *SHIPPED])
 def encoder(request: pytest.FixtureRequest) -> SpanEncoder:
     if request.param in FRESH:
         torch.manual_seed(3)
