@@ -36,11 +36,11 @@ MFCC_SIZE = 3 * CEPSTRA
 
 @cache
 def _mel_filters() -> Tensor:
-    """(FFT_SIZE // 2 + 1, MEL_BANDS), Slaney's scale and norm as in librosa."""
+    """(bins up to HIGHEST_HZ, MEL_BANDS), Slaney's scale and norm as in librosa."""
     filters: Tensor = torchaudio.functional.melscale_fbanks(
         FFT_SIZE // 2 + 1, LOWEST_HZ, HIGHEST_HZ, MEL_BANDS, SAMPLE_RATE, norm="slaney", mel_scale="slaney"
     )
-    return filters
+    return filters[: int(HIGHEST_HZ * FFT_SIZE) // SAMPLE_RATE + 1].contiguous()
 
 
 @cache
@@ -62,9 +62,10 @@ def log_mel(waveform: Tensor) -> Tensor:
     padded = torch.nn.functional.pad(waveform, (before, after))
     windows = padded.unfold(0, WINDOW_SAMPLES, HOP_SAMPLES)  # (T, WINDOW_SAMPLES)
     window = torch.hann_window(WINDOW_SAMPLES, device=waveform.device)
-    spectrum = torch.view_as_real(torch.fft.rfft(windows * window, FFT_SIZE))
-    power = spectrum.square().sum(dim=-1)  # (T, FFT_SIZE // 2 + 1)
-    return 10.0 * torch.log10((power @ _mel_filters().to(waveform.device)).clamp_min(POWER_FLOOR))
+    filters = _mel_filters().to(waveform.device)
+    spectrum = torch.view_as_real(torch.fft.rfft(windows * window, FFT_SIZE)[:, : len(filters)])
+    power = spectrum.square().sum(dim=-1)  # (T, bins up to HIGHEST_HZ)
+    return 10.0 * torch.log10((power @ filters).clamp_min(POWER_FLOOR))
 
 
 def mfcc(waveform: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -52,6 +52,9 @@ class SpanModel(Model[ConfigT]):
         averaged over each frame's ticks."""
         return audio.pooled(features, lengths)[:, :: self.ticks_per_frame]
 
+    def freeze(self) -> None:
+        """Makes a model that will not train any more faster, once it is where it will run."""
+
     def embed_with_frames(self, features: Tensor, lengths: Tensor, spans: Tensor) -> tuple[Tensor, Tensor]:
         """What `embed` and `frames` give, for networks that do both in one pass."""
         return self.embed(features, lengths, spans), self.frames(features, lengths)
@@ -88,6 +91,7 @@ class SpanEncoder:
         self, model: SpanModel[ConfigT], name: str, hash: str, description: str, device: str
     ) -> None:
         self.model = model.to(device).eval()
+        model.freeze()
         self.name = name
         self.hash = hash
         self.description = description
@@ -109,8 +113,8 @@ class SpanEncoder:
         for waveforms, spans in sections:
             if not waveforms:
                 continue
-            features = [self.model.features(torch.from_numpy(w).to(self.device)) for w in waveforms]
-            table = torch.from_numpy(spans.astype(np.int64)).to(self.device)
+            features = [self.model.features(self._moved(w)) for w in waveforms]
+            table = self._moved(spans.astype(np.int64))
             _check_spans(table, features)
             tables.append(table + torch.tensor([len(regions), 0, 0], device=self.device))
             regions += self.model.normalise(features)
@@ -128,6 +132,13 @@ class SpanEncoder:
             row += count
             region += len(waveforms)
         return result
+
+    def _moved(self, values: NDArray[Any]) -> Tensor:
+        """On the model's device; to a GPU from pinned memory, without waiting."""
+        tensor = torch.from_numpy(values)
+        if torch.device(self.device).type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
 
 
 def buckets(lengths: Sequence[int]) -> list[list[int]]:
