@@ -8,6 +8,7 @@ widest silence, so that memory stays bounded and the result does not depend on h
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -17,6 +18,7 @@ from typing import Protocol
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from scipy.fft import rfft
 
 from wordspot.indexer.errors import FailedPrecondition, InvalidInput
 from wordspot.indexer.records import SAMPLE_RATE, SAMPLES_PER_TICK, Region, Samples, Section, to_seconds
@@ -27,6 +29,8 @@ EARLIEST_CUT_TICKS = 4_500
 LONGEST_REGION_TICKS = 3_000
 SHORTEST_SPLIT_TICKS = 1_000
 SILENCE_DB = -55.0  # full scale is 0; what stays below is no sound
+WINDOW_SAMPLES, FFT_SIZE = 400, 512  # of the spectra in which boundaries are sought
+MEL_BANDS, LOWEST_HZ, HIGHEST_HZ = 40, 64, 4_000
 
 Listener = Callable[[Samples], NDArray[np.float32]]
 
@@ -309,23 +313,36 @@ def log_mel(samples: Samples) -> NDArray[np.float32]:
     """
     ticks = len(samples) // SAMPLES_PER_TICK
     if not ticks:
-        return np.zeros((0, 40), np.float32)
-    padded = np.pad(samples, 200)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, 400)[::SAMPLES_PER_TICK][:ticks]
+        return np.zeros((0, MEL_BANDS), np.float32)
+    padded = np.pad(samples, WINDOW_SAMPLES // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::SAMPLES_PER_TICK][:ticks]
     window, filters = _analysis()
-    spectrum = np.abs(np.fft.rfft(frames * window, 512)) ** 2
-    decibels = 10 * np.log10(np.maximum(spectrum.astype(np.float32) @ filters, 1e-10))
+    spectrum = rfft(frames * window, FFT_SIZE)[:, : len(filters)]  # (ticks, bins below HIGHEST_HZ) complex64
+    power = np.square(spectrum.real) + np.square(spectrum.imag)
+    decibels = 10 * np.log10(np.maximum(power @ filters, 1e-10))
     audible: NDArray[np.float32] = np.maximum(decibels, decibels.max() - 60)
     return audible
 
 
 @lru_cache(maxsize=1)
 def _analysis() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Window (400,) and mel filters (257, 40)."""
-    from librosa.filters import mel  # takes half a second to import
+    """Hann window (400,) and mel filters (bins below HIGHEST_HZ, 40) on Slaney's scale, each of unit area."""
+    bins = np.arange(HIGHEST_HZ * FFT_SIZE // SAMPLE_RATE + 1) * SAMPLE_RATE / FFT_SIZE
+    edges = _hertz(np.linspace(_mel(LOWEST_HZ), _mel(HIGHEST_HZ), MEL_BANDS + 2))
+    rising = (bins[:, np.newaxis] - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins[:, np.newaxis]) / (edges[2:] - edges[1:-1])
+    filters = np.maximum(np.minimum(rising, falling), 0) * 2 / (edges[2:] - edges[:-2])
+    return np.hanning(WINDOW_SAMPLES + 1)[:-1].astype(np.float32), filters.astype(np.float32)
 
-    filters = mel(sr=SAMPLE_RATE, n_fft=512, n_mels=40, fmin=64, fmax=4_000)
-    return np.hanning(401)[:400].astype(np.float32), np.ascontiguousarray(filters.T, np.float32)
+
+def _mel(hertz: float) -> float:
+    """Slaney's scale: linear to 1 kHz, logarithmic from there, 27 steps to a factor of 6.4."""
+    return 3 * hertz / 200 if hertz < 1_000 else 15 + 27 * math.log(hertz / 1_000, 6.4)
+
+
+def _hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inverse of _mel."""
+    return np.where(mel < 15, mel * 200 / 3, 1_000 * 6.4 ** ((mel - 15) / 27))
 
 
 def _pieces(blocks: Iterable[Samples]) -> Iterator[Samples]:

@@ -36,7 +36,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
     def Segment(  # noqa: N802
         self, request_iterator: Iterator[pb.SegmentRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.SegmentResponse]:
-        from wordspot.indexer.segmentation import SegmentationFigures  # brings librosa and onnxruntime
+        from wordspot.indexer.segmentation import SegmentationFigures  # brings onnxruntime
 
         config: pb.SegmentConfig = opening(request_iterator, "config")
         segmenter = self._segmenter_for(config.detector)
