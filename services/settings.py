@@ -130,7 +130,7 @@ class SearcherSettings(Settings):
     database_url: str | None = None
     roots: tuple[Path, ...] = ()
     index_kind: str = "auto"
-    default_encoder: str = "dsa"
+    default_encoder: str = "phonetic"
     max_recording_seconds: float = 12 * 3600.0
     max_query_seconds: float = 60.0
     workers: int = 2
