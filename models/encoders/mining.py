@@ -19,16 +19,16 @@ from wordspot.models.datasets.spectra import Spectra
 from wordspot.models.datasets.views import ANCHORS, HELD_BACK, QUIET_UNITS, Ints, Pairs
 from wordspot.models.encoders.convolutional import ConvolutionalEncoder
 
-SPAN_TICKS = (44, 64)
-HOP_TICKS = 12
+SPAN_TICKS = 54  # half a second; alignment says how long the other one is
+HOP_TICKS = 16
 LEAST_LOUD = 0.75  # share of a span's ticks
 NEIGHBOURS = 10
 ROWS_AT_ONCE = 1_024
 CLIPS_AT_ONCE = 64
 PLACE_TICKS = 50
 USES_OF_A_PLACE = 4
-VERIFIED_FOR_ONE = 3  # candidates that are aligned for each pair that is wanted
-MARGIN_FRAMES = 6
+VERIFIED_FOR_ONE = 2  # candidates that are aligned for each pair that is wanted
+MARGIN_FRAMES = 8
 MOST_SPANS = 120_000
 
 
@@ -67,11 +67,10 @@ def _grid(model: ConvolutionalEncoder, spectra: Spectra, rng: np.random.Generato
             continue
         rows = model.normalise([_rows(spectra, first, last)])[0]
         loud = np.concatenate([[0], np.cumsum(rows.mean(dim=1).numpy() > QUIET_UNITS)])
-        for ticks in SPAN_TICKS:
-            start = np.arange(0, last - first - ticks + 1, HOP_TICKS)
-            start = start[loud[start + ticks] - loud[start] >= LEAST_LOUD * ticks]
-            spans.append(first + np.stack([start, start + ticks], axis=1))
-            clips.append(np.full(len(start), clip))
+        start = np.arange(0, last - first - SPAN_TICKS + 1, HOP_TICKS)
+        start = start[loud[start + SPAN_TICKS] - loud[start] >= LEAST_LOUD * SPAN_TICKS]
+        spans.append(first + np.stack([start, start + SPAN_TICKS], axis=1))
+        clips.append(np.full(len(start), clip))
     if not clips:
         return np.zeros(0, np.int64), np.zeros((0, 2), np.int64)
     every = np.concatenate(clips)
@@ -157,7 +156,9 @@ def _align(
     frames: list[NDArray[np.float32]], bounds: Ints, clip: int, span: Ints, other: Ints, step: int
 ) -> tuple[NDArray[np.float64], float] | None:
     """Aligns span with the surroundings of `other`, which lies in `clip`. Returns anchors (2, ANCHORS) in
-    ticks of the corpus and the mean cosine distance on the path, None where one is over twice as long."""
+    ticks of the corpus and the mean cosine distance on the path as a share of that between the span's own
+    frames: a held vowel or a roar is near to itself everywhere and no word. None where one is over twice as
+    long as the other."""
     own = int(np.searchsorted(bounds, span[0], side="right")) - 1
     start, stop = ((span - bounds[own]) // step).tolist()
     heard = frames[own][start:stop]
@@ -173,4 +174,5 @@ def _align(
     at[:, -1] += 1
     origin = np.array([[bounds[own] + step * start], [bounds[clip] + step * low]])
     anchors = np.minimum(origin + step * at, np.array([[bounds[own + 1]], [bounds[clip + 1]]]))
-    return anchors, float(costs[-1, path[-1, 1]] / len(path))
+    own_distance = 1.0 - float(np.square(heard.mean(axis=0)).sum())
+    return anchors, float(costs[-1, path[-1, 1]] / len(path)) / max(own_distance, 1e-6)

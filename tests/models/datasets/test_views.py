@@ -18,11 +18,11 @@ def as_they_are(regions: list[torch.Tensor]) -> list[torch.Tensor]:
 
 @pytest.fixture
 def ramps() -> Spectra:
-    """Sixty clips whose first band tells the tick of the corpus, in tenths of a decibel."""
+    """Sixty clips whose first band tells the tick of the corpus, in hundredths of a decibel."""
     lengths = np.random.default_rng(0).integers(60, 400, 60)
     bounds = np.concatenate([[0], np.cumsum(lengths)])
     rows = np.zeros((bounds[-1], audio.MEL_BANDS), np.float32)
-    rows += np.arange(bounds[-1])[:, None] / 10
+    rows += np.arange(bounds[-1])[:, None] / 100
     return Spectra(rows, bounds, tuple(str(i) for i in range(60)))  # type: ignore[arg-type]
 
 
@@ -39,7 +39,7 @@ def read(batch: ViewBatch, view: int, rows: torch.Tensor, ticks: torch.Tensor) -
     below = ticks.floor().long().clamp_max(TICKS - 2)
     first = batch.clean[view, :, :, 0].double()
     low, high = first[rows, below], first[rows, below + 1]
-    return 10 * (low + (ticks - below) * (high - low))
+    return 100 * (low + (ticks - below) * (high - low))
 
 
 def same(one: ViewBatch, other: ViewBatch) -> bool:
