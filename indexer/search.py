@@ -331,7 +331,7 @@ class Finder:
         the view, FailedPrecondition if the query was made by another encoder than the view.
         """
         options = options or SearchOptions()
-        self._check(view, query, options)
+        self.check(view, query, options)
         prepared = self._prepare(view)
         allowed = _allowed(view, prepared, options)
         floor = -math.inf if options.include_undetected else self._settings.threshold
@@ -354,7 +354,8 @@ class Finder:
             hits, (to_seconds(query.start), to_seconds(query.stop)), self._settings.threshold
         )
 
-    def _check(self, view: ArchiveView, query: EmbeddedQuery, options: SearchOptions) -> None:
+    def check(self, view: ArchiveView, query: EmbeddedQuery, options: SearchOptions) -> None:
+        """Raises what `find` would raise of these, except that a recording is not in the view."""
         if not 1 <= options.top <= MOST_HITS:
             raise InvalidInput(f"{options.top} hits asked for; allowed are 1 to {MOST_HITS}")
         if options.min_score is not None and math.isnan(options.min_score):
