@@ -74,9 +74,9 @@ _CZECH = """
     mohli mohlo mohly mohou možno můžeme můžete můžeš musel musela museli muset musím musíme musíte musíš
     naše našeho našem našemu naším našich našimi nebude nebudu nebudeme nebyla nebylo nebyli nebyl nejsem
     nejsi nejsme nejste nejsou nechť nemůže nemůžu nemůžeme někdo někoho někomu někým něčeho něčem něčemu
-    nějak nějaká nějaké nějakou nějakého nějaký nějakým nikdo nikoho nikomu okolo oproti ovšem
-    podle pokud proti proto protože před přece přesto skrz svého svému svých svými svojí svoje taková takové
-    takového takovou takový takových takovým takže tahle tenhle tento tohle tohoto tomuto touto tuhle tyhle
+    nějak nějaká nějaké nějakou nějakého nějaký nějakým nikdo nikoho nikomu něčím okolo oproti ovšem
+    podle pokud proti proto protože před přece přesto sebou skrz svého svému svých svými svojí svoje taková takové
+    takového takovou takový takových takovým takže tahle tenhle tento tohle tohoto tomhle tomuto touto tuhle tyhle
     těchto těmito tobou tvoje tvého tvému tvých všichni všechen všechna všechno všechny všeho všemi všemu
     vždyť zatímco žádná žádné žádného žádnou žádný
 """
@@ -221,10 +221,11 @@ def prepare_czech(home: Path, packages: Path | None = None) -> Material:
     times = read_words("fillets_cs")
     told = [clip for clip in clips("fillets_cs", home, packages) if clip.id in times]
     asking = [clip for clip in told if clip.speaker == SMALL_FISH]
+    # Some levels share clips; an archive keeps a sound once.
+    heard = {clip.path.read_bytes(): clip for clip in reversed(told) if clip.speaker != SMALL_FISH}
     archive = tuple(
         Recording(clip.id, clip.path, clip.seconds, speaker_of(clip), times[clip.id])
-        for clip in told
-        if clip.speaker != SMALL_FISH
+        for clip in reversed(heard.values())
     )
     selection = select_czech(archive, list(aligned(asking, times)))
     folder = home / "datasets/development/czech"
