@@ -86,7 +86,7 @@ class SearchSettings:
     candidates: int = 1_000
     rerank: bool = True
     similarity_weight: float = 0.3
-    threshold: float = 5.2
+    threshold: float = 4.8
     example_weight: float = 0.5
     example_depth: int = 128
     random_windows: int = 256
