@@ -1,7 +1,6 @@
 """What of an archive answers searches: the segments of one generation as a view, and their index.
 
-The index is cached below the cache directory, a file for each class of durations and a card that names
-them: it is read only if their checksums match, grown if the archive has grown, rebuilt otherwise.
+The index is read from the cache, grown if the archive has grown, and rebuilt where that does not do.
 """
 
 from __future__ import annotations
@@ -9,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
-import json
 import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import select
 
-from wordspot.indexer import files, queries
+from wordspot.indexer import cache, files, queries
 from wordspot.indexer.catalogue import (
     Catalogue,
     Generation,
@@ -31,21 +29,15 @@ from wordspot.indexer.catalogue import (
     Segment,
 )
 from wordspot.indexer.errors import Exhausted, FailedPrecondition
-from wordspot.indexer.faults import reach
 from wordspot.indexer.home import Home
 from wordspot.indexer.records import EncoderInfo
 from wordspot.indexer.segments import SegmentReader
-from wordspot.indexer.vectors.buckets import NOMINAL, BucketedIndex, Snapshot
-from wordspot.indexer.vectors.choice import Index, IndexPolicy
-from wordspot.indexer.vectors.exact import ExactIndex
-from wordspot.indexer.vectors.faiss_index import FaissIndex
+from wordspot.indexer.vectors.buckets import BucketedIndex, Snapshot
+from wordspot.indexer.vectors.choice import IndexPolicy
 from wordspot.indexer.vectors.stored import Stored
 from wordspot.indexer.view import ArchiveView, RecordingEntry
 
 _log = logging.getLogger(__name__)
-
-_CACHE_FORMAT = 2
-_CARD = "index.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,7 +184,7 @@ class ServedGeneration:
             try:
                 with files.storing("caching an index"):
                     self._cache.mkdir(parents=True, exist_ok=True)
-                    _save(self._index, self._cache, self._indexed, self.encoder.hash)
+                    cache.save(self._index, self._cache, self._indexed, self.encoder.hash)
             except Exhausted as error:
                 _log.warning("index of %s not cached: %s", self._cache.name, error)
                 files.remove(self._cache)
@@ -226,7 +218,7 @@ class ServedGeneration:
         names = list(self._parts)
         stored = [Stored(reader.vectors, reader.spans["length"]) for reader in self._readers()]
         if self._index is None:
-            self._index, self._indexed = _load(self._cache, self.encoder)
+            self._index, self._indexed = cache.load(self._cache, self.encoder)
             self._saved = list(self._indexed)
         index, known = self._index, len(self._indexed)
         usable = (
@@ -313,75 +305,3 @@ def _version(generation: int, entries: Iterable[RecordingEntry]) -> str:
     for entry in entries:
         digest.update(f"{entry.id}{'+' if entry.alive else '-'}".encode())
     return digest.hexdigest()[:32]
-
-
-def _save(index: BucketedIndex, directory: Path, segments: Sequence[str], encoder_hash: str) -> None:
-    names = [f"index-{ticks}" for ticks in NOMINAL]
-    written = []
-    for name, part in zip(names, index.indexes, strict=True):
-        temporary = directory / f"tmp-{name}"
-        part.save(temporary)
-        with temporary.open("rb") as file:
-            files.sync_file(file)
-        written.append({"name": name, "sha256": files.sha256_of(temporary), **_described(part)})
-    reach("cache-written")
-    card = {
-        "format": _CACHE_FORMAT,
-        "encoder_hash": encoder_hash,
-        "segments": list(segments),
-        "indexes": written,
-    }
-    # A crash in between leaves files that the card does not fit, and so no index.
-    for name in names:
-        files.replace_durably(directory / f"tmp-{name}", directory / name)
-    reach("cache-renamed")
-    files.write_durably(directory / _CARD, json.dumps(card, indent=1).encode())
-
-
-def _described(index: Index) -> dict[str, Any]:
-    """What `_opened` needs beside the file."""
-    if isinstance(index, ExactIndex):
-        return {"kind": index.kind}
-    return {
-        "kind": index.kind,
-        "probes": index.probes,
-        "trained_for": index.trained_for,
-        "last": index.last,
-    }
-
-
-def _opened(path: Path, entry: dict[str, Any], dimension: int) -> Index:
-    if entry["kind"] == ExactIndex.kind:
-        return ExactIndex.load(path, dimension)
-    return FaissIndex.load(
-        path,
-        entry["kind"],
-        dimension=dimension,
-        probes=entry["probes"],
-        trained_for=entry["trained_for"],
-        last=entry["last"],
-    )
-
-
-def _load(directory: Path, encoder: EncoderInfo) -> tuple[BucketedIndex | None, list[str]]:
-    """The cached index and the segments in it; nothing where it is missing, damaged or of another kind."""
-    try:
-        card: dict[str, Any] = json.loads((directory / _CARD).read_bytes())
-        if (
-            card["format"] == _CACHE_FORMAT
-            and card["encoder_hash"] == encoder.hash
-            and [entry["name"] for entry in card["indexes"]] == [f"index-{ticks}" for ticks in NOMINAL]
-            and all(
-                entry["sha256"] == files.sha256_of(directory / entry["name"]) for entry in card["indexes"]
-            )
-        ):
-            indexes = [
-                _opened(directory / entry["name"], entry, encoder.dimension) for entry in card["indexes"]
-            ]
-            return BucketedIndex(indexes), list(card["segments"])
-        _log.warning("cached index %s does not match its card and is rebuilt", directory)
-    except FileNotFoundError:
-        pass
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        _log.warning("cached index %s cannot be used and is rebuilt: %r", directory, error)
-    return None, []

@@ -917,7 +917,7 @@ def cached(open_library: Open, noise: Callable[..., Path], fakes: SimpleNamespac
 
 
 def stamp(folder: Path) -> int:
-    return (folder / "index-20").stat().st_mtime_ns
+    return (folder / f"index-{NOMINAL[0]}").stat().st_mtime_ns
 
 
 def test_a_cached_index_is_used_and_grown(
@@ -953,7 +953,7 @@ def test_a_cached_index_is_used_and_grown(
 def test_a_cached_index_that_is_not_right_is_rebuilt(
     cached: Path, open_library: Open, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index, card = cached / "index-20", cached / "index.json"
+    index, card = cached / f"index-{NOMINAL[0]}", cached / "index.json"
     data, content = index.read_bytes(), json.loads(card.read_bytes())
     match damage:
         case "missing":
@@ -1055,7 +1055,7 @@ def test_opening_removes_what_the_catalogue_does_not_know(
     filled.close()
     home = tmp_path / "home"
     before = files_below(home)
-    for orphan in ("segments/tmp-1/vectors.npy", "segments/2/spans.npy", "cache/99/index-20"):
+    for orphan in ("segments/tmp-1/vectors.npy", "segments/2/spans.npy", "cache/99/index-26"):
         (home / orphan).parent.mkdir()
         (home / orphan).touch()
     for orphan in ("uploads/1.wav", "audio/2.wav"):

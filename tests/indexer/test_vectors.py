@@ -21,8 +21,8 @@ ROWS = 6_000
 KINDS = ("exact", "ivf-sq8", "ivf-pq")
 # What codes of a few bytes lose, the stored rows make good: see the tests of Snapshot.
 RECALL = {"exact": 1.0, "ivf-sq8": 0.95, "ivf-pq": 0.85}
-TICKS = 40
-LIKE = (28, 40)
+TICKS = 47
+LIKE = (38, 56)
 
 rng = np.random.default_rng(5)
 centres = rng.normal(size=(60, DIMENSION))
@@ -86,8 +86,13 @@ def test_exact_search_agrees_with_sorting_all_rows(
     for k in (1, 7, 500):
         ids, similarity = indexes["exact"].search(queries, k, IdSet.of(allowed))
         for query, row, values in zip(queries, ids, similarity, strict=True):
-            np.testing.assert_array_equal(row, best_by_sorting(stored, query, k, allowed))
-            np.testing.assert_allclose(values, normalised(np.concatenate(stored))[row] @ query, rtol=1e-5)
+            expected = normalised(np.concatenate(stored)) @ query
+            best = best_by_sorting(stored, query, k, allowed)
+            # Rows that differ by less than a product's rounding may change places.
+            np.testing.assert_allclose(expected[row], expected[best], atol=1e-6)
+            np.testing.assert_allclose(values, expected[row], rtol=1e-5, atol=1e-6)
+            assert len(set(row)) == k
+            assert allowed[row].all()
 
 
 def test_exact_search_over_many_blocks_agrees_with_one(queries: NDArray[np.float32]) -> None:
@@ -306,8 +311,8 @@ def test_stored_rows_are_those_of_the_chosen_lengths_with_ids_through_all_segmen
 ) -> None:
     np.save(tmp_path / "vectors.npy", segments[0].vectors)
     mapped = Stored(np.load(tmp_path / "vectors.npy", mmap_mode="r"), segments[0].lengths)
-    rows = StoredRows([mapped, *segments[1:]], lambda lengths: lengths == 28, first=100)
-    expected = np.flatnonzero(np.concatenate([segment.lengths for segment in segments]) == 28)
+    rows = StoredRows([mapped, *segments[1:]], lambda lengths: lengths == 38, first=100)
+    expected = np.flatnonzero(np.concatenate([segment.lengths for segment in segments]) == 38)
     assert rows.count == len(expected)
     ids = np.concatenate([ids for ids, _ in rows.blocks()])
     np.testing.assert_array_equal(ids, expected + 100)
@@ -362,7 +367,7 @@ def test_spans_of_like_length_are_found_as_by_sorting_all(
     for query, row in zip(queries, truth, strict=True):
         best = best_by_sorting(vectors, query, 100, mask & like(segments))
         row[: len(best)] = best
-    assert recall(ids, truth) >= (1.0 if kind == "exact" else 0.95)
+    assert recall(ids, truth) >= (0.999 if kind == "exact" else 0.95)  # equals may change places
     there = ids >= 0
     assert (there == (truth >= 0)).all()
     assert (mask & like(segments))[ids[there]].all()
@@ -372,13 +377,11 @@ def test_spans_of_like_length_are_found_as_by_sorting_all(
     assert np.isneginf(similarity[~there]).all()
 
 
-def test_each_length_of_the_plan_has_a_class_and_keeps_its_clipped_spans() -> None:
-    plan = SpanPlan()
-    assert plan.lengths == NOMINAL
-    for number, (length, hop) in enumerate(zip(plan.lengths, plan.hops, strict=True)):
-        clipped = np.arange(length - hop // 2, length + 1, dtype=np.uint16)
-        assert (bucket_of(clipped) == number).all()
-    assert bucket_of(np.array([1, 3_000], dtype=np.uint16)).tolist() == [0, 6]
+def test_each_length_of_the_plan_has_a_class_of_about_its_length() -> None:
+    for length in SpanPlan().lengths:
+        nominal = NOMINAL[int(bucket_of(np.array([length], dtype=np.uint16))[0])]
+        assert 3 / 4 <= nominal / length <= 4 / 3
+    assert bucket_of(np.array([1, 3_000], dtype=np.uint16)).tolist() == [0, len(NOMINAL) - 1]
 
 
 def test_a_query_is_compared_with_two_thirds_to_four_thirds_of_its_length_first() -> None:
@@ -392,7 +395,7 @@ def test_a_query_is_compared_with_two_thirds_to_four_thirds_of_its_length_first(
 @pytest.mark.parametrize("kind", KINDS)
 def test_where_no_span_is_alike_in_length_the_nearest_length_is_searched(kind: str) -> None:
     vectors = quantised(clustered(900))
-    segments = [with_lengths(vectors, [20, 28, 150])]
+    segments = [with_lengths(vectors, [26, 38, 150])]
     index = Snapshot(BucketedIndex.build(IndexPolicy(kind), DIMENSION, segments), [vectors])
     found = index.search(clustered(3), 400, 60)[0]
     assert (np.sort(found, axis=1)[:, 100:] == np.arange(1, 900, 3)).all()
@@ -420,14 +423,14 @@ def test_a_snapshot_shows_nothing_of_what_was_added_since(
 
 def test_only_the_classes_that_have_outgrown_their_index_are_built_anew() -> None:
     policy = IndexPolicy("auto", exact_below=1_000)
-    few, more = (with_lengths(quantised(clustered(rows)), [20, 28]) for rows in (2_400, 100))
+    few, more = (with_lengths(quantised(clustered(rows)), [26, 38]) for rows in (2_400, 100))
     index = BucketedIndex.build(policy, DIMENSION, [few])
     grown = index.grown(policy, [few, more], known=1)
-    assert [part.kind for part in grown.indexes] == ["ivf-pq"] * 2 + ["exact"] * 5
+    assert [part.kind for part in grown.indexes] == ["ivf-pq"] * 2 + ["exact"] * 3
     assert all(one is other for one, other in zip(index.indexes, grown.indexes, strict=True))
-    short = with_lengths(quantised(clustered(20_000)), [20])
+    short = with_lengths(quantised(clustered(20_000)), [26])
     again = grown.grown(policy, [few, more, short], known=2)
     assert [one is other for one, other in zip(grown.indexes, again.indexes, strict=True)] == (
-        [False] + [True] * 6
+        [False] + [True] * 4
     )
     assert again.size == 22_500
