@@ -1,16 +1,23 @@
-"""How fast, how large, how close: `make bench-scale`.
+"""How fast, how large, how close: `make bench-scale`, or in parts:
 
-    indexing      times real time, end to end through the services, on the development archive
-    memory        peak of a process that indexes one recording of three hours
-    search        milliseconds a query on ten hours, and against exhaustive DTW over the same ten hours
-    approximate   recall@100 of IVF-SQ8 and IVF-PQ against the exact index, on real vectors
+    python -m tests.bench.scale indexing memory --encoder naive
+    python -m tests.bench.scale search --encoder naive --hours 100
+    python -m tests.bench.scale search --encoder naive --dimension 64 --hours 1000
 
-Ten hours are the development archive's own spans and frames repeated with noise: vectors turned by about
-ten degrees, frames by as much. The three hours are development recordings one after another.
+    indexing   times real time, end to end through the services, on the development archive
+    memory     peak of a process that indexes one recording of three hours
+    search     for each of the hours: bytes a vector, seconds to build the index, recall@100 against all
+               vectors, milliseconds a query by stage; at ten hours at most, against exhaustive DTW too
+
+Hours are the development archive's own vectors and frames over and over, each copy mixed with other rows of
+the archive: a copied vector leans towards another of its length, a copied frame towards one elsewhere. They
+lie in memory-mapped files below WORDSPOT_HOME/bench/scale. The three hours of `memory` are development
+recordings one after another.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -18,7 +25,8 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -34,16 +42,26 @@ from tests.bench import material as development
 from tests.bench.material import Material
 from tests.bench.retrieval import isolated
 from tests.bench.systems import Exhaustive, Indexed, index
-from wordspot.indexer import dtw
-from wordspot.indexer.records import SearchOptions
-from wordspot.indexer.search import Finder, SearchSettings, embed_query
+from wordspot.indexer import cache, dtw
+from wordspot.indexer.records import Embedded, Embedder, EncoderInfo, Samples, SearchOptions
+from wordspot.indexer.search import EmbeddedQuery, Finder, SearchSettings, embed_query
+from wordspot.indexer.vectors.buckets import NOMINAL, BucketedIndex, Found, Snapshot, bucket_of, rounds
 from wordspot.indexer.vectors.choice import IndexPolicy
-from wordspot.indexer.vectors.protocol import normalised
+from wordspot.indexer.vectors.exact import merged, nearest
+from wordspot.indexer.vectors.protocol import IdSet, SpanIndex, normalised, quantised
+from wordspot.indexer.vectors.stored import Stored, StoredRows
 from wordspot.indexer.view import ArchiveView
 
+Rows = list[dict[str, Any]]
+
 OUTPUT = Path("build/bench/scale.json")
-HOURS = 10.0
-TURN = 0.18  # length of the noise added to unit rows
+PARTS = ("indexing", "memory", "search")
+HOURS = (10.0, 100.0)
+EXHAUSTIVE_HOURS = 10.0  # more does not fit into memory
+LEAN = (0.2, 0.6)  # length of what is mixed into unit rows
+ROWS_AT_ONCE = 1 << 18
+QUERIES_OF_RECALL = 32
+DEPTH = 100
 
 
 def indexing(material: Material, home: Path, encoder: str) -> dict[str, Any]:
@@ -112,113 +130,235 @@ def _index_in_process(folder: Path, state: Path, encoder: str, home: Path) -> tu
     return time.perf_counter() - begun, peak
 
 
-def search(material: Material, indexed: Indexed) -> list[dict[str, Any]]:
-    """Milliseconds a query on the repeated archive; the ratio is pair by pair with exhaustive DTW."""
-    view = repeated(indexed.view, HOURS * 3600 / material.seconds)
-    finder = Finder(SearchSettings())
-    queries = [isolated(query) for query in material.main]
-    options = SearchOptions(top=10, include_undetected=True)
-    finder.find(view, embed_query(queries[0], indexed.embedder), options)
-    frames = normalised(np.concatenate([np.asarray(part, np.float32) for part in view.frames]))
-    bounds = np.append(view.region_frame, len(frames)).astype(np.int64)
-    baseline = Exhaustive(material, dtw.Steps.FREE, copies=round(HOURS * 3600 / material.seconds))
-    ours, embedding, exhaustive, classic = [], [], [], []
-    for number, query in enumerate(queries):
-        begun = time.perf_counter()
-        embedded = embed_query(query, indexed.embedder)
-        embedding.append(time.perf_counter() - begun)
-        finder.find(view, embedded, options)
-        ours.append(time.perf_counter() - begun)
-        if number < 25:
-            begun = time.perf_counter()
-            cost, start = dtw.alignment_curves(
-                embedded.frames, lambda a, b: frames[bounds[a] : bounds[b]], bounds
-            )
-            dtw.alignments(cost, start, bounds)
-            exhaustive.append(time.perf_counter() - begun)
-            begun = time.perf_counter()
-            baseline.answer(query)
-            classic.append(time.perf_counter() - begun)
-    compared = np.array(ours[: len(exhaustive)])
-    name = f"search, {indexed.view.encoder.name},"
-    median, late = 1e3 * np.quantile(ours, [0.5, 0.95])
-    return [
-        {"figure": f"{name} ms a query at {HOURS:.0f} h (median)", "value": float(median)},
-        {"figure": f"{name} ms a query at {HOURS:.0f} h (95 %)", "value": float(late)},
-        {"figure": f"{name} of these embedding, ms", "value": 1e3 * float(np.median(embedding))},
-        {
-            "figure": f"{name} times as fast as exhaustive DTW, 39 MFCC every 10 ms",
-            "value": float(np.median(np.array(classic) / compared)),
-        },
-        {
-            "figure": f"{name} times as fast as exhaustive DTW on its own frames every 20 ms",
-            "value": float(np.median(np.array(exhaustive) / compared)),
-        },
-    ]
+@dataclass(frozen=True)
+class Projected:
+    """An embedder whose vectors and frames are projected at random to other widths."""
+
+    embedder: Embedder
+    info: EncoderInfo
+    vectors: NDArray[np.float32]
+    frames: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, embedder: Embedder, dimension: int) -> Projected:
+        info, rng = embedder.info, np.random.default_rng(0)
+        return cls(
+            embedder,
+            replace(info, dimension=dimension, frame_dimension=dimension, hash=f"{info.hash}-{dimension}"),
+            rng.standard_normal((info.dimension, dimension), dtype=np.float32),
+            rng.standard_normal((info.frame_dimension, dimension), dtype=np.float32),
+        )
+
+    def embed(self, regions: Sequence[Samples], spans: NDArray[np.int32]) -> Embedded:
+        plain = self.embedder.embed(regions, spans)
+        return Embedded(plain.vectors @ self.vectors, tuple(part @ self.frames for part in plain.frames))
 
 
-def repeated(view: ArchiveView, times: float) -> ArchiveView:
-    """The archive over and over, each copy with its own noise, until it is `times` as large."""
-    copies = round(times)
-    rng = np.random.default_rng(0)
-    vectors = np.concatenate([np.asarray(part) for part in view.vectors])
-    frames = np.concatenate([np.asarray(part) for part in view.frames])
-    starts = np.cumsum([0, *(len(part) for part in view.frames)])[:-1]
-    first = starts[view.region_segment] + view.region_frame
-    rows, regions, recordings = len(vectors), len(view.region_start), len(view.recordings)
-    whole = np.concatenate([_turned(vectors, rng) for _ in range(copies)])
-    grown = IndexPolicy("ivf-sq8").build(whole.shape[1], [whole])
+def grown(view: ArchiveView, embedder: Embedder, hours: float, seconds: float, folder: Path) -> ArchiveView:
+    """The archive of so many seconds over and over until it has so many hours, its index not yet built."""
+    copies = round(hours * 3600 / seconds)
+    info = embedder.info
+    vectors, frames = np.concatenate(view.vectors), np.concatenate(view.frames)
+    table = np.concatenate(view.tables)
+    if isinstance(embedder, Projected):
+        vectors = quantised(vectors.astype(np.float32) @ embedder.vectors)
+        frames = quantised(frames.astype(np.float32) @ embedder.frames)
+    # The rows a copied vector may lean towards: those of its class of length.
+    classes = bucket_of(table["length"])
+    order = np.argsort(classes, kind="stable")
+    bounds = np.searchsorted(classes[order], np.arange(len(NOMINAL) + 1))
+
+    def partners(rows: slice, rng: np.random.Generator) -> NDArray[np.int64]:
+        low, high = bounds[classes[rows]], bounds[classes[rows] + 1]
+        return np.asarray(order[rng.integers(low, high)], dtype=np.int64)
+
+    def elsewhere(rows: slice, rng: np.random.Generator) -> NDArray[np.int64]:
+        return (np.arange(rows.start, rows.stop) + int(rng.integers(len(frames)))) % len(frames)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    mapped = {}
+    for name, rows, choose in (("vectors", vectors, partners), ("frames", frames, elsewhere)):
+        path = folder / f"{name}.npy"
+        shape = (copies * len(rows), rows.shape[1])
+        if not (path.exists() and np.load(path, mmap_mode="r").shape == shape):
+            out = np.lib.format.open_memmap(path.with_suffix(".tmp"), "w+", np.int8, shape)
+            rng = np.random.default_rng(len(rows))
+            for copy in range(copies):
+                for first in range(0, len(rows), ROWS_AT_ONCE):
+                    part = slice(first, min(first + ROWS_AT_ONCE, len(rows)))
+                    lean = rng.uniform(*LEAN, (part.stop - part.start, 1)).astype(np.float32)
+                    mixed = normalised(rows[part]) + lean * normalised(rows[choose(part, rng)])
+                    out[copy * len(rows) + part.start : copy * len(rows) + part.stop] = quantised(mixed)
+            out.flush()
+            path.with_suffix(".tmp").rename(path)
+        mapped[name] = np.load(path, mmap_mode="r")
+    np.save(folder / "spans.npy", np.tile(table, copies))
+    starts = np.cumsum([0, *map(len, view.frames)])[:-1]
+    frame = starts[view.region_segment] + view.region_frame
     return replace(
         view,
+        encoder=info,
         recordings=tuple(
             replace(entry, id=f"{entry.id}-{copy}") for copy in range(copies) for entry in view.recordings
         ),
-        span_recording=_shifted(view.span_recording, recordings, copies),
-        span_region=_shifted(view.span_region, regions, copies),
-        span_start=np.tile(view.span_start, copies),
-        span_stop=np.tile(view.span_stop, copies),
-        region_recording=_shifted(view.region_recording, recordings, copies),
+        region_recording=_shifted(view.region_recording, len(view.recordings), copies).astype(np.int32),
         region_start=np.tile(view.region_start, copies),
         region_stop=np.tile(view.region_stop, copies),
-        region_segment=np.zeros(regions * copies, np.int32),
-        region_frame=np.concatenate([first + copy * len(frames) for copy in range(copies)]),
-        vectors=[whole],
-        frames=[np.concatenate([_turned(frames, rng) for _ in range(copies)])],
-        index=grown,
-        version=f"{view.version} x {copies} ({rows * copies})",
+        region_segment=np.zeros(len(view.region_start) * copies, np.int32),
+        region_frame=_shifted(frame, len(frames), copies),
+        region_span=np.append(_shifted(view.region_span[:-1], len(table), copies), len(table) * copies),
+        tables=[np.load(folder / "spans.npy", mmap_mode="r")],
+        vectors=[mapped["vectors"]],
+        frames=[mapped["frames"]],
+        version=f"{view.version} x {copies}",
     )
 
 
-def _turned(rows: NDArray[np.float16], rng: np.random.Generator) -> NDArray[np.float16]:
-    noise = rng.standard_normal(rows.shape, dtype=np.float32)
-    length = np.linalg.norm(rows, axis=1, keepdims=True) * TURN / np.sqrt(rows.shape[1])
-    return (rows + length.astype(np.float32) * noise).astype(np.float16)
+def _shifted(values: NDArray[Any], step: int, copies: int) -> NDArray[np.int64]:
+    return np.concatenate([values.astype(np.int64) + step * copy for copy in range(copies)])
 
 
-def _shifted(values: NDArray[np.int32], step: int, copies: int) -> NDArray[np.int32]:
-    return np.concatenate([values + step * copy for copy in range(copies)]).astype(np.int32)
+@dataclass
+class Timed:
+    """A view's index that counts the seconds spent in it."""
+
+    index: SpanIndex
+    seconds: float = 0.0
+
+    @property
+    def size(self) -> int:
+        return self.index.size
+
+    def search(
+        self, queries: NDArray[np.float32], k: int, ticks: int, allowed: IdSet | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        begun = time.perf_counter()
+        found = self.index.search(queries, k, ticks, allowed)
+        self.seconds += time.perf_counter() - begun
+        return found
 
 
-def approximate(material: Material, indexed: Indexed) -> list[dict[str, Any]]:
-    """recall@100 against the exact index for the development queries."""
-    stored, dimension = list(indexed.view.vectors), indexed.embedder.info.dimension
-    queries = np.concatenate([embed_query(isolated(q), indexed.embedder).vectors for q in material.main])
-    truth, _ = IndexPolicy("exact").build(dimension, stored).search(queries, 100)
-    rows = []
-    for kind in ("ivf-sq8", "ivf-pq"):
-        found, _ = IndexPolicy(kind).build(dimension, stored).search(queries, 100)
-        shared = [len(np.intersect1d(a, b)) for a, b in zip(found, truth, strict=True)]
-        figure = f"recall@100 of {kind} on {indexed.view.spans:,} vectors"
-        rows.append({"figure": figure, "value": float(np.mean(shared)) / 100})
+def search(material: Material, indexed: Indexed, hours: float, embedder: Embedder, folder: Path) -> Rows:
+    """Size, closeness and speed of search in so many hours."""
+    view = grown(indexed.view, embedder, hours, material.seconds, folder)
+    stored = [
+        Stored(vectors, table["length"]) for vectors, table in zip(view.vectors, view.tables, strict=True)
+    ]
+    name = f"{embedder.info.name}, {hours:g} h,"
+    cached, _ = cache.load(folder, embedder.info)
+    begun = time.perf_counter()
+    index = cached
+    if index is None or index.size != view.spans:
+        index = BucketedIndex.build(IndexPolicy(), embedder.info.dimension, stored)
+        cache.save(index, folder, ["grown"], embedder.info.hash)
+    spent = time.perf_counter() - begun
+    timed = Timed(Snapshot(index, view.vectors))
+    view = replace(view, index=timed)
+    indexed_bytes = sum(path.stat().st_size for path in folder.glob("index-*"))
+    rows = [
+        {"figure": f"{name} million spans", "value": view.spans / 1e6},
+        {"figure": f"{name} bytes a span of the index, in memory", "value": indexed_bytes / view.spans},
+        {
+            "figure": f"{name} MB an hour of segments and index on disk",
+            "value": sum(file.stat().st_size for file in folder.iterdir()) / 1e6 / hours,
+        },
+    ]
+    if cached is not index:
+        rows.append({"figure": f"{name} seconds to build the index", "value": spent})
+    queries = [embed_query(isolated(query), embedder) for query in material.main]
+    rows.append({"figure": f"{name} recall@{DEPTH}", "value": _recall(view, stored, queries)})
+    rows += _speed(view, timed, queries, name)
+    if hours <= EXHAUSTIVE_HOURS:
+        rows += _against_exhaustive(material, view, hours, queries, name)
     return rows
 
 
+def _recall(view: ArchiveView, stored: Sequence[Stored], queries: Sequence[EmbeddedQuery]) -> float:
+    """Of the DEPTH nearest of all spans of like duration, those that the index finds; a mean over queries."""
+    some = [query for query in queries if len(query.vectors) == 1][:QUERIES_OF_RECALL]
+    vectors = np.concatenate([query.vectors for query in some])
+    truth: list[list[Found]] = [[] for _ in some]
+    for bucket in range(len(NOMINAL)):
+        wanted = [n for n, query in enumerate(some) if bucket in next(rounds(query.piece))]
+        if wanted:
+            rows = StoredRows(stored, lambda lengths, bucket=bucket: bucket_of(lengths) == bucket)
+            ids, similarity = nearest(rows.blocks(), vectors[wanted], DEPTH)
+            for place, n in enumerate(wanted):
+                truth[n].append((ids[place : place + 1], similarity[place : place + 1]))
+    shared = []
+    for query, parts in zip(some, truth, strict=True):
+        best, _ = merged(parts, DEPTH)
+        found, _ = view.index.search(query.vectors, DEPTH, query.piece)
+        shared.append(len(np.intersect1d(best, found)) / DEPTH)
+    return float(np.mean(shared))
+
+
+def _speed(view: ArchiveView, timed: Timed, queries: Sequence[EmbeddedQuery], name: str) -> Rows:
+    """Milliseconds a query, without embedding, asked once before."""
+    finder = Finder(SearchSettings())
+    options = SearchOptions(top=10, include_undetected=True)
+    spent = []
+    for _ in range(2):
+        spent.clear()
+        for query in queries:
+            timed.seconds = 0.0
+            begun = time.perf_counter()
+            finder.find(view, query, options)
+            spent.append((time.perf_counter() - begun, timed.seconds))
+    whole, first = 1e3 * np.array(spent).T
+    return [
+        {"figure": f"{name} ms a query, {stage} ({label})", "value": float(np.quantile(values, at))}
+        for stage, values in (("search", whole), ("first stage", first), ("second stage", whole - first))
+        for label, at in (("median", 0.5), ("95 %", 0.95))
+    ]
+
+
+def _against_exhaustive(
+    material: Material, view: ArchiveView, hours: float, queries: Sequence[EmbeddedQuery], name: str
+) -> Rows:
+    """Times as fast as exhaustive DTW, query by query."""
+    finder, options = Finder(SearchSettings()), SearchOptions(top=10, include_undetected=True)
+    frames = normalised(np.concatenate(view.frames))
+    bounds = np.append(view.region_frame, len(frames)).astype(np.int64)
+    baseline = Exhaustive(material, dtw.Steps.FREE, copies=round(hours * 3600 / material.seconds))
+    ours, exhaustive, classic = [], [], []
+    for query, embedded in list(zip(material.main, queries, strict=True))[:25]:
+        begun = time.perf_counter()
+        finder.find(view, embedded, options)
+        ours.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        cost, start = dtw.alignment_curves(
+            embedded.frames, lambda a, b: frames[bounds[a] : bounds[b]], bounds
+        )
+        dtw.alignments(cost, start, bounds)
+        exhaustive.append(time.perf_counter() - begun)
+        begun = time.perf_counter()
+        baseline.answer(isolated(query))
+        classic.append(time.perf_counter() - begun)
+    return [
+        {"figure": f"{name} times as fast as exhaustive DTW, {kind}", "value": float(np.median(ratio))}
+        for kind, ratio in (
+            ("39 MFCC every 10 ms", np.array(classic) / ours),
+            ("its own frames", np.array(exhaustive) / ours),
+        )
+    ]
+
+
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; default: all")
+    parser.add_argument("--encoder", default="dsa")
+    parser.add_argument("--hours", type=float, nargs="+", default=HOURS)
+    parser.add_argument("--dimension", type=int, help="project vectors and frames at random to this width")
+    chosen = parser.parse_args()
+    parts = chosen.parts or PARTS
+    if unknown := sorted(set(parts) - set(PARTS)):
+        parser.error(f"no part {unknown[0]!r}; parts are {', '.join(PARTS)}")
     torch.set_num_threads(1)
     home = Path(os.environ.get("WORDSPOT_HOME", "~/.wordspot")).expanduser()
     console = Console(width=120)
     material = development.prepare(home)
-    rows: list[dict[str, Any]] = []
+    rows: Rows = []
 
     def add(*entries: dict[str, Any]) -> None:
         for entry in entries:
@@ -226,12 +366,20 @@ def main() -> None:
             more = ", ".join(f"{k} {v:.1f}" for k, v in entry.items() if k not in ("figure", "value"))
             console.print(f"{entry['figure']:72s} {entry['value']:10.3f}  {more}", highlight=False)
 
-    for encoder in ("naive", "sa"):
+    encoder = chosen.encoder
+    if "indexing" in parts:
         add(indexing(material, home, encoder))
-    add(memory(material, home, "sa"))
-    indexed = index(material, "dsa", home / "bench" / "dsa", home)
-    add(*approximate(material, indexed))
-    add(*search(material, indexed))
+    if "memory" in parts:
+        add(memory(material, home, encoder))
+    if "search" in parts:
+        scale = home / "bench" / "scale"
+        indexed = index(material, encoder, scale / f"archive-{encoder}", home)
+        embedder: Embedder = indexed.embedder
+        if chosen.dimension:
+            embedder = Projected.of(embedder, chosen.dimension)
+        for hours in chosen.hours:
+            width = embedder.info.dimension
+            add(*search(material, indexed, hours, embedder, scale / f"{encoder}-{width}-{hours:g}h"))
     OUTPUT.parent.mkdir(parents=True, exist_ok=True)
     OUTPUT.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
 
