@@ -116,6 +116,8 @@ def _owners(chosen: Ints, start: Ints, stop: Ints, groups: Ints) -> Ints:
 
     def shared(place: Ints) -> Ints:
         low = np.maximum((group + start)[chosen][place], group + start)
-        return np.minimum((group + stop)[chosen][place], group + stop) - low
+        common: Ints = np.minimum((group + stop)[chosen][place], group + stop) - low
+        return common
 
-    return np.where(shared(left) >= shared(right), left, right)
+    nearest: Ints = np.where(shared(left) >= shared(right), left, right)
+    return nearest

@@ -19,6 +19,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 from scipy.fft import rfft
+from scipy.sparse import csr_array
 
 from wordspot.indexer.errors import FailedPrecondition, InvalidInput
 from wordspot.indexer.records import SAMPLE_RATE, SAMPLES_PER_TICK, Region, Samples, Section, to_seconds
@@ -100,7 +101,8 @@ class SpanPlan:
         rows = np.concatenate(spans).astype(np.int32)
         rows = rows[np.lexsort((rows[:, 1], rows[:, 0]))]
         # Two lengths may be clipped to the same stretch.
-        return rows[np.append(True, (rows[1:] != rows[:-1]).any(axis=1))]
+        distinct: NDArray[np.int32] = rows[np.append(True, (rows[1:] != rows[:-1]).any(axis=1))]
+        return distinct
 
 
 def _snapped(grid: NDArray[np.int64], boundaries: NDArray[np.int64], reach: int) -> NDArray[np.int64]:
@@ -317,22 +319,26 @@ def log_mel(samples: Samples) -> NDArray[np.float32]:
     padded = np.pad(samples, WINDOW_SAMPLES // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::SAMPLES_PER_TICK][:ticks]
     window, filters = _analysis()
-    spectrum = rfft(frames * window, FFT_SIZE)[:, : len(filters)]  # (ticks, bins below HIGHEST_HZ) complex64
+    spectrum = rfft(frames * window, FFT_SIZE)[:, : filters.shape[1]].T  # (bins to HIGHEST_HZ, ticks)
     power = np.square(spectrum.real) + np.square(spectrum.imag)
-    decibels = 10 * np.log10(np.maximum(power @ filters, 1e-10))
+    energies = np.ascontiguousarray((filters @ power).T)  # (ticks, 40)
+    decibels = 10 * np.log10(np.maximum(energies, 1e-10))
     audible: NDArray[np.float32] = np.maximum(decibels, decibels.max() - 60)
     return audible
 
 
 @lru_cache(maxsize=1)
-def _analysis() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Hann window (400,) and mel filters (bins below HIGHEST_HZ, 40) on Slaney's scale, each of unit area."""
+def _analysis() -> tuple[NDArray[np.float32], csr_array]:
+    """Hann window (400,) and mel filters (40, bins to HIGHEST_HZ) on Slaney's scale, each of unit area.
+
+    The filters are sparse: a dense product would start BLAS threads that spin when they have nothing to do.
+    """
     bins = np.arange(HIGHEST_HZ * FFT_SIZE // SAMPLE_RATE + 1) * SAMPLE_RATE / FFT_SIZE
     edges = _hertz(np.linspace(_mel(LOWEST_HZ), _mel(HIGHEST_HZ), MEL_BANDS + 2))
     rising = (bins[:, np.newaxis] - edges[:-2]) / (edges[1:-1] - edges[:-2])
     falling = (edges[2:] - bins[:, np.newaxis]) / (edges[2:] - edges[1:-1])
     filters = np.maximum(np.minimum(rising, falling), 0) * 2 / (edges[2:] - edges[:-2])
-    return np.hanning(WINDOW_SAMPLES + 1)[:-1].astype(np.float32), filters.astype(np.float32)
+    return np.hanning(WINDOW_SAMPLES + 1)[:-1].astype(np.float32), csr_array(filters.T.astype(np.float32))
 
 
 def _mel(hertz: float) -> float:

@@ -80,7 +80,7 @@ def _colour(batch: int, bands: int, decibels: float, rng: Generator) -> Tensor:
 
 def _reverberate(power: Tensor, often: float, rng: Generator) -> Tensor:
     """Adds a tail that falls by 60 dB within 0.15 to 0.6 s, at -3 to -15 dB of the direct sound's power."""
-    batch, ticks, bands = power.shape
+    batch = len(power)
     length = 40
     fade = uniform((batch, 1), 15, 60, rng)
     tail = torch.exp(-13.8 * torch.arange(1, length + 1, device=rng.device) / fade)  # (B, length)

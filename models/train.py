@@ -262,7 +262,8 @@ def _naive(batch: ViewBatch, view: int) -> Tensor:
     for features, length in zip(batch.features[view], batch.lengths[view].tolist(), strict=True):
         (cepstra,) = audio.normalise([audio.cepstra(features[:length])])
         rows.append(torch.nn.functional.pad(cepstra, (0, 0, 0, features.shape[0] - length)))
-    return part_means(torch.stack(rows), batch.span_rows, *batch.spans[view].T, NAIVE_PARTS)
+    start, stop = batch.spans[view].T
+    return part_means(torch.stack(rows), batch.span_rows, start, stop, NAIVE_PARTS)
 
 
 _AUTOENCODER = Recipe(

@@ -51,7 +51,9 @@ class Spectra:
             digest.update(f"{name} {ticks}\n".encode())
         return digest.hexdigest()
 
-    def crops(self, clips: NDArray[np.int64], ticks: int, rng: np.random.Generator) -> tuple[Tensor, NDArray[np.int64]]:
+    def crops(
+        self, clips: NDArray[np.int64], ticks: int, rng: np.random.Generator
+    ) -> tuple[Tensor, NDArray[np.int64]]:
         """A stretch of each clip: spectra (B, ticks, 40), silence where a clip is shorter, and the even tick
         (B,) in `spectra` at which it begins."""
         first, last = self.bounds[clips], self.bounds[clips + 1]
@@ -67,7 +69,9 @@ class Spectra:
         cut[~here] = SILENCE_DB
         return torch.from_numpy(cut)
 
-    def targets_of(self, start: NDArray[np.int64], clips: NDArray[np.int64], count: int) -> tuple[Tensor, Tensor]:
+    def targets_of(
+        self, start: NDArray[np.int64], clips: NDArray[np.int64], count: int
+    ) -> tuple[Tensor, Tensor]:
         """Targets (B, count, H) from the crops' starts on, and where there are any, bool (B, count)."""
         assert self.targets is not None
         rows = start[:, None] // TICKS_PER_TARGET + np.arange(count)
@@ -87,13 +91,16 @@ class Spectra:
     @classmethod
     def load(cls, path: Path) -> Spectra:
         with np.load(path, allow_pickle=False) as arrays:
-            targets = arrays["targets"] if "targets" in arrays else None
-            return cls(arrays["spectra"], arrays["bounds"], tuple(arrays["names"].tolist()), targets)
+            names = tuple(arrays["names"].tolist())
+            return cls(arrays["spectra"], arrays["bounds"], names, arrays.get("targets"))
 
 
 def of_files(files: Iterable[tuple[str, Path]], teacher: Teacher | None = None) -> Spectra:
     """Reads clips (name, path). The teacher gets them a few at a time, in order. Raises BadInput."""
-    rows, targets, names, bounds = [], [], [], [0]
+    rows: list[NDArray[np.float16]] = []
+    targets: list[NDArray[np.float16]] = []
+    names: list[str] = []
+    bounds = [0]
     waiting: list[NDArray[np.float32]] = []
 
     def flush() -> None:

@@ -141,7 +141,9 @@ class ContrastiveData:
         rng = np.random.default_rng([self._seed, int(step < 0), abs(step)])
         chance = torch.Generator().manual_seed(int(rng.integers(2**62)))
         same = self._same(clips, self._rows - self._mined, rng)
-        found = pairs[rng.integers(len(pairs), size=self._mined)] if self._mined else pairs[:0]
+        found = (
+            pairs[rng.integers(len(pairs), size=self._mined)] if self._mined else pairs[np.zeros(0, np.int64)]
+        )
         turned = rng.random(len(found)) < 0.5
         found = Pairs(*(np.where(_wide(turned, a), a[:, ::-1], a) for a in (found.clips, found.anchors)))
         rows = Pairs(*(np.concatenate(both) for both in zip(_arrays(same), _arrays(found), strict=True)))

@@ -53,7 +53,8 @@ class Contrastive(ConvolutionalEncoder):
         """Squared error of the undisturbed spectra, each band's mean over its view taken away."""
         wanted, inside = levelled(batch.clean, batch.lengths)  # (2, B, T, 40), (2, B, T)
         rebuilt = self.decoder(frames).reshape(wanted.shape)
-        return (rebuilt - wanted).square().mean(dim=3)[inside].mean()
+        error: Tensor = (rebuilt - wanted).square().mean(dim=3)[inside].mean()
+        return error
 
 
 def both_views(model: ConvolutionalEncoder, batch: ViewBatch) -> Tensor:

@@ -9,7 +9,7 @@ so that padding changes nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -117,8 +117,11 @@ class _Layer:
     def of(cls, conv: nn.Conv1d, norm: nn.BatchNorm1d | None = None) -> _Layer:
         weight = conv.weight.detach().double()  # (out, in, kernel)
         if norm is None:
+            assert conv.bias is not None
             bias = conv.bias.detach().double()
         else:
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
             scale = norm.weight.detach().double() / (norm.running_var.double() + norm.eps).sqrt()
             weight = weight * scale[:, None, None]
             bias = norm.bias.detach().double() - norm.running_mean.double() * scale
@@ -149,10 +152,11 @@ class _Folded:
 
     @classmethod
     def of(cls, model: ConvolutionalEncoder) -> _Folded:
-        first, first_norm, second, second_norm = model.stem
+        first, first_norm, second, second_norm = cast("tuple[Any, Any, Any, Any]", tuple(model.stem))
+        blocks = cast("list[_Block]", list(model.blocks))
         return cls(
             (_Layer.of(first, first_norm), _Layer.of(second, second_norm)),
-            tuple(_Layer.of(block.conv, block.norm) for block in model.blocks),
+            tuple(_Layer.of(block.conv, block.norm) for block in blocks),
             _Layer.of(model.output),
             model.config.dilations,
             model.config.frame_dimension,

@@ -51,7 +51,8 @@ class Correspondence(ConvolutionalEncoder):
         heard = moment_frames(frames, batch)  # (2, M, H)
         errors, frame_errors = [], []
         for view, other in ((0, 1), (1, 0)):
-            wanted = part_means(clean[other], batch.span_rows, *batch.spans[other].T, STEPS)
+            start, stop = batch.spans[other].T
+            wanted = part_means(clean[other], batch.span_rows, start, stop, STEPS)
             rebuilt = self.decode(span_vectors(self, frames[view], batch, view)).flatten(1)
             errors.append((rebuilt - wanted).square().mean())
             moment = clean[other, batch.moment_rows, batch.moments[other].long()]  # (M, 40)

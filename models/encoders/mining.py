@@ -9,9 +9,9 @@ word: dynamic time warping ranks the pairs and says where one corresponds to the
 
 from __future__ import annotations
 
-import librosa
 import numpy as np
 import torch
+from librosa.sequence import dtw
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -164,7 +164,7 @@ def _align(
     heard = frames[own][start:stop]
     low = max(0, int(other[0] - bounds[clip]) // step - MARGIN_FRAMES)
     around = frames[clip][low : int(other[1] - bounds[clip]) // step + MARGIN_FRAMES]
-    costs, path = librosa.sequence.dtw(C=1.0 - heard @ around.T, subseq=True)
+    costs, path = dtw(C=1.0 - heard @ around.T, subseq=True)
     path = path[::-1]  # (steps, 2), from the start on
     length = int(path[-1, 1] - path[0, 1]) + 1
     if not len(heard) / 2 <= length <= 2 * len(heard):

@@ -69,7 +69,12 @@ class Phonetic(ConvolutionalEncoder):
         span_relations = relational(own, right)
         span_apart = 1 - (own * right).sum(dim=1).mean()
         value = apart + 0.5 * frame_relations + span_apart + span_relations
-        figures = {"frames": apart, "relations": frame_relations, "spans": span_apart, "of_spans": span_relations}
+        figures = {
+            "frames": apart,
+            "relations": frame_relations,
+            "spans": span_apart,
+            "of_spans": span_relations,
+        }
         return Loss(value, {name: float(figure.detach()) for name, figure in figures.items()})
 
 
@@ -133,9 +138,7 @@ class DistilData:
         short = np.exp(rng.uniform(np.log(SHORTEST_ALONE), np.log(LONGEST_ALONE), len(chosen)))
         lengths = torch.from_numpy(np.where(alone, short, TICKS).astype(np.int64))
         features = [
-            torch.nn.functional.pad(
-                self._model.normalise([row[:size]])[0], (0, 0, 0, TICKS - int(size))
-            )
+            torch.nn.functional.pad(self._model.normalise([row[:size]])[0], (0, 0, 0, TICKS - int(size)))
             for row, size in zip(spectra, lengths, strict=True)
         ]
         inside = torch.arange(wanted.shape[1]) < (lengths // TICKS_PER_TARGET)[:, None]

@@ -68,17 +68,18 @@ _ENGLISH = """
     which while whoever whose within without would yours yourself
 """
 _CZECH = """
-    abych abychom abyste bude budem budeme budete budou budeš bychom byste byla bylo byly během jakou jakého
-    jakým jestli jejich jejího jelikož jemuž jeden jedna jedno kdyby kdybych kdybychom kdybys kdybyste
-    kolem kterou která které kterého kterém kterému kteří který kterých kterým kterými mezitím místo mohla
-    mohli mohlo mohly mohou možno můžeme můžete můžeš musel musela museli muset musím musíme musíte musíš
-    naše našeho našem našemu naším našich našimi nebude nebudu nebudeme nebyla nebylo nebyli nebyl nejsem
-    nejsi nejsme nejste nejsou nechť nemůže nemůžu nemůžeme někdo někoho někomu někým něčeho něčem něčemu
-    nějak nějaká nějaké nějakou nějakého nějaký nějakým nikdo nikoho nikomu něčím okolo oproti ovšem
-    podle pokud proti proto protože před přece přesto sebou skrz svého svému svých svými svojí svoje taková takové
-    takového takovou takový takových takovým takže tahle tenhle tento tohle tohoto tomhle tomuto touto tuhle tyhle
-    těchto těmito tobou tvoje tvého tvému tvých všichni všechen všechna všechno všechny všeho všemi všemu
-    vždyť zatímco žádná žádné žádného žádnou žádný
+    abych abychom abyste bude budem budeme budete budou budeš bychom byste byla bylo byly během
+    jakou jakého jakým jestli jejich jejího jelikož jemuž jeden jedna jedno kdyby kdybych kdybychom
+    kdybys kdybyste kolem kterou která které kterého kterém kterému kteří který kterých kterým
+    kterými mezitím místo mohla mohli mohlo mohly mohou možno můžeme můžete můžeš musel musela
+    museli muset musím musíme musíte musíš naše našeho našem našemu naším našich našimi nebude
+    nebudu nebudeme nebyla nebylo nebyli nebyl nejsem nejsi nejsme nejste nejsou nechť nemůže nemůžu
+    nemůžeme někdo někoho někomu někým něčeho něčem něčemu nějak nějaká nějaké nějakou nějakého
+    nějaký nějakým nikdo nikoho nikomu něčím okolo oproti ovšem podle pokud proti proto protože před
+    přece přesto sebou skrz svého svému svých svými svojí svoje taková takové takového takovou
+    takový takových takovým takže tahle tenhle tento tohle tohoto tomhle tomuto touto tuhle tyhle
+    těchto těmito tobou tvoje tvého tvému tvých všichni všechen všechna všechno všechny všeho všemi
+    všemu vždyť zatímco žádná žádné žádného žádnou žádný
 """
 FUNCTION_WORDS = frozenset(_ENGLISH.split()) | frozenset(_CZECH.split())
 
