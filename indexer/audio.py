@@ -23,7 +23,6 @@ from typing import BinaryIO, Protocol
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from scipy.signal import firwin, upfirdn
 
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.records import SAMPLE_RATE, Samples
@@ -138,18 +137,24 @@ class Resampler:
 
     def push(self, block: Samples) -> Samples:
         """(n,) in, as many samples out as no later input can change."""
+        if self.up == self.down:
+            return block
         self._held = np.concatenate([self._held, block])
         seen = self._first + len(self._held)
         return self._output(-(-(seen * self.up - self.half) // self.down))
 
     def finish(self) -> Samples:
         """The rest, as if silence followed."""
+        if self.up == self.down:
+            return np.zeros(0, np.float32)
         seen = self._first + len(self._held)
         return self._output(-(-seen * self.up // self.down))
 
     def _output(self, stop: int) -> Samples:
         if stop <= self._made:
             return np.zeros(0, np.float32)
+        from scipy.signal import upfirdn  # takes half a second to import
+
         # Zeros before the taps move the first wanted output onto upfirdn's grid of `down`.
         offset = self._made * self.down + self.half - self._first * self.up
         shift = -offset % self.down
@@ -170,6 +175,8 @@ def _polyphase(rate: int) -> tuple[int, int, NDArray[np.float32]]:
     up, down = ratio.numerator, ratio.denominator
     if up == down:
         return 1, 1, np.ones(1, np.float32)
+    from scipy.signal import firwin
+
     steeper = max(up, down)
     taps = up * firwin(20 * steeper + 1, 1 / steeper, window=("kaiser", 5.0))
     return up, down, taps.astype(np.float32)
