@@ -28,7 +28,13 @@ from wordspot.indexer.errors import AlreadyExists, InvalidInput, NotFound
 from wordspot.indexer.records import Hit
 from wordspot.services import settings
 from wordspot.services.errors import PeerUnavailable, ServiceError, translated
-from wordspot.services.runtime import MAX_CHUNK_BYTES, MAX_QUERY_BYTES, chunks, open_channel
+from wordspot.services.runtime import (
+    MAX_CHUNK_BYTES,
+    MAX_EXAMPLES,
+    MAX_QUERY_BYTES,
+    chunks,
+    open_channel,
+)
 from wordspot.v1 import archive_pb2, archive_pb2_grpc, audio_pb2, search_pb2, search_pb2_grpc
 
 _SUFFIXES = (
@@ -63,13 +69,15 @@ class StoredQuery:
     end: float
 
 
-Query = str | Path | bytes | FileQuery | StoredQuery
+Example = str | Path | bytes | FileQuery | StoredQuery
+Query = Example | Sequence[Example]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """compared: the stretch of the query's audio that was compared, in seconds. threshold: the score from
-    which a hit counts as detected. problem: why the query could not be answered, empty otherwise."""
+    """compared: the stretch of the first example's audio that was compared, in seconds; the first is the
+    first that is no StoredQuery, if there is one. threshold: the score from which a hit counts as detected.
+    problem: why the query could not be answered, empty otherwise."""
 
     hits: tuple[Hit, ...] = ()
     compared: tuple[float, float] = (0.0, 0.0)
@@ -292,8 +300,9 @@ class Client:
     ) -> list[Hit]:
         """Where the query was said, best first.
 
-        query: a file's path or bytes, a FileQuery or a StoredQuery. all_hits: also those below the
-        threshold. recordings: search only these, by id. encoder: refuse any other.
+        query: a file's path or bytes, a FileQuery or a StoredQuery, or up to 16 of them that are examples of
+        the same words. all_hits: also those below the threshold. recordings: search only these, by id.
+        encoder: refuse any other.
         """
         (answer,) = self.search_batch(
             [query],
@@ -464,24 +473,47 @@ class _QueryStream:
 
 
 def _query_requests(query: Query) -> Iterator[search_pb2.SearchRequest]:
-    """Raises InvalidInput for a file that cannot be read."""
-    if isinstance(query, StoredQuery):
-        stored = search_pb2.StoredQuery(recording=query.recording, interval=_interval(query.start, query.end))
+    """Raises InvalidInput for too many or too few examples, and for files that cannot be read."""
+    examples = [query] if isinstance(query, str | Path | bytes | FileQuery | StoredQuery) else query
+    if not 1 <= len(examples) <= MAX_EXAMPLES:
+        raise InvalidInput(f"a query of {len(examples)} examples; 1 to {MAX_EXAMPLES} are allowed")
+    stretches: list[search_pb2.Stretch] = []
+    spoken: list[tuple[search_pb2.QueryHeader, bytes]] = []
+    problems: list[InvalidInput] = []
+    for number, example in enumerate(examples, 1):
+        if isinstance(example, StoredQuery):
+            interval = _interval(example.start, example.end)
+            stretches.append(search_pb2.Stretch(recording=example.recording, interval=interval))
+            continue
+        try:
+            spoken.append(_spoken(example, name=f"example {number}" if len(examples) > 1 else ""))
+        except InvalidInput as error:
+            problems.append(error)
+    if problems:
+        raise InvalidInput("; ".join(map(str, problems)))
+    if not spoken:
+        first, *others = stretches
+        stored = search_pb2.StoredQuery(recording=first.recording, interval=first.interval, examples=others)
         yield search_pb2.SearchRequest(stored=stored)
         return
-    if isinstance(query, str | Path):
-        query = FileQuery(Path(query))
-    header = search_pb2.QueryHeader()
-    if isinstance(query, bytes):
-        data = query
-    else:
-        header.label = str(query.path)
-        data, interval = _cut(query)
-        if interval is not None:
-            header.interval.CopyFrom(interval)
-    yield search_pb2.SearchRequest(query=header)
-    for chunk in chunks(data):
-        yield search_pb2.SearchRequest(chunk=chunk)
+    for number, (header, data) in enumerate(spoken):
+        if number:
+            yield search_pb2.SearchRequest(example=header)
+        else:
+            header.examples.extend(stretches)
+            yield search_pb2.SearchRequest(query=header)
+        for chunk in chunks(data):
+            yield search_pb2.SearchRequest(chunk=chunk)
+
+
+def _spoken(example: str | Path | bytes | FileQuery, name: str) -> tuple[search_pb2.QueryHeader, bytes]:
+    """name: for bytes, which have none. Raises InvalidInput."""
+    if isinstance(example, bytes):
+        return search_pb2.QueryHeader(label=name), example
+    if isinstance(example, str | Path):
+        example = FileQuery(Path(example))
+    data, interval = _cut(example)
+    return search_pb2.QueryHeader(label=str(example.path), interval=interval), data
 
 
 def _cut(query: FileQuery) -> tuple[bytes, audio_pb2.Interval | None]:

@@ -34,6 +34,7 @@ from wordspot.services.settings import ServerSettings
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_CHUNK_BYTES = 256 * 1024
 MAX_QUERY_BYTES = 32 * 1024 * 1024
+MAX_EXAMPLES = 16  # of one query
 
 _LOGGER = logging.getLogger("wordspot.services")
 _MESSAGE_OPTIONS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,23 +11,31 @@ import typer
 
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.records import Hit
-from wordspot.services.client import Answer, Client, FileQuery, Query, StoredQuery
+from wordspot.services.client import Answer, Client, Example, FileQuery, Query, StoredQuery
 from wordspot.services.commands import console
 
 MAX_TOP = 10_000
 
 
 def search(
-    query: Annotated[Path | None, typer.Argument(metavar="[QUERY]", help="A spoken example.")] = None,
+    query: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[QUERY]...", help="A spoken example, or several of the same words."),
+    ] = None,
+    more: Annotated[
+        list[Path] | None, typer.Option("--query", metavar="QUERY", help="The same, as an option.")
+    ] = None,
     archive: console.Archive = "default",
     top: Annotated[int, typer.Option(help=f"Hits at most, up to {MAX_TOP}.")] = 10,
     min_score: Annotated[float | None, typer.Option(help="Only hits with at least this score.")] = None,
     all_hits: Annotated[bool, typer.Option("--all-hits", help="Also hits below the threshold.")] = False,
     recording: Annotated[
-        str | None, typer.Option(help="Take the query from this recording of the archive, by id.")
+        str | None, typer.Option(help="Take the query, or one more example, from this recording, by id.")
     ] = None,
-    start: Annotated[float | None, typer.Option(help="Where the query begins, in seconds.")] = None,
-    end: Annotated[float | None, typer.Option(help="Where the query ends, in seconds.")] = None,
+    start: Annotated[
+        float | None, typer.Option(help="Where it begins in the recording or in QUERY, in seconds.")
+    ] = None,
+    end: Annotated[float | None, typer.Option(help="Where it ends, in seconds.")] = None,
     batch: Annotated[
         Path | None,
         typer.Option(help="Many queries: a line is a path, or path, start and end parted by tabs."),
@@ -39,10 +47,10 @@ def search(
     address: console.Address = None,
     as_json: console.Json = False,
 ) -> None:
-    """Find where a spoken example occurs in an archive."""
+    """Find where something occurs in an archive, by one or more spoken examples."""
     if not 1 <= top <= MAX_TOP:
         raise InvalidInput(f"--top is {top}; 1 to {MAX_TOP} is allowed")
-    queries = _queries(query, recording, start, end, batch)
+    queries = _queries([*(query or ()), *(more or ())], recording, start, end, batch)
     several = batch is not None
     problems = 0
     with Client(address) as client:
@@ -68,23 +76,32 @@ def search(
 
 
 def _queries(
-    query: Path | None, recording: str | None, start: float | None, end: float | None, batch: Path | None
+    files: Sequence[Path],
+    recording: str | None,
+    start: float | None,
+    end: float | None,
+    batch: Path | None,
 ) -> list[tuple[str, Query]]:
     """Queries with their names. Raises typer.BadParameter, InvalidInput."""
-    if sum(source is not None for source in (query, recording, batch)) != 1:
-        raise typer.BadParameter("give one of QUERY, --recording and --batch")
+    given = bool(files) or recording is not None
+    if given == (batch is not None):
+        raise typer.BadParameter("give QUERY, --recording or both, or --batch alone")
     if batch is not None:
         if start is not None or end is not None:
             raise typer.BadParameter("--start and --end do not go with --batch: put them into its lines")
         return list(_lines(batch))
     if (start is None) != (end is None):
         raise typer.BadParameter("--start and --end go together")
-    if query is not None:
-        return [(str(query), FileQuery(query, start, end))]
-    assert recording is not None
-    if start is None or end is None:
+    if recording is None:
+        if start is not None and len(files) != 1:
+            raise typer.BadParameter("--start and --end go with one QUERY, or with --recording")
+        examples: list[tuple[str, Example]] = [(str(file), FileQuery(file, start, end)) for file in files]
+    elif start is None or end is None:
         raise typer.BadParameter("--recording needs --start and --end")
-    return [(f"{recording} {start:g}-{end:g}", StoredQuery(recording, start, end))]
+    else:
+        examples = [(str(file), FileQuery(file)) for file in files]
+        examples.append((f"{recording} {start:g}-{end:g}", StoredQuery(recording, start, end)))
+    return [(", ".join(name for name, _ in examples), [example for _, example in examples])]
 
 
 def _lines(batch: Path) -> Iterator[tuple[str, Query]]:

@@ -1,16 +1,16 @@
-"""The walk of a query: decode, trim to speech, embed, find."""
+"""The walk of a query: decode, trim to speech and embed each example, find the places like all of them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from wordspot.indexer.audio import Decoder
-from wordspot.indexer.errors import ArchiveError, FailedPrecondition, InvalidInput
+from wordspot.indexer.errors import ArchiveError, FailedPrecondition, InvalidInput, NotFound
 from wordspot.indexer.library import LONGEST_CLIP_SECONDS, Library
 from wordspot.indexer.records import Embedder, Hit, Samples, SearchOptions, Segmenter
 from wordspot.indexer.view import ArchiveView
@@ -18,7 +18,7 @@ from wordspot.services.runtime import ensure_wanted
 from wordspot.services.searcher.peers import RemoteEncoders
 
 if TYPE_CHECKING:
-    from wordspot.indexer.search import Finder
+    from wordspot.indexer.search import EmbeddedQuery, Finder
 
 CONTEXT_SECONDS = 5.0  # heard on either side of a stretch, for normalisation
 
@@ -28,7 +28,7 @@ Interval = tuple[float, float]  # seconds
 
 
 @dataclass(frozen=True)
-class SpokenQuery:
+class SpokenExample:
     """data: a file's bytes. interval: the stretch that is meant, None for all of it."""
 
     label: str
@@ -37,7 +37,7 @@ class SpokenQuery:
 
 
 @dataclass(frozen=True)
-class StoredQuery:
+class StoredExample:
     """A stretch of a recording of the archive that is searched."""
 
     label: str
@@ -45,10 +45,13 @@ class StoredQuery:
     interval: Interval
 
 
+Example = SpokenExample | StoredExample
+
+
 @dataclass(frozen=True)
 class Answer:
-    """compared: the stretch of the query's audio that was compared. seconds: spent. threshold: the score
-    from which a hit counts as detected."""
+    """label: of the first example, as is compared, the stretch of its audio that was. seconds: spent.
+    threshold: the score from which a hit counts as detected."""
 
     label: str
     hits: tuple[Hit, ...]
@@ -104,40 +107,77 @@ class Search:
             )
         return cls(tools, archive, view, embedder, options)
 
-    def answer(self, query: SpokenQuery | StoredQuery) -> Answer:
-        """Raises InvalidInput, NotFound and what the peers raise, with the query's label in the message."""
-        from wordspot.indexer import search
+    def answer(self, examples: Sequence[Example]) -> Answer:
+        """Where one or more examples of the same words occur.
+
+        Raises InvalidInput, NotFound and what the peers raise, with the first example's label in the message,
+        and before anything is searched the labels of all examples that cannot be used.
+        """
+        from wordspot.indexer import fusion
 
         began = time.perf_counter()
-        with _labelled(query.label):
+        label = examples[0].label
+        with _labelled(label):
+            embedded, offset = self._embedded(examples)
             ensure_wanted()
-            samples, interval, offset = self._heard(query)
-            meant = search.trim(samples, self.tools.segmenter, interval)
-            embedded = search.embed_query(meant, self.embedder)
-            ensure_wanted()
-            outcome = self.tools.finder.find(self.view, embedded, self.options)
+            outcome = fusion.find_together(self.tools.finder, self.view, embedded, self.options)
         return Answer(
-            label=query.label,
+            label=label,
             hits=outcome.hits,
             compared=(offset + outcome.compared[0], offset + outcome.compared[1]),
             seconds=time.perf_counter() - began,
             threshold=outcome.threshold,
         )
 
-    def _heard(self, query: SpokenQuery | StoredQuery) -> tuple[Samples, Interval | None, float]:
-        """Samples with context, the meant stretch within them, and where they begin in the query's audio."""
-        if isinstance(query, SpokenQuery):
-            samples = self.tools.decoder.decode_bytes(query.data, max_seconds=self.tools.max_seconds)
-            return samples, query.interval, 0.0
-        start, end = query.interval
+    def _embedded(self, examples: Sequence[Example]) -> tuple[list[EmbeddedQuery], float]:
+        """Every example, and where the samples of the first begin in its audio."""
+        from wordspot.indexer import search
+
+        embedded: list[EmbeddedQuery] = []
+        offsets: list[float] = []
+        problems: list[tuple[str, InvalidInput | NotFound]] = []
+        for number, example in enumerate(examples, 1):
+            ensure_wanted()
+            try:
+                samples, interval, offset = self._heard(example)
+                meant = search.trim(samples, self.tools.segmenter, interval)
+                embedded.append(search.embed_query(meant, self.embedder))
+                offsets.append(offset)
+            except (InvalidInput, NotFound) as error:
+                if len(examples) == 1:
+                    raise
+                problems.append((_name(example, number), error))
+        if problems:
+            # Names first: a long message loses its end on the wire.
+            names = ", ".join(name for name, _ in problems)
+            reasons = "; ".join(str(error) for _, error in problems)
+            told = f"{len(problems)} of {len(examples)} examples cannot be used, {names}: {reasons}"
+            raise type(problems[0][1])(told)
+        return embedded, offsets[0]
+
+    def _heard(self, example: Example) -> tuple[Samples, Interval | None, float]:
+        """Samples with context, the meant stretch within them, where they begin in the example's audio."""
+        if isinstance(example, SpokenExample):
+            samples = self.tools.decoder.decode_bytes(example.data, max_seconds=self.tools.max_seconds)
+            return samples, example.interval, 0.0
+        start, end = example.interval
         if not 0 <= start < end <= start + MAX_STORED_SECONDS:
             raise InvalidInput(
                 f"the stretch is {start:g} to {end:g} s; 0 <= start < end and at most "
                 f"{MAX_STORED_SECONDS:g} s are allowed"
             )
         offset = max(start - CONTEXT_SECONDS, 0.0)
-        samples = self.tools.library.clip(self.archive, query.recording, offset, end + CONTEXT_SECONDS)
+        samples = self.tools.library.clip(self.archive, example.recording, offset, end + CONTEXT_SECONDS)
         return samples, (start - offset, end - offset), offset
+
+
+def _name(example: Example, number: int) -> str:
+    if example.label:
+        return repr(example.label)
+    if isinstance(example, StoredExample):
+        start, end = example.interval
+        return f"{example.recording!r} {start:g}-{end:g}"
+    return str(number)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -15,8 +15,15 @@ from wordspot.indexer.library import Library
 from wordspot.indexer.records import Hit, SearchOptions
 from wordspot.indexer.summaries import ArchiveSummary, OperationSummary, RecordingSummary
 from wordspot.services.errors import MalformedRequest
-from wordspot.services.runtime import MAX_QUERY_BYTES, checked_chunk, chunks, following, opening
-from wordspot.services.searcher.queries import Answer, Search, SpokenQuery, StoredQuery, Tools
+from wordspot.services.runtime import (
+    MAX_EXAMPLES,
+    MAX_QUERY_BYTES,
+    checked_chunk,
+    chunks,
+    following,
+    opening,
+)
+from wordspot.services.searcher.queries import Answer, Example, Search, SpokenExample, StoredExample, Tools
 from wordspot.v1 import archive_pb2, archive_pb2_grpc, audio_pb2, search_pb2, search_pb2_grpc
 
 MAX_PAGE, DEFAULT_PAGE = 1_000, 100
@@ -153,8 +160,8 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
         self, request_iterator: Iterator[search_pb2.SearchRequest], context: grpc.ServicerContext
     ) -> Iterator[search_pb2.SearchResponse]:
         search = _begin(self._tools, opening(request_iterator, "options"))
-        for query in _queries(request_iterator):
-            yield search_pb2.SearchResponse(result=_result(search.answer(query)))
+        for examples in _queries(request_iterator):
+            yield search_pb2.SearchResponse(result=_result(search.answer(examples)))
 
     def SearchStored(  # noqa: N802
         self, request: search_pb2.SearchStoredRequest, context: grpc.ServicerContext
@@ -208,36 +215,59 @@ def _check_answer_size(queries: int, top: int) -> None:
         )
 
 
-def _queries(requests: Iterable[search_pb2.SearchRequest]) -> Iterator[SpokenQuery | StoredQuery]:
-    """Each query as soon as it is complete: when the next begins or the stream ends."""
+def _queries(requests: Iterable[search_pb2.SearchRequest]) -> Iterator[Sequence[Example]]:
+    """The examples of each query as soon as it is complete: when the next begins or the stream ends."""
+    examples: list[Example] = []
     header: search_pb2.QueryHeader | None = None
-    data = bytearray()
+    data, size = bytearray(), 0
     for request in requests:
-        parts = ("query", "stored") if header is None else ("query", "stored", "chunk")
-        if following(request, *parts) == "chunk":
+        parts = ("query", "stored") if header is None else ("query", "stored", "example", "chunk")
+        part = following(request, *parts)
+        if part == "chunk":
             data += checked_chunk(request.chunk, "chunk")
-            if len(data) > MAX_QUERY_BYTES:
+            size += len(request.chunk)
+            if size > MAX_QUERY_BYTES:
                 raise MalformedRequest(f"a query is longer than the {MAX_QUERY_BYTES} bytes allowed", "chunk")
             continue
         if header is not None:
-            yield _spoken(header, data)
-        header, data = (request.query if request.HasField("query") else None), bytearray()
-        if header is None:
+            examples = _checked([*examples, *_spoken(header, data)])
+        if part != "example":
+            if examples:
+                yield examples
+            examples, size = [], 0
+        header, data = None, bytearray()
+        if part == "stored":
             yield _stored(request.stored)
+        else:
+            header = getattr(request, part)
     if header is not None:
-        yield _spoken(header, data)
+        yield _checked([*examples, *_spoken(header, data)])
 
 
-def _spoken(header: search_pb2.QueryHeader, data: bytearray) -> SpokenQuery:
-    interval = None
-    if header.HasField("interval"):
-        interval = (header.interval.start_seconds, header.interval.end_seconds)
-    return SpokenQuery(header.label, bytes(data), interval)
+def _spoken(header: search_pb2.QueryHeader, data: bytearray) -> list[Example]:
+    interval = _interval(header.interval) if header.HasField("interval") else None
+    return [SpokenExample(header.label, bytes(data), interval), *_stretches(header.examples)]
 
 
-def _stored(query: search_pb2.StoredQuery) -> StoredQuery:
-    interval = (query.interval.start_seconds, query.interval.end_seconds)
-    return StoredQuery(query.label, query.recording, interval)
+def _stored(query: search_pb2.StoredQuery) -> list[Example]:
+    first = StoredExample(query.label, query.recording, _interval(query.interval))
+    return _checked([first, *_stretches(query.examples)])
+
+
+def _stretches(stretches: Iterable[search_pb2.Stretch]) -> list[Example]:
+    return [StoredExample("", stretch.recording, _interval(stretch.interval)) for stretch in stretches]
+
+
+def _checked(examples: list[Example]) -> list[Example]:
+    if len(examples) > MAX_EXAMPLES:
+        raise MalformedRequest(
+            f"a query of {len(examples)} examples; 1 to {MAX_EXAMPLES} are allowed", "examples"
+        )
+    return examples
+
+
+def _interval(interval: audio_pb2.Interval) -> tuple[float, float]:
+    return interval.start_seconds, interval.end_seconds
 
 
 def _result(answer: Answer) -> search_pb2.SearchResult:

@@ -39,6 +39,16 @@ def test_four_of_the_five_best_hits_hold_the_word(word: str, indexed: Wordspot, 
     assert sum(word in sample.heard(hit) for hit in hits) >= 4
 
 
+def test_a_hit_as_a_second_example_finds_the_word_as_well(indexed: Wordspot, sample: Sample) -> None:
+    query = sample.query("conference")
+    best = indexed.ask("search", query)["hits"][0]
+    stretch = ("--recording", best["recording"], "--start", best["start"], "--end", best["end"])
+    hits = indexed.ask("search", query, *stretch, "--all-hits", "--top", 5)["hits"]
+    assert (hits[0]["path"], hits[0]["detected"]) == (best["path"], True)
+    assert hits[0]["score"] > best["score"]
+    assert sum("conference" in sample.heard(hit) for hit in hits) >= 4
+
+
 def test_a_word_that_was_never_said_yields_no_hit(indexed: Wordspot, sample: Sample) -> None:
     query = sample.query("glorious")
     assert "glorious" not in {word.text for words in sample.words.values() for word in words}

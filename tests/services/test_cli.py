@@ -141,6 +141,32 @@ def test_a_stretch_of_a_recording_can_be_the_query(run: Run, indexed: dict[str, 
     assert answer["hits"][0]["recording"] == recording
 
 
+def test_several_examples_are_one_query_however_they_are_given(
+    run: Run, indexed: dict[str, Path], tea: Path, tmp_path: Path, say: Callable[..., np.ndarray]
+) -> None:
+    other = tmp_path / "other.wav"
+    other.write_bytes(write_wav(say("tea", voice=5)))
+    options = ["--all-hits", "--json"]
+    (answer,) = lines(run("search", tea, other, *options)[1])
+    assert answer["query"] == f"{tea}, {other}"
+    assert {hit["path"] for hit in answer["hits"][:2]} == {str(indexed["tea"]), str(indexed["both"])}
+    assert lines(run("search", tea, "--query", other, *options)[1]) == [answer]
+    assert lines(run("search", "--query", tea, "--query", other, *options)[1]) == [answer]
+    (alone,) = lines(run("search", tea, *options)[1])
+    assert alone["hits"] != answer["hits"]
+
+
+def test_a_stretch_of_a_recording_can_be_one_more_example(
+    run: Run, indexed: dict[str, Path], tea: Path
+) -> None:
+    (shown,) = lines(run("archive", "show", "--json")[1])
+    recording = next(r["id"] for r in shown["recording_list"] if r["path"] == str(indexed["tea"]))
+    stretch = ["--recording", recording, "--start", 1.6, "--end", 2.2]
+    (answer,) = lines(run("search", tea, *stretch, "--json", "--all-hits")[1])
+    assert answer["query"] == f"{tea}, {recording} 1.6-2.2"
+    assert answer["hits"][0]["recording"] == recording
+
+
 def test_a_batch_prints_a_line_a_query_in_order(
     run: Run, indexed: dict[str, Path], tea: Path, tmp_path: Path
 ) -> None:
@@ -224,6 +250,9 @@ def test_a_query_that_cannot_be_used_is_one_line(run: Run, indexed: dict[str, Pa
     silent.write_bytes(write_wav(np.zeros(16_000, np.float32)))
     assert "no speech" in refused(run("search", silent))
     assert "cannot read nowhere.wav" in refused(run("search", "nowhere.wav"))
+    several = refused(run("search", "nowhere.wav", "gone.wav"))
+    assert "cannot read nowhere.wav" in several
+    assert "cannot read gone.wav" in several
     long = tmp_path / "long.wav"
     long.write_bytes(write_wav(np.zeros(600 * 16_000, np.float32)))
     assert "longer than the 60 s" in refused(run("search", long))
@@ -235,6 +264,9 @@ def test_a_query_that_cannot_be_used_is_one_line(run: Run, indexed: dict[str, Pa
     [
         ["search"],
         ["search", "a.wav", "--batch", "b.tsv"],
+        ["search", "--query", "a.wav", "--batch", "b.tsv"],
+        ["search", "--recording", "x", "--start", "1", "--end", "2", "--batch", "b.tsv"],
+        ["search", "a.wav", "b.wav", "--start", "1", "--end", "2"],
         ["search", "a.wav", "--start", "1"],
         ["search", "--recording", "x"],
         ["search", "--batch", "b.tsv", "--start", "1", "--end", "2"],

@@ -137,6 +137,45 @@ def test_queries_come_as_path_bytes_stretch_and_recording(filled: Client, tea: P
     assert {hit.path for hit in stored} == {hit.path for hit in by_path}
 
 
+def test_several_examples_of_any_kind_are_one_query(
+    filled: Client, recordings: dict[str, Path], tea: Path, say: Say
+) -> None:
+    other = tea.with_name("other.wav")
+    other.write_bytes(write_wav(say("tea", voice=5)))
+    (best, *_) = filled.search(tea)
+    stretch = StoredQuery(best.recording, best.start, best.end)
+    expected = {str(recordings["tea"]), str(recordings["both"])}
+    for examples in (
+        [tea, other],
+        (str(tea), other.read_bytes()),
+        [stretch, FileQuery(tea, 0.5, 1.1)],
+        [stretch, stretch],
+        [other],
+    ):
+        assert {hit.path for hit in filled.search(examples)} == expected
+    assert filled.search([tea]) == filled.search(tea)
+    one, both = filled.search_batch([[tea], [tea, other]])
+    assert one.compared == both.compared
+    assert one.hits != both.hits
+
+
+def test_every_example_that_cannot_be_used_is_named(filled: Client, tea: Path) -> None:
+    nowhere, gone = tea.with_name("nowhere.wav"), tea.with_name("gone.wav")
+    with pytest.raises(InvalidInput, match=r"cannot read .*nowhere\.wav: .*; cannot read .*gone\.wav: "):
+        filled.search([tea, nowhere, gone])
+    with pytest.raises(InvalidInput, match=r"2 of 3 examples cannot be used, 'example 2', 'example 3': "):
+        filled.search([tea, b"text", b"text"])
+    bad, good = filled.search_batch([[b"text", tea], [tea, tea]])
+    assert "1 of 2 examples" in bad.problem
+    assert good.hits
+
+
+@pytest.mark.parametrize("count", [0, 17])
+def test_a_query_has_one_to_sixteen_examples(filled: Client, tea: Path, count: int) -> None:
+    with pytest.raises(InvalidInput, match=f"a query of {count} examples; 1 to 16 are allowed"):
+        filled.search([tea] * count)
+
+
 def test_a_stretch_of_a_long_file_travels_with_its_context_only(filled: Client, tea: Path, say: Say) -> None:
     long = tea.with_name("hour.wav")
     silence = np.zeros(16_000 * 900, np.float32)

@@ -26,34 +26,48 @@ class SearchOptions(_message.Message):
     def __init__(self, archive: _Optional[str] = ..., top_k: _Optional[int] = ..., min_score: _Optional[float] = ..., include_undetected: _Optional[bool] = ..., recordings: _Optional[_Iterable[str]] = ..., encoder: _Optional[str] = ..., excluded_recordings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
-    __slots__ = ("options", "query", "chunk", "stored")
+    __slots__ = ("options", "query", "chunk", "stored", "example")
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     STORED_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_FIELD_NUMBER: _ClassVar[int]
     options: SearchOptions
     query: QueryHeader
     chunk: bytes
     stored: StoredQuery
-    def __init__(self, options: _Optional[_Union[SearchOptions, _Mapping]] = ..., query: _Optional[_Union[QueryHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ..., stored: _Optional[_Union[StoredQuery, _Mapping]] = ...) -> None: ...
+    example: QueryHeader
+    def __init__(self, options: _Optional[_Union[SearchOptions, _Mapping]] = ..., query: _Optional[_Union[QueryHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ..., stored: _Optional[_Union[StoredQuery, _Mapping]] = ..., example: _Optional[_Union[QueryHeader, _Mapping]] = ...) -> None: ...
 
 class QueryHeader(_message.Message):
-    __slots__ = ("label", "interval")
+    __slots__ = ("label", "interval", "examples")
     LABEL_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
     label: str
     interval: _audio_pb2.Interval
-    def __init__(self, label: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ...) -> None: ...
+    examples: _containers.RepeatedCompositeFieldContainer[Stretch]
+    def __init__(self, label: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., examples: _Optional[_Iterable[_Union[Stretch, _Mapping]]] = ...) -> None: ...
 
 class StoredQuery(_message.Message):
-    __slots__ = ("label", "recording", "interval")
+    __slots__ = ("label", "recording", "interval", "examples")
     LABEL_FIELD_NUMBER: _ClassVar[int]
     RECORDING_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
     label: str
     recording: str
     interval: _audio_pb2.Interval
-    def __init__(self, label: _Optional[str] = ..., recording: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ...) -> None: ...
+    examples: _containers.RepeatedCompositeFieldContainer[Stretch]
+    def __init__(self, label: _Optional[str] = ..., recording: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., examples: _Optional[_Iterable[_Union[Stretch, _Mapping]]] = ...) -> None: ...
+
+class Stretch(_message.Message):
+    __slots__ = ("recording", "interval")
+    RECORDING_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    recording: str
+    interval: _audio_pb2.Interval
+    def __init__(self, recording: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ...) -> None: ...
 
 class SearchStoredRequest(_message.Message):
     __slots__ = ("options", "queries")

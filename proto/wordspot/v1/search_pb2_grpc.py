@@ -52,7 +52,8 @@ class SearchServiceServicer:
     """
 
     def Search(self, request_iterator, context):
-        """One call, one or more queries: options first, then each query in order.
+        """One call, one or more queries: options first, then each query in order. A query is one or more
+        spoken examples of the same words, at most 16.
         One result a query, in the same order, each as soon as it is known.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

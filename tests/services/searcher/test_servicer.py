@@ -75,7 +75,7 @@ def filled(running: Running, recordings: dict[str, Path]) -> SimpleNamespace:
 
 
 def asked(up: SimpleNamespace, *parts: Any, **options: Any) -> list[search_pb2.SearchResult]:
-    """parts: query headers, bytes of files, stored queries."""
+    """parts: query headers, bytes of files, stored queries, whole requests."""
 
     def requests() -> Iterator[search_pb2.SearchRequest]:
         yield search_pb2.SearchRequest(options=search_pb2.SearchOptions(**({"archive": "a"} | options)))
@@ -85,6 +85,8 @@ def asked(up: SimpleNamespace, *parts: Any, **options: Any) -> list[search_pb2.S
                     yield search_pb2.SearchRequest(chunk=part[start : start + MAX_CHUNK_BYTES])
             elif isinstance(part, search_pb2.StoredQuery):
                 yield search_pb2.SearchRequest(stored=part)
+            elif isinstance(part, search_pb2.SearchRequest):
+                yield part
             else:
                 yield search_pb2.SearchRequest(query=part)
 
@@ -93,6 +95,11 @@ def asked(up: SimpleNamespace, *parts: Any, **options: Any) -> list[search_pb2.S
 
 def interval(start: float, end: float) -> audio_pb2.Interval:
     return audio_pb2.Interval(start_seconds=start, end_seconds=end)
+
+
+def more(label: str = "", *stretches: search_pb2.Stretch) -> search_pb2.SearchRequest:
+    """The head of one more example."""
+    return search_pb2.SearchRequest(example=search_pb2.QueryHeader(label=label, examples=stretches))
 
 
 TEA = search_pb2.QueryHeader(label="tea")
@@ -446,6 +453,78 @@ class TestSearch:
         assert {hit.recording for hit in result.hits} == {filled.ids["tea"], filled.ids["both"]}
         assert (result.compared.start_seconds, result.compared.end_seconds) == (1.6, 2.2)
 
+    def test_several_examples_are_one_query_and_its_scores_are_their_means(
+        self, filled: SimpleNamespace, say: Say
+    ) -> None:
+        one, other = write_wav(say("tea", voice=9)), write_wav(say("tea", voice=5))
+        (together,) = asked(filled, TEA, one, more("other"), other, include_undetected=True)
+        assert together.label == "tea"
+        alone = [asked(filled, TEA, audio, include_undetected=True)[0] for audio in (one, other)]
+        assert together.compared == alone[0].compared
+        for hit in together.hits[:2]:
+            scores = [max(h.score for h in a.hits if h.recording == hit.recording) for a in alone]
+            assert hit.score == pytest.approx(sum(scores) / 2, abs=2e-3)
+            assert hit.detected
+        assert {hit.recording for hit in together.hits[:2]} == {filled.ids["tea"], filled.ids["both"]}
+
+    def test_examples_of_two_words_find_both_halfway(self, filled: SimpleNamespace, say: Say) -> None:
+        tea, milk = write_wav(say("tea", voice=9)), write_wav(say("milk", voice=9))
+        (result,) = asked(filled, TEA, tea, more("milk"), milk, include_undetected=True)
+        assert {hit.recording for hit in result.hits[:4]} == {
+            filled.ids[name] for name in ("tea", "milk", "both")
+        }
+        (whole,) = asked(filled, TEA, tea)
+        assert result.hits[0].score < whole.hits[0].score
+
+    def test_stretches_are_further_examples_of_spoken_and_stored_queries(
+        self, filled: SimpleNamespace, say: Say
+    ) -> None:
+        stretch = search_pb2.Stretch(recording=filled.ids["tea"], interval=interval(1.6, 2.2))
+        spoken = search_pb2.QueryHeader(label="spoken", examples=[stretch])
+        stored = search_pb2.StoredQuery(
+            label="stored", recording=filled.ids["both"], interval=interval(2.7, 3.3), examples=[stretch]
+        )
+        audio = write_wav(say("tea", voice=9))
+        results = asked(filled, spoken, audio, stored, TEA, audio, more("", stretch), audio)
+        assert [result.label for result in results] == ["spoken", "stored", "tea"]
+        for result in results:
+            assert {hit.recording for hit in result.hits} == {filled.ids["tea"], filled.ids["both"]}
+        assert (results[1].compared.start_seconds, results[1].compared.end_seconds) == (2.7, 3.3)
+        request = search_pb2.SearchStoredRequest(
+            options=search_pb2.SearchOptions(archive="a"), queries=[stored]
+        )
+        (answer,) = filled.searches.SearchStored(request).results
+        assert list(answer.hits) == list(results[1].hits)
+
+    def test_every_example_that_cannot_be_used_is_named_and_nothing_is_answered(
+        self, filled: SimpleNamespace, say: Say
+    ) -> None:
+        good = write_wav(say("tea", voice=9))
+        silent = write_wav(np.zeros(16_000, np.float32))
+        nobody = search_pb2.Stretch(recording="nobody", interval=interval(1, 2))
+        parts = (TEA, good, more("text.wav"), b"text", more(), b"", more("silent.wav", nobody), silent)
+        error = refused(lambda: asked(filled, *parts))
+        assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+        told = "query 'tea': 4 of 5 examples cannot be used, 'text.wav', 3, 'silent.wav', 'nobody' 1-2: "
+        assert error.details().startswith(told)
+        assert "no speech" in error.details()
+
+    def test_sixteen_examples_are_enough(self, filled: SimpleNamespace, say: Say) -> None:
+        stretch = search_pb2.Stretch(recording=filled.ids["tea"], interval=interval(1.6, 2.2))
+        audio = write_wav(say("tea", voice=9))
+        (result,) = asked(filled, search_pb2.QueryHeader(examples=[stretch] * 15), audio)
+        assert len(result.hits) == 2
+        stored = search_pb2.StoredQuery(recording="nobody", examples=[stretch] * 16)
+        too_many = [
+            (search_pb2.QueryHeader(examples=[stretch] * 16), audio),
+            (TEA, *[more()] * 17),
+            (stored,),
+        ]
+        for parts in too_many:
+            error = refused(lambda parts=parts: asked(filled, *parts))
+            assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+            assert "a query of 17 examples; 1 to 16 are allowed" in error.details()
+
     def test_filters_and_limits_are_honoured(self, filled: SimpleNamespace, say: Say) -> None:
         audio = write_wav(say("tea", voice=9))
         (only,) = asked(filled, TEA, audio, recordings=[filled.ids["both"]])
@@ -546,6 +625,10 @@ class TestSearch:
                 "holds chunk; query or stored",
             ),
             (
+                [search_pb2.SearchRequest(options=search_pb2.SearchOptions(archive="a")), more()],
+                "holds example; query or stored",
+            ),
+            (
                 [
                     search_pb2.SearchRequest(options=search_pb2.SearchOptions(archive="a")),
                     search_pb2.SearchRequest(query=TEA),
@@ -559,6 +642,17 @@ class TestSearch:
                     search_pb2.SearchRequest(query=TEA),
                     *[search_pb2.SearchRequest(chunk=bytes(MAX_CHUNK_BYTES))]
                     * (MAX_QUERY_BYTES // MAX_CHUNK_BYTES + 1),
+                ],
+                f"{MAX_QUERY_BYTES} bytes allowed",
+            ),
+            (
+                [
+                    search_pb2.SearchRequest(options=search_pb2.SearchOptions(archive="a")),
+                    search_pb2.SearchRequest(query=TEA),
+                    *[search_pb2.SearchRequest(chunk=bytes(MAX_CHUNK_BYTES)), more()]
+                    * (MAX_QUERY_BYTES // MAX_CHUNK_BYTES // 15),
+                    *[search_pb2.SearchRequest(chunk=bytes(MAX_CHUNK_BYTES))]
+                    * (MAX_QUERY_BYTES // MAX_CHUNK_BYTES),
                 ],
                 f"{MAX_QUERY_BYTES} bytes allowed",
             ),
