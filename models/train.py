@@ -33,7 +33,7 @@ from wordspot.models.registry import model_class
 from wordspot.models.trainer import Plan, Progress
 
 ROUNDS = (4 / 6, 1 / 6, 1 / 6)  # shares of the steps; pairs are mined before every round but the first
-PAIRS = 3_000
+PAIRS = 1_000
 NAIVE_PARTS = 10
 SMALL = ConvolutionalConfig(width=96, dilations=(1, 2, 4, 1, 2))
 
