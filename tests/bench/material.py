@@ -68,18 +68,17 @@ _ENGLISH = """
     which while whoever whose within without would yours yourself
 """
 _CZECH = """
-    abych abychom abyste bude budem budeme budete budou budeš bychom byste byla bylo byly během
-    jakou jakého jakým jestli jejich jejího jelikož jemuž jeden jedna jedno kdyby kdybych kdybychom
-    kdybys kdybyste kolem kterou která které kterého kterém kterému kteří který kterých kterým
-    kterými mezitím místo mohla mohli mohlo mohly mohou možno můžeme můžete můžeš musel musela
-    museli muset musím musíme musíte musíš naše našeho našem našemu naším našich našimi nebude
-    nebudu nebudeme nebyla nebylo nebyli nebyl nejsem nejsi nejsme nejste nejsou nechť nemůže nemůžu
-    nemůžeme někdo někoho někomu někým něčeho něčem něčemu nějak nějaká nějaké nějakou nějakého
-    nějaký nějakým nikdo nikoho nikomu něčím okolo oproti ovšem podle pokud proti proto protože před
-    přece přesto sebou skrz svého svému svých svými svojí svoje taková takové takového takovou
-    takový takových takovým takže tahle tenhle tento tohle tohoto tomhle tomuto touto tuhle tyhle
-    těchto těmito tobou tvoje tvého tvému tvých všichni všechen všechna všechno všechny všeho všemi
-    všemu vždyť zatímco žádná žádné žádného žádnou žádný
+    abych abychom abyste bude budem budeme budete budeš budou bychom byla bylo byly byste během jakou
+    jakého jakým jeden jedna jedno jejich jejího jelikož jemuž jestli kdyby kdybych kdybychom kdybys
+    kdybyste kolem kterou která které kterého kterém kterému který kterých kterým kterými kteří mezitím
+    mohla mohli mohlo mohly mohou možno musel musela museli muset musím musíme musíte musíš místo můžeme
+    můžete můžeš naše našeho našem našemu našich našimi naším nebude nebudeme nebudu nebyl nebyla nebyli
+    nebylo nechť nejsem nejsi nejsme nejsou nejste nemůže nemůžeme nemůžu nikdo nikoho nikomu nějak
+    nějakou nějaká nějaké nějakého nějaký nějakým někdo někoho někomu někým něčeho něčem něčemu něčím
+    okolo oproti ovšem podle pokud proti proto protože přece před přesto sebou skrz svoje svojí svého
+    svému svých svými tahle takovou taková takové takového takový takových takovým takže tenhle tento
+    tobou tohle tohoto tomhle tomuto touto tuhle tvoje tvého tvému tvých tyhle těchto těmito všechen
+    všechna všechno všechny všeho všemi všemu všichni vždyť zatímco žádnou žádná žádné žádného žádný
 """
 FUNCTION_WORDS = frozenset(_ENGLISH.split()) | frozenset(_CZECH.split())
 

@@ -242,7 +242,10 @@ def test_a_query_is_always_made_noisy_in_the_same_way() -> None:
     assert not np.array_equal(once, noisy(query("one"), voice(1), "white", 10))
 
 
-@pytest.mark.parametrize(("source", "rows"), [("queen", 5_253), ("drascula", 593), ("asterisk_en", 505)])
+@pytest.mark.parametrize(
+    ("source", "rows"),
+    [("queen", 5_253), ("drascula", 593), ("asterisk_en", 505), ("fillets_cs", 1_403)],
+)
 def test_word_times_come_in_order_and_without_overlap(source: str, rows: int) -> None:
     times = read_words(source)
     assert len(times) == rows
