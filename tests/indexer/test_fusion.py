@@ -34,6 +34,10 @@ def test_an_example_that_did_not_find_a_place_adds_the_floor() -> None:
     assert told(hits) == [("a", 1.0, 1.5, 3.333), ("b", 3.0, 3.4, 2.333)]
 
 
+def test_a_whole_number_as_floor_cuts_no_score_short() -> None:
+    assert told(fused([[hit("a", 1.0, 1.5, 6.5)], []], 2)) == [("a", 1.0, 1.5, 4.25)]
+
+
 def test_the_best_of_overlapping_places_gives_the_extent() -> None:
     hits = fused([[hit("a", 1.0, 2.0, 3.0)], [hit("a", 1.2, 1.9, 7.0)]], FLOOR)
     assert told(hits) == [("a", 1.2, 1.9, 5.0)]
