@@ -23,6 +23,7 @@ from tests.bench.material import Material
 from tests.bench.metrics import Detections, Places
 from wordspot.indexer import dtw
 from wordspot.indexer.audio import DirectDecoder
+from wordspot.indexer.fusion import find_together
 from wordspot.indexer.library import Library
 from wordspot.indexer.records import Embedded, EncoderInfo, QueryAudio, Samples, SearchOptions
 from wordspot.indexer.search import Finder, SearchSettings, embed_query
@@ -108,9 +109,12 @@ class Search:
         self._ordinals = {entry.id: ordinals[entry.path] for entry in indexed.view.recordings}
 
     def answer(self, query: QueryAudio) -> Detections:
-        embedded = embed_query(query, self._indexed.embedder)
+        return self.together([query])
+
+    def together(self, examples: Sequence[QueryAudio]) -> Detections:
+        embedded = [embed_query(example, self._indexed.embedder) for example in examples]
         options = SearchOptions(top=RANKED, include_undetected=True)
-        hits = self._finder.find(self._indexed.view, embedded, options).hits
+        hits = find_together(self._finder, self._indexed.view, embedded, options).hits
         return detections(
             [self._ordinals[hit.recording] for hit in hits],
             [hit.start for hit in hits],
@@ -118,6 +122,16 @@ class Search:
             [hit.score for hit in hits],
             [hit.detected for hit in hits],
         )
+
+
+class Together:
+    """The same, asked with several examples of a word at once."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+
+    def answer(self, examples: Sequence[QueryAudio]) -> Detections:
+        return self._search.together(examples)
 
 
 class Exhaustive:
