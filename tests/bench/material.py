@@ -219,13 +219,12 @@ def prepare(home: Path, packages: Path | None = None) -> Material:
 def prepare_czech(home: Path, packages: Path | None = None) -> Material:
     """The Czech archive and its queries, as `prepare` does it."""
     times = read_words("fillets_cs")
-    told = [clip for clip in clips("fillets_cs", home, packages) if clip.id in times]
+    told = once(clip for clip in clips("fillets_cs", home, packages) if clip.id in times)
     asking = [clip for clip in told if clip.speaker == SMALL_FISH]
-    # Some levels share clips; an archive keeps a sound once.
-    heard = {clip.path.read_bytes(): clip for clip in reversed(told) if clip.speaker != SMALL_FISH}
     archive = tuple(
         Recording(clip.id, clip.path, clip.seconds, speaker_of(clip), times[clip.id])
-        for clip in reversed(heard.values())
+        for clip in told
+        if clip.speaker != SMALL_FISH
     )
     selection = select_czech(archive, list(aligned(asking, times)))
     folder = home / "datasets/development/czech"
@@ -238,6 +237,14 @@ def prepare_czech(home: Path, packages: Path | None = None) -> Material:
         absent=tuple(_query(one, folder / "absent", archive) for one in selection.absent),
         babble=(),
     )
+
+
+def once(some: Iterable[Clip]) -> list[Clip]:
+    """The first clip of each sound: some levels share theirs."""
+    first: dict[bytes, Clip] = {}
+    for clip in some:
+        first.setdefault(hashlib.sha256(clip.path.read_bytes()).digest(), clip)
+    return list(first.values())
 
 
 def read_words(source: str) -> dict[str, tuple[Word, ...]]:

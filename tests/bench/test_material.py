@@ -321,12 +321,12 @@ def test_preparing_twice_gives_the_same(small: Callable[[], Material]) -> None:
 def test_the_czech_archive_is_all_but_the_fish_that_asks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "clip.flac"
-    soundfile.write(path, voice(1, 3.0), 16_000)
     words: dict[str, tuple[Word, ...]] = {}
-    found = []
+    found: list[Clip] = []
 
-    def add(name: str, speaker: str, *texts: str) -> None:
+    def add(name: str, speaker: str, *texts: str, seed: int | None = None) -> None:
+        path = tmp_path / f"{len(found)}.flac"
+        soundfile.write(path, voice(len(found) if seed is None else seed, 3.0), 16_000)
         found.append(Clip(f"fillets_cs/{name}", "fillets_cs", speaker, "cs", "city", path, 3.0, None))
         if texts:
             words[f"fillets_cs/{name}"] = tuple(
@@ -337,6 +337,7 @@ def test_the_czech_archive_is_all_but_the_fish_that_asks(
         add(f"city/v-{number}", "big fish", "místnost")
     add("city/socha", "city", "místnost")
     add("city/v-unaligned", "big fish")
+    add("cave/v-0", "big fish", "místnost", seed=0)
     add("city/m-0", "small fish", "místnost", "poklad")
     add("city/m-1", "small fish", "místnost")
     monkeypatch.setattr(material, "clips", lambda name, home, packages: found)
