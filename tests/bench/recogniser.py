@@ -88,7 +88,8 @@ class Transcriber:
         python, complete = folder / "bin/python", folder / "complete"
         if not complete.is_file():
             subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-            subprocess.run([python, "-m", "pip", "install", "--quiet", *REQUIREMENTS], check=True)
+            # Isolated: the checkout in the current folder is no part of it.
+            subprocess.run([python, "-I", "-m", "pip", "install", "--quiet", *REQUIREMENTS], check=True)
             complete.touch()
         return python
 

@@ -167,7 +167,7 @@ def recogniser_rows(
     )
     cuts = transcriber.transcribe([query.cut for query in queries])
     heard = {query.id: transcript for query, transcript in zip(queries, cuts, strict=True)}
-    costs = {"index_x_realtime": search.times_real, "mb_per_hour": search.megabytes_per_hour}
+    costs: dict[str, Any] = {"index_x_realtime": search.times_real, "mb_per_hour": search.megabytes_per_hour}
     spoken = ask(search, queries, material, lambda query: heard[query.id].text, with_recall=True)
     typed = ask(search, queries, material, lambda query: query.keyword, with_recall=True)
     hearing_s = float(np.median([transcript.processor_s for transcript in heard.values()]))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def test_files_are_transcribed_once_and_again_when_they_change(
 def test_a_worker_that_fails_is_an_error(transcriber: Transcriber, tmp_path: Path) -> None:
     recogniser.WORKER.write_text("raise SystemExit(3)")
     (tmp_path / "one.wav").write_bytes(b"one")
-    with pytest.raises(recogniser.subprocess.CalledProcessError, match="exit status 3"):
+    with pytest.raises(subprocess.CalledProcessError, match="exit status 3"):
         transcriber.transcribe([tmp_path / "one.wav"])
 
 
