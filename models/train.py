@@ -63,6 +63,13 @@ class Learned:
     metrics: tuple[Metric, ...]
 
 
+UNSUPERVISED = "none: neither transcripts nor word boundaries"
+MINED = (
+    f"{UNSUPERVISED}; the ranking of mined pairs and their number were chosen once with a look at the words "
+    "of an annotated English archive"
+)
+
+
 @dataclass(frozen=True)
 class Recipe:
     """description, source, supervision, scale: for the card. temporary: what `learn` leaves in the folder
@@ -74,7 +81,7 @@ class Recipe:
     description: str
     source: str
     scale: str
-    supervision: str = "none: neither transcripts nor word boundaries"
+    supervision: str = UNSUPERVISED
 
 
 def train(
@@ -291,6 +298,7 @@ RECIPES: Mapping[str, Recipe] = {
         "arXiv 2204.05148",
         scale="0.2 million parameters (Algayres et al.: a transformer over the frames of wav2vec 2.0); hours "
         "of data as stated",
+        supervision=MINED,
     ),
     "correspondence": Recipe(
         learn=_learn_views,
@@ -300,5 +308,6 @@ RECIPES: Mapping[str, Recipe] = {
         "rebuilds the stretch that corresponds, itself undisturbed or one found in the archive.",
         source="Kamper, ICASSP 2019, arXiv 1811.00403",
         scale="0.4 million parameters, pooled convolutions (paper: recurrent); hours of data as stated",
+        supervision=MINED,
     ),
 }

@@ -4,7 +4,9 @@ Algayres et al., "Speech Sequence Embeddings using Nearest Neighbors Contrastive
 arXiv 2204.05148: embed the corpus, take nearest neighbours for the same word, train on them, and again. Here
 neighbours lie in recordings whose voices differ on the whole, a stretch that is near to everything counts
 for less (Conneau et al., "Word Translation Without Parallel Data", ICLR 2018), and the frames have the last
-word: dynamic time warping ranks the pairs and says where one corresponds to the other.
+word: dynamic time warping ranks the pairs and says where one corresponds to the other. Training reads no
+labels, but this ranking and how many pairs to keep were chosen with a look at how many of the pairs held a
+common word in the annotated development archive.
 """
 
 from __future__ import annotations
