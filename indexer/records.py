@@ -105,6 +105,11 @@ class Embedder(Protocol):
     @property
     def info(self) -> EncoderInfo: ...
 
+    @property
+    def threshold(self) -> float | None:
+        """Score from which a hit found with this encoder is detected; None where nobody measured it."""
+        ...
+
     def embed(self, regions: Sequence[Samples], spans: NDArray[np.int32]) -> Embedded:
         """regions: the audio of each region of the section; spans as in Section."""
         ...

@@ -67,6 +67,7 @@ SPREAD = 0.1
 REVERSAL = 0.85
 INDEPENDENT = 64
 RANDOM_SPANS = 4_096
+USUAL_THRESHOLD = 4.0
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ class SearchSettings:
     candidates: spans that the first stage hands on; more where more hits are asked for.
     rerank: without it hits are the candidates themselves, scored by their vectors' similarity.
     similarity_weight: share of the first stage's score in the final one, 0 to 1.
-    threshold: score from which a hit is detected; at 4 half of the words never said raise less than one
-        false alarm an hour.
+    threshold: score from which a hit is detected; None leaves it to the encoder, or to USUAL_THRESHOLD for an
+        encoder of which nobody measured it.
     example_weight, example_depth: the best place is taken as a second example of the word, with that share
         in the cost (0 to below 1) of so many of the best places.
     random_windows, seed: the stretches that scores are measured against.
@@ -87,7 +88,7 @@ class SearchSettings:
     candidates: int = 1_000
     rerank: bool = True
     similarity_weight: float = 0.3
-    threshold: float = 4.0
+    threshold: float | None = None
     example_weight: float = 0.5
     example_depth: int = 128
     random_windows: int = 256
@@ -119,6 +120,7 @@ class EmbeddedQuery:
     piece: length of every piece in ticks.
     frames: float32 (T, H) unit rows of the meant stretch.
     start, stop: the meant stretch in the query's audio, in ticks.
+    threshold: the encoder's, if it has one.
     """
 
     encoder: str
@@ -128,6 +130,7 @@ class EmbeddedQuery:
     frames: Floats
     start: int
     stop: int
+    threshold: float | None = None
 
     @property
     def ticks(self) -> int:
@@ -215,6 +218,7 @@ def embed_query(query: QueryAudio, embedder: Embedder) -> EmbeddedQuery:
         frames=normalised(embedded.frames[0][start // step : -(-stop // step)]),
         start=query.start,
         stop=query.stop,
+        threshold=embedder.threshold,
     )
 
 
@@ -335,7 +339,8 @@ class Finder:
         self.check(view, query, options)
         prepared = self._prepare(view)
         allowed = _allowed(view, prepared, options)
-        floor = -math.inf if options.include_undetected else self._settings.threshold
+        threshold = self._threshold(query)
+        floor = -math.inf if options.include_undetected else threshold
         if options.min_score is not None:
             floor = max(floor, options.min_score)
         hits: tuple[Hit, ...] = ()
@@ -348,12 +353,10 @@ class Finder:
             complete = len(places.score) >= options.top or bool((places.score < floor).any())
             exhausted = len(candidates.region) < wanted or wanted == MOST_CANDIDATES
             if complete or exhausted:
-                hits = self._hits(view, prepared, places, floor, options.top)
+                hits = self._hits(view, prepared, places, floor, options.top, threshold)
                 break
             wanted = min(4 * wanted, MOST_CANDIDATES)
-        return SearchOutcome(
-            hits, (to_seconds(query.start), to_seconds(query.stop)), self._settings.threshold
-        )
+        return SearchOutcome(hits, (to_seconds(query.start), to_seconds(query.stop)), threshold)
 
     def check(self, view: ArchiveView, query: EmbeddedQuery, options: SearchOptions) -> None:
         """Raises what `find` would raise of these, except that a recording is not in the view."""
@@ -366,6 +369,11 @@ class Finder:
                 f"the query was embedded by encoder {query.encoder[:12]}, the archive by {view.encoder.name} "
                 f"({view.encoder.hash[:12]}); both must be the same"
             )
+
+    def _threshold(self, query: EmbeddedQuery) -> float:
+        if self._settings.threshold is not None:
+            return self._settings.threshold
+        return USUAL_THRESHOLD if query.threshold is None else query.threshold
 
     def _prepare(self, view: ArchiveView) -> _Prepared:
         key = id(view)
@@ -505,14 +513,19 @@ class Finder:
         return (similarity - np.median(usual)) / max(_deviation(usual), 1e-2)
 
     def _hits(
-        self, view: ArchiveView, prepared: _Prepared, places: _Places, floor: float, top: int
+        self,
+        view: ArchiveView,
+        prepared: _Prepared,
+        places: _Places,
+        floor: float,
+        top: int,
+        threshold: float,
     ) -> tuple[Hit, ...]:
         # Rounded so that equal sounds tie, whichever block of a matrix product they fell into.
         score = places.score.round(3)
         recording = view.region_recording[places.region]
         order = np.lexsort((places.start, prepared.rank[recording], -score))
         order = order[score[order] >= floor][:top]
-        threshold = self._settings.threshold
         return tuple(
             Hit(entry.id, entry.path, start, end, value, value >= threshold)
             for entry, start, end, value in zip(

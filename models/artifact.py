@@ -44,6 +44,7 @@ class ArtifactCard:
 
     model: the registered class. codec: vocabulary, palette and the like. data: what it learned from.
     supervision: what labels it saw, in words. scale: how it differs from the paper in size.
+    detection_threshold: of an encoder, the score from which a place found with it counts as a detection.
     """
 
     name: str
@@ -61,6 +62,7 @@ class ArtifactCard:
     budget: Mapping[str, Any] = field(default_factory=dict)
     commit: str = ""
     metrics: tuple[Metric, ...] = ()
+    detection_threshold: float | None = None
 
     @property
     def hash(self) -> str:

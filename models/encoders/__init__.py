@@ -42,4 +42,4 @@ def load_encoder(name: str, home: Path | None = None, device: str = "cpu") -> Sp
     model: Any = artifact.restore(registry.model_class(card.model), folder, card)
     if not isinstance(model, SpanModel):
         raise UnknownModel(f"{name!r} is a {card.model}, which does not embed spans of sound")
-    return SpanEncoder(model, name, card.hash, card.description, device)
+    return SpanEncoder(model, name, card.hash, card.description, device, card.detection_threshold)

@@ -84,11 +84,17 @@ class SpanModel(Model[ConfigT]):
 class SpanEncoder:
     """A trained span model with the front end before it, ready to serve.
 
-    name, hash, description: from its card.
+    name, hash, description: from its card. threshold: the card's detection threshold.
     """
 
     def __init__(
-        self, model: SpanModel[ConfigT], name: str, hash: str, description: str, device: str
+        self,
+        model: SpanModel[ConfigT],
+        name: str,
+        hash: str,
+        description: str,
+        device: str,
+        threshold: float | None = None,
     ) -> None:
         self.model = model.to(device).eval()
         model.freeze()
@@ -96,6 +102,7 @@ class SpanEncoder:
         self.hash = hash
         self.description = description
         self.device = device
+        self.threshold = threshold
         self.dimension = model.dimension
         self.frame_dimension = model.frame_dimension
         self.ticks_per_frame = model.ticks_per_frame

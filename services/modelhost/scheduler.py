@@ -30,7 +30,7 @@ EmbeddedSection = tuple[NDArray[np.float32], list[NDArray[np.float32]]]
 class SectionEncoder(Protocol):
     """What a model host needs of an encoder. Called from one thread only.
 
-    hash: SHA-256 of the artifact, hexadecimal.
+    hash: SHA-256 of the artifact, hexadecimal. threshold: score from which a hit is detected, if measured.
     """
 
     name: str
@@ -39,6 +39,7 @@ class SectionEncoder(Protocol):
     frame_dimension: int
     ticks_per_frame: int
     description: str
+    threshold: float | None
 
     def embed_sections(self, sections: Sequence[Section]) -> list[EmbeddedSection]:
         """sections: each the audio of its regions, float32 (samples,), and spans int32 (N, 3).

@@ -44,6 +44,7 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
                     frame_dimension=encoder.frame_dimension,
                     ticks_per_frame=encoder.ticks_per_frame,
                     description=encoder.description,
+                    threshold=encoder.threshold,
                 )
                 for encoder in self._encoders.offered()
             ]

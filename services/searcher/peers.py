@@ -62,15 +62,24 @@ class RemoteEmbedder:
     """An Embedder; one call a section."""
 
     def __init__(
-        self, stub: embedding_pb2_grpc.EmbeddingServiceStub, info: EncoderInfo, address: str
+        self,
+        stub: embedding_pb2_grpc.EmbeddingServiceStub,
+        info: EncoderInfo,
+        address: str,
+        threshold: float | None,
     ) -> None:
         self._stub = stub
         self._info = info
+        self._threshold = threshold
         self._address = address
 
     @property
     def info(self) -> EncoderInfo:
         return self._info
+
+    @property
+    def threshold(self) -> float | None:
+        return self._threshold
 
     def embed(self, regions: Sequence[Samples], spans: NDArray[np.int32]) -> Embedded:
         def call() -> Embedded:
@@ -95,7 +104,8 @@ class RemoteEncoders:
         for e in response.encoders:
             if e.name == name:
                 info = EncoderInfo(e.name, e.hash, e.dimension, e.frame_dimension, e.ticks_per_frame)
-                return RemoteEmbedder(self._stub, info, self._address)
+                threshold = e.threshold if e.HasField("threshold") else None
+                return RemoteEmbedder(self._stub, info, self._address, threshold)
         known = ", ".join(e.name for e in response.encoders) or "none"
         raise NotFound(f"no encoder {name!r}; there are {known}")
 

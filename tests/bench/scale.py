@@ -138,6 +138,7 @@ class Projected:
     info: EncoderInfo
     vectors: NDArray[np.float32]
     frames: NDArray[np.float32]
+    threshold: float | None = None
 
     @classmethod
     def of(cls, embedder: Embedder, dimension: int) -> Projected:

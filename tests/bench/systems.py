@@ -51,6 +51,7 @@ class LocalEmbedder:
     def __init__(self, encoder: SpanEncoder) -> None:
         self._encoder = encoder
         self._lock = threading.Lock()
+        self.threshold = encoder.threshold
         self.info = EncoderInfo(
             encoder.name, encoder.hash, encoder.dimension, encoder.frame_dimension, encoder.ticks_per_frame
         )

@@ -118,6 +118,7 @@ class ProjectionEmbedder:
 
     def __init__(self, info: EncoderInfo = ENCODER) -> None:
         self.info = info
+        self.threshold: float | None = None
         self.before: Callable[[int], None] = lambda count: None
         self._projection = np.random.default_rng(1).normal(size=(8, info.dimension))
         self._lock = threading.Lock()

@@ -75,6 +75,7 @@ class PartsEmbedder:
     """Reads frames out of spelt audio; pools a span's quarters."""
 
     info = INFO
+    threshold: float | None = None
 
     def embed(self, regions: Sequence[Samples], spans: NDArray[np.int32]) -> Embedded:
         frames = tuple(
@@ -322,6 +323,16 @@ def test_a_word_never_said_is_not_detected(archive: ArchiveView, word: str) -> N
     shown = finder.find(archive, ask(say(word)), ALL).hits
     assert len(shown) > 50
     assert not any(hit.detected for hit in shown)
+
+
+def test_the_encoder_says_from_which_score_on_a_hit_is_detected(archive: ArchiveView) -> None:
+    asked = ask(say("lantern"))
+    scores = [hit.score for hit in Finder().find(archive, asked, ALL).hits]
+    told = Finder().find(archive, replace(asked, threshold=scores[0]), ALL)
+    assert [hit.detected for hit in told.hits] == [score >= scores[0] for score in scores]
+    assert told.threshold == scores[0]
+    overruled = Finder(SearchSettings(threshold=scores[1])).find(archive, replace(asked, threshold=9.0))
+    assert overruled.threshold == scores[1]
 
 
 def test_hits_below_the_minimum_score_are_left_out(archive: ArchiveView) -> None:

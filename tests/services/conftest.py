@@ -41,6 +41,7 @@ class BandEncoder:
     frame_dimension = BANDS
     ticks_per_frame = 2
     description = "for tests"
+    threshold: float | None = None
 
     def __init__(self, name: str = "bands", hash: str = "0" * 64) -> None:
         self.name = name

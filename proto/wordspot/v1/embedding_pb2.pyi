@@ -17,20 +17,22 @@ class ListEncodersResponse(_message.Message):
     def __init__(self, encoders: _Optional[_Iterable[_Union[Encoder, _Mapping]]] = ...) -> None: ...
 
 class Encoder(_message.Message):
-    __slots__ = ("name", "hash", "dimension", "frame_dimension", "ticks_per_frame", "description")
+    __slots__ = ("name", "hash", "dimension", "frame_dimension", "ticks_per_frame", "description", "threshold")
     NAME_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
     DIMENSION_FIELD_NUMBER: _ClassVar[int]
     FRAME_DIMENSION_FIELD_NUMBER: _ClassVar[int]
     TICKS_PER_FRAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     name: str
     hash: str
     dimension: int
     frame_dimension: int
     ticks_per_frame: int
     description: str
-    def __init__(self, name: _Optional[str] = ..., hash: _Optional[str] = ..., dimension: _Optional[int] = ..., frame_dimension: _Optional[int] = ..., ticks_per_frame: _Optional[int] = ..., description: _Optional[str] = ...) -> None: ...
+    threshold: float
+    def __init__(self, name: _Optional[str] = ..., hash: _Optional[str] = ..., dimension: _Optional[int] = ..., frame_dimension: _Optional[int] = ..., ticks_per_frame: _Optional[int] = ..., description: _Optional[str] = ..., threshold: _Optional[float] = ...) -> None: ...
 
 class EmbedRequest(_message.Message):
     __slots__ = ("config", "audio", "spans")

@@ -78,11 +78,17 @@ def refused(call: Callable[[], Any]) -> Any:
     return caught.value
 
 
-def test_encoders_are_listed_with_what_an_archive_must_know(host: Callable[..., Any]) -> None:
+def test_encoders_are_listed_with_what_an_archive_must_know(
+    host: Callable[..., Any], band_encoder: Any
+) -> None:
     _, stub = host()
     (listed,) = stub.ListEncoders(pb.ListEncodersRequest()).encoders
     assert (listed.name, listed.hash, listed.description) == ("bands", "0" * 64, "for tests")
     assert (listed.dimension, listed.frame_dimension, listed.ticks_per_frame) == (144, 24, 2)
+    assert not listed.HasField("threshold")
+    band_encoder.threshold = 4.5
+    (listed,) = stub.ListEncoders(pb.ListEncodersRequest()).encoders
+    assert listed.threshold == 4.5
 
 
 def test_sections_come_back_in_order_equal_to_a_direct_call(
