@@ -34,6 +34,9 @@ class Places:
     def __len__(self) -> int:
         return len(self.recordings)
 
+    def __getitem__(self, rows: Ints | Flags) -> Places:
+        return Places(self.recordings[rows], self.starts[rows], self.ends[rows])
+
 
 @dataclass(frozen=True)
 class Detections:
@@ -56,8 +59,7 @@ class Detections:
     def without(self, recordings: Collection[int]) -> Detections:
         """The ranking of all other recordings."""
         keep = ~np.isin(self.places.recordings, list(recordings))
-        places = Places(self.places.recordings[keep], self.places.starts[keep], self.places.ends[keep])
-        return Detections(places, self.scores[keep], self.detected[keep])
+        return Detections(self.places[keep], self.scores[keep], self.detected[keep])
 
 
 @dataclass(frozen=True)
