@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -62,9 +63,27 @@ if TYPE_CHECKING:
     from wordspot.indexer.audio import AudioInfo, Decoder
 
 LONGEST_CLIP_SECONDS = 60.0
+ADDED_AT_ONCE, ADDING_SECONDS = 256, 1.0  # a transaction holds so many files, or as many as took so long
 INSPECTED_SECONDS = 1.0  # read to its end: breaking off a decoder in a child process costs the child
 _ARCHIVE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+# What a request to add something leads to; true where the content was there already.
+Added = tuple[RecordingSummary, bool]
+_Entry = tuple[Recording, bool]
+
+
+@dataclass(frozen=True)
+class Addition:
+    """A file to be added. request_id: a retry with the same id gets the first answer; empty for none."""
+
+    path: Path
+    request_id: str = ""
+
+    @property
+    def meaning(self) -> str:
+        return f"add {self.path}"
 
 
 @dataclass(frozen=True)
@@ -76,6 +95,8 @@ class _Content:
     sha256: str
     size: int
     info: AudioInfo
+    request_id: str
+    meaning: str
 
 
 class Library:
@@ -249,32 +270,34 @@ class Library:
 
     # Recordings
 
-    def add_path(self, archive: str, path: Path, request_id: str = "") -> tuple[RecordingSummary, bool]:
+    def add_path(self, archive: str, path: Path, request_id: str = "") -> Added:
         """Adds a file where it lies. Returns the recording, and whether its content was there already.
 
         request_id: a retry with the same id gets the first answer; empty for none.
         Raises NotFound, InvalidInput if the path is relative, unreadable or not audio, NotAllowed outside
         the roots.
         """
-        meaning = f"add {path}"
-        with self._catalogue.reading() as session:
-            row = queries.archive_named(session, archive)
-            answered = queries.first_answer(session, row, request_id, meaning)
-            if answered is not None:
-                return self._answer(session, row, answered)
-        location = self._allowed(path)
-        try:
-            sha256, size = files.sha256_of(location), location.stat().st_size
-        except OSError as error:
-            raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
-        content = _Content(
-            path=str(path), location=str(location), sha256=sha256, size=size, info=self._inspected(location)
-        )
-        reach("add-inspected")
-        with self._audio:
-            entered = self._enter(archive, content, request_id, meaning)
-        reach("add-committed")
-        return entered
+        ((answer,),) = self.add_paths(archive, [Addition(path, request_id)])
+        if isinstance(answer, InvalidInput):
+            raise answer
+        return answer
+
+    def add_paths(
+        self, archive: str, additions: Sequence[Addition]
+    ) -> Iterator[Sequence[Added | InvalidInput]]:
+        """Adds files where they lie, several a transaction. Each transaction's answers come once it is
+        committed, in order: what `add_path` returns, or the InvalidInput that it raises.
+
+        Anything else that `add_path` raises ends the iteration, once what came before is committed and
+        answered.
+        """
+        for looked_at in self._looked_at(archive, additions):
+            entered: Iterator[Added | InvalidInput] = iter(())
+            if contents := [each for each in looked_at if isinstance(each, _Content)]:
+                with self._audio:
+                    entered = iter(self._enter(archive, contents))
+                reach("add-committed")
+            yield [next(entered) if isinstance(each, _Content) else each for each in looked_at]
 
     def begin_upload(
         self, archive: str, filename: str, sha256: str, size: int, request_id: str = ""
@@ -409,9 +432,63 @@ class Library:
         self._decoder.read_stretch(path, 0.0, INSPECTED_SECONDS, max_seconds=self._max_seconds)
         return info
 
+    def _looked_at(
+        self, archive: str, additions: Sequence[Addition]
+    ) -> Iterator[list[_Content | Added | InvalidInput]]:
+        """In lots for a transaction each: what is to be entered, what was answered before, what is wrong."""
+        answers = self._answers(archive, additions)
+        lot: list[_Content | Added | InvalidInput] = []
+        began = time.monotonic()
+        for addition in additions:
+            try:
+                lot.append(_first_answer(answers, addition) or self._content(addition))
+            except InvalidInput as error:
+                lot.append(error)
+            except ArchiveError:
+                if lot:
+                    yield lot
+                raise
+            if len(lot) >= ADDED_AT_ONCE or time.monotonic() - began >= ADDING_SECONDS:
+                yield lot
+                lot, began = [], time.monotonic()
+        if lot:
+            yield lot
+
+    def _answers(self, archive: str, additions: Sequence[Addition]) -> dict[str, tuple[str, Added | None]]:
+        """What was meant and answered before, by request id. None for what was no addition."""
+        with self._catalogue.reading() as session:
+            row = queries.archive_named(session, archive)
+            asked = queries.first_answers(session, row, [addition.request_id for addition in additions])
+            return {
+                request_id: (
+                    request.meaning,
+                    None if request.recording_number is None else self._answer(session, row, request),
+                )
+                for request_id, request in asked.items()
+            }
+
+    def _content(self, addition: Addition) -> _Content:
+        """Reads the file, whole for its checksum. Raises as `add_path`."""
+        path, location = addition.path, self._allowed(addition.path)
+        try:
+            sha256, size = files.sha256_of(location), location.stat().st_size
+        except OSError as error:
+            raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
+        content = _Content(
+            path=str(path),
+            location=str(location),
+            sha256=sha256,
+            size=size,
+            info=self._inspected(location),
+            request_id=addition.request_id,
+            meaning=addition.meaning,
+        )
+        reach("add-inspected")
+        return content
+
     def _accept(
         self, archive: str, filename: str, sha256: str, size: int, request_id: str, meaning: str, path: Path
-    ) -> tuple[RecordingSummary, bool]:
+    ) -> Added:
         """Takes in a complete upload: file in place first, then the catalogue."""
         try:
             info = self._inspected(path)
@@ -419,13 +496,15 @@ class Library:
             raise InvalidInput(str(error).replace(str(path), filename)) from None
         name = f"{sha256}{safe_suffix(filename)}"
         location = self._home.uploaded(name)
-        content = _Content(path=filename, location=location, sha256=sha256, size=size, info=info)
+        content = _Content(filename, location, sha256, size, info, request_id, meaning)
         with self._audio:
             try:
                 with files.storing("keeping an upload"):
                     files.replace_durably(path, self._home.audio / name)
                     reach("upload-renamed")
-                entered = self._enter(archive, content, request_id, meaning)
+                (entered,) = self._enter(archive, [content])
+                if isinstance(entered, InvalidInput):
+                    raise entered
             except ArchiveError:
                 self._remove_unreferenced(location)
                 raise
@@ -433,54 +512,52 @@ class Library:
         reach("upload-committed")
         return entered
 
-    def _enter(
-        self, archive: str, content: _Content, request_id: str, meaning: str
-    ) -> tuple[RecordingSummary, bool]:
+    def _enter(self, archive: str, contents: Sequence[_Content]) -> list[Added | InvalidInput]:
+        """Enters all in one transaction. InvalidInput for a request id that was used with another meaning."""
         with self._catalogue.writing() as session:
             row = queries.archive_named(session, archive)
-            answered = queries.first_answer(session, row, request_id, meaning)
-            if answered is not None:
-                return self._answer(session, row, answered)
-            recording = session.scalars(
-                select(Recording).where(
-                    Recording.archive_id == row.id,
-                    Recording.sha256 == content.sha256,
-                    Recording.deleted_at.is_(None),
-                )
-            ).one_or_none()
-            present = recording is not None
-            if recording is None:
-                recording = Recording(
-                    id=uuid.uuid4().hex[:16],
-                    archive_id=row.id,
-                    path=content.path,
-                    location=content.location,
-                    sha256=content.sha256,
-                    size=content.size,
-                    seconds=content.info.seconds,
-                    sample_rate=content.info.sample_rate,
-                    channels=content.info.channels,
-                    format=content.info.format,
-                    created=now(),
-                )
-                session.add(recording)
-            elif changed(self._home.locate(recording.location), recording.size) is not None:
-                # The file it was added from is gone: from now on the same content is read from here.
-                recording.path, recording.location = content.path, content.location
-            session.flush()
-            if request_id:
-                session.add(
-                    Request(
-                        archive_id=row.id,
-                        request_id=request_id,
-                        meaning=meaning,
-                        recording_number=recording.number,
-                        already_present=present,
+            known = queries.live_by_content(session, row, [content.sha256 for content in contents])
+            meanings, entries = _remembered(session, row, contents)
+            new: list[_Content] = []
+            outcomes: list[_Entry | InvalidInput] = []
+            for content in contents:
+                request_id = content.request_id
+                try:
+                    queries.check_meaning(
+                        request_id, meanings.get(request_id, content.meaning), content.meaning
                     )
-                )
-            return queries.summary_of_recording(session, row, recording), present
+                except InvalidInput as error:
+                    outcomes.append(error)
+                    continue
+                entry = entries.get(request_id) or self._entered(session, row, content, known)
+                outcomes.append(entry)
+                if request_id and request_id not in entries:
+                    entries[request_id], meanings[request_id] = entry, content.meaning
+                    new.append(content)
+            session.flush()
+            session.add_all(_request(row, content, entries[content.request_id]) for content in new)
+            recordings = [outcome[0] for outcome in outcomes if not isinstance(outcome, InvalidInput)]
+            summaries = iter(queries.summaries_of_recordings(session, row, recordings))
+            return [
+                outcome if isinstance(outcome, InvalidInput) else (next(summaries), outcome[1])
+                for outcome in outcomes
+            ]
 
-    def _answer(self, session: Session, archive: Archive, request: Request) -> tuple[RecordingSummary, bool]:
+    def _entered(
+        self, session: Session, archive: Archive, content: _Content, known: dict[str, Recording]
+    ) -> _Entry:
+        """The recording of this content. known: by SHA-256; a new one is added to it."""
+        recording = known.get(content.sha256)
+        if recording is None:
+            recording = known[content.sha256] = _recording(archive, content)
+            session.add(recording)
+            return recording, False
+        if changed(self._home.locate(recording.location), recording.size) is not None:
+            # The file it was added from is gone: from now on the same content is read from here.
+            recording.path, recording.location = content.path, content.location
+        return recording, True
+
+    def _answer(self, session: Session, archive: Archive, request: Request) -> Added:
         recording = session.get_one(Recording, request.recording_number)
         return queries.summary_of_recording(session, archive, recording), request.already_present
 
@@ -494,6 +571,55 @@ class Library:
             )
         if not references:
             files.remove(self._home.locate(location))
+
+
+def _first_answer(answers: dict[str, tuple[str, Added | None]], addition: Addition) -> Added | None:
+    """Raises InvalidInput for an id that is too long or was used with another meaning."""
+    queries.check_request_id(addition.request_id)
+    meaning, answer = answers.get(addition.request_id, (addition.meaning, None))
+    queries.check_meaning(addition.request_id, meaning, addition.meaning)
+    return answer
+
+
+def _remembered(
+    session: Session, archive: Archive, contents: Sequence[_Content]
+) -> tuple[dict[str, str], dict[str, _Entry]]:
+    """What the request ids among these meant before, and to what recording that led, by id."""
+    asked = queries.first_answers(session, archive, [content.request_id for content in contents])
+    meanings = {request_id: request.meaning for request_id, request in asked.items()}
+    entries = {
+        request_id: (session.get_one(Recording, request.recording_number), request.already_present)
+        for request_id, request in asked.items()
+        if request.recording_number is not None
+    }
+    return meanings, entries
+
+
+def _recording(archive: Archive, content: _Content) -> Recording:
+    return Recording(
+        id=uuid.uuid4().hex[:16],
+        archive_id=archive.id,
+        path=content.path,
+        location=content.location,
+        sha256=content.sha256,
+        size=content.size,
+        seconds=content.info.seconds,
+        sample_rate=content.info.sample_rate,
+        channels=content.info.channels,
+        format=content.info.format,
+        created=now(),
+    )
+
+
+def _request(archive: Archive, content: _Content, entry: _Entry) -> Request:
+    """To remember the answer by; the recording has its number."""
+    return Request(
+        archive_id=archive.id,
+        request_id=content.request_id,
+        meaning=content.meaning,
+        recording_number=entry[0].number,
+        already_present=entry[1],
+    )
 
 
 def _text(value: str, what: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -62,6 +62,18 @@ def recording_of(session: Session, archive: Archive, recording: str) -> Recordin
     return found
 
 
+def live_by_content(session: Session, archive: Archive, contents: Collection[str]) -> dict[str, Recording]:
+    """Recordings that have not been deleted, by SHA-256, of those asked for."""
+    found = session.scalars(
+        select(Recording).where(
+            Recording.archive_id == archive.id,
+            Recording.sha256.in_(contents),
+            Recording.deleted_at.is_(None),
+        )
+    )
+    return {recording.sha256: recording for recording in found}
+
+
 def operation_called(session: Session, operation: str) -> Operation:
     """Raises NotFound."""
     found = session.scalars(select(Operation).where(Operation.id == operation)).one_or_none()
@@ -91,18 +103,33 @@ def first_answer(session: Session, archive: Archive, request_id: str, meaning: s
 
     Raises InvalidInput if the id is too long or was used with another meaning.
     """
-    if not request_id:
-        return None
+    check_request_id(request_id)
+    request = session.get(Request, (archive.id, request_id)) if request_id else None
+    if request is not None:
+        check_meaning(request_id, request.meaning, meaning)
+    return request
+
+
+def first_answers(session: Session, archive: Archive, request_ids: Collection[str]) -> dict[str, Request]:
+    """What was answered before, by request id, without those never used."""
+    asked = Request.archive_id == archive.id, Request.request_id.in_(set(request_ids) - {""})
+    return {request.request_id: request for request in session.scalars(select(Request).where(*asked))}
+
+
+def check_request_id(request_id: str) -> None:
+    """Raises InvalidInput if it is too long."""
     if len(request_id) > _LONGEST_REQUEST_ID:
         raise InvalidInput(
             f"request id of {len(request_id)} characters; at most {_LONGEST_REQUEST_ID} are allowed"
         )
-    request = session.get(Request, (archive.id, request_id))
-    if request is not None and request.meaning != meaning:
+
+
+def check_meaning(request_id: str, before: str, meaning: str) -> None:
+    """Raises InvalidInput if the id was used with another meaning."""
+    if before != meaning:
         raise InvalidInput(
-            f"request id {request_id!r} was used for {request.meaning!r} and cannot serve for {meaning!r}"
+            f"request id {request_id!r} was used for {before!r} and cannot serve for {meaning!r}"
         )
-    return request
 
 
 def enter_segment(session: Session, generation: int, segment: SealedSegment) -> None:

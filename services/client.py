@@ -45,6 +45,7 @@ AUDIO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 CONTEXT_SECONDS = 5.0  # sent on either side of a stretch of a file, for normalisation
 UPLOAD_ATTEMPTS, UPLOAD_PAUSE = 3, 0.5  # seconds, doubled each time
 PAGE = 1_000
+ADDED_AT_ONCE = 1_000  # paths in a call
 
 
 class IndexingEnded(ServiceError):  # noqa: N818
@@ -188,8 +189,7 @@ class Client:
         Returns the recording, and whether the archive held its content already.
         """
         path = Path(path).absolute()
-        if _printable(path) != str(path):
-            raise InvalidInput(f"the path {_printable(path)} is not UTF-8, as is needed")
+        _check_path(path)
         if self._home is not None:
             request = archive_pb2.AddRecordingRequest(
                 archive=archive, path=str(path), request_id=uuid.uuid4().hex
@@ -232,14 +232,14 @@ class Client:
         self.ensure_archive(archive)
         problems: dict[str, str] = {}
         entered: list[tuple[str, Path, bool]] = []
-        for done, path in enumerate(files):
-            progress(Progress("adding", done, len(files)))
-            try:
-                recording, known = self.add(path, archive)
-            except InvalidInput as error:
-                problems[_printable(path)] = str(error)
+        progress(Progress("adding", 0, len(files)))
+        for done, (path, added) in enumerate(self._added(files, archive), 1):
+            if isinstance(added, InvalidInput):
+                problems[_printable(path)] = str(added)
             else:
+                recording, known = added
                 entered.append((recording.id, path, known))
+            progress(Progress("adding", done, len(files)))
         progress(Progress("adding", len(files), len(files)))
         operation = self._index(archive, encoder, progress)
         failed: dict[str, str] = {}
@@ -388,6 +388,37 @@ class Client:
             )
         return operation
 
+    def _added(
+        self, files: Sequence[Path], archive: str
+    ) -> Iterator[tuple[Path, tuple[archive_pb2.Recording, bool] | InvalidInput]]:
+        """Each file with what `add` would return, or the InvalidInput it would raise."""
+        sound: list[Path] = []
+        for path in files:
+            try:
+                _check_path(path)
+                if self._home is None:
+                    yield path, self._upload(path, archive)
+                else:
+                    sound.append(path)
+            except InvalidInput as error:
+                yield path, error
+        for first in range(0, len(sound), ADDED_AT_ONCE):
+            yield from self._added_by_path(sound[first : first + ADDED_AT_ONCE], archive)
+
+    def _added_by_path(
+        self, paths: Sequence[Path], archive: str
+    ) -> Iterator[tuple[Path, tuple[archive_pb2.Recording, bool] | InvalidInput]]:
+        request = archive_pb2.AddRecordingsRequest(
+            archive=archive,
+            files=[archive_pb2.FileToAdd(path=str(path), request_id=uuid.uuid4().hex) for path in paths],
+        )
+        waiting = iter(paths)
+        with translated(self.address):
+            for response in self._archives.AddRecordings(request):
+                for file in response.files:
+                    problem = InvalidInput(file.problem) if file.problem else None
+                    yield next(waiting), problem or (file.recording, file.already_present)
+
     def _upload(self, path: Path, archive: str) -> tuple[archive_pb2.Recording, bool]:
         try:
             with path.open("rb") as file:
@@ -446,6 +477,12 @@ def _check_encoder(name: str, home: Path) -> None:
 
     if name not in (offered := registry.folders(home)):
         raise NotFound(f"no encoder {name!r}; there are {', '.join(sorted(offered)) or 'none'}")
+
+
+def _check_path(path: Path) -> None:
+    """Raises InvalidInput for what no message could carry."""
+    if _printable(path) != str(path):
+        raise InvalidInput(f"the path {_printable(path)} is not UTF-8, as is needed")
 
 
 def _printable(path: Path) -> str:

@@ -11,7 +11,8 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from wordspot.indexer.audio import write_wav
-from wordspot.indexer.library import Library
+from wordspot.indexer.errors import InvalidInput
+from wordspot.indexer.library import Added, Addition, Library
 from wordspot.indexer.records import Hit, SearchOptions
 from wordspot.indexer.summaries import ArchiveSummary, OperationSummary, RecordingSummary
 from wordspot.services.errors import MalformedRequest
@@ -20,6 +21,7 @@ from wordspot.services.runtime import (
     MAX_QUERY_BYTES,
     checked_chunk,
     chunks,
+    ensure_wanted,
     following,
     opening,
 )
@@ -28,6 +30,7 @@ from wordspot.v1 import archive_pb2, archive_pb2_grpc, audio_pb2, search_pb2, se
 
 MAX_PAGE, DEFAULT_PAGE = 1_000, 100
 MAX_TOP, DEFAULT_TOP = 10_000, 10
+MAX_ADDITIONS = 1_000
 MAX_STORED_HITS = 20_000  # in one answer, of at most 16 MB
 
 
@@ -85,6 +88,13 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
     ) -> archive_pb2.AddRecordingResponse:
         recording, present = self._library.add_path(request.archive, Path(request.path), request.request_id)
         return archive_pb2.AddRecordingResponse(recording=_recording(recording), already_present=present)
+
+    def AddRecordings(  # noqa: N802
+        self, request: archive_pb2.AddRecordingsRequest, context: grpc.ServicerContext
+    ) -> Iterator[archive_pb2.AddRecordingsResponse]:
+        for added in self._library.add_paths(request.archive, _additions(request.files)):
+            yield archive_pb2.AddRecordingsResponse(files=map(_added, added))
+            ensure_wanted()
 
     def GetRecording(  # noqa: N802
         self, request: archive_pb2.GetRecordingRequest, context: grpc.ServicerContext
@@ -187,6 +197,19 @@ def _place(token: str, size: int) -> tuple[str, int]:
 
 def _token(after: str) -> str:
     return base64.urlsafe_b64encode(after.encode()).decode()
+
+
+def _additions(files: Sequence[archive_pb2.FileToAdd]) -> list[Addition]:
+    if len(files) > MAX_ADDITIONS:
+        raise MalformedRequest(f"{len(files)} files at once; at most {MAX_ADDITIONS} are allowed", "files")
+    return [Addition(Path(file.path), file.request_id) for file in files]
+
+
+def _added(answer: Added | InvalidInput) -> archive_pb2.AddedFile:
+    if isinstance(answer, InvalidInput):
+        return archive_pb2.AddedFile(problem=str(answer))
+    recording, present = answer
+    return archive_pb2.AddedFile(recording=_recording(recording), already_present=present)
 
 
 def _begin(tools: Tools, options: search_pb2.SearchOptions) -> Search:

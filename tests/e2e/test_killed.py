@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Check = Callable[["Wordspot"], None]
 
 
-@pytest.mark.parametrize("point", ["add-committed", "segment-renamed", "batch-committed"])
+@pytest.mark.parametrize("point", ["add-inspected", "add-committed", "segment-renamed", "batch-committed"])
 def test_indexing_that_was_killed_is_completed_by_the_next(
     point: str, wordspot: Wordspot, sample: Sample, check_whole: Check
 ) -> None:
@@ -24,7 +24,8 @@ def test_indexing_that_was_killed_is_completed_by_the_next(
     assert (killed.code, killed.output) == (-signal.SIGKILL, "")
     report = wordspot.ask(*index)
     assert report["added"] + report["already_present"] == report["recordings"] == len(sample.dozen)
-    assert report["already_present"] == (1 if point == "add-committed" else len(sample.dozen))
+    kept = {"add-inspected": range(1), "add-committed": range(1, len(sample.dozen) + 1)}
+    assert report["already_present"] in kept.get(point, [len(sample.dozen)])
     check_whole(wordspot)
 
 

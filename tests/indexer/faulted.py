@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from wordspot.indexer import faults
+from wordspot.indexer import faults, library
 from wordspot.indexer.ingest import BatchLimits
 from wordspot.indexer.library import Library
 from wordspot.indexer.summaries import RecordingState
@@ -110,6 +110,18 @@ def adding(request: dict[str, str]) -> None:
     it.add("first")
     it.arm()
     it.add("second")
+
+
+def adding_many(request: dict[str, str]) -> None:
+    """Six recordings, two a transaction; the fault strikes in the second."""
+    library.ADDED_AT_ONCE = 2
+    it = Scenario(request)
+    it.create("words")
+    wanted = [library.Addition(it.noise(name), name) for name in "abcdef"]
+    for answers in it.library.add_paths("words", wanted):
+        for recording, _ in answers:
+            it.acknowledge("recording", recording.id)
+        it.arm()
 
 
 def uploading(request: dict[str, str]) -> None:
@@ -208,6 +220,7 @@ SCENARIOS: dict[str, Callable[[dict[str, str]], None]] = {
     scenario.__name__: scenario
     for scenario in (
         adding,
+        adding_many,
         uploading,
         indexing,
         caching,

@@ -22,12 +22,14 @@ import pytest
 import wordspot.indexer
 from wordspot.indexer import faults
 from wordspot.indexer.catalogue import OperationState
-from wordspot.indexer.library import Library
+from wordspot.indexer.library import Addition, Library
 from wordspot.indexer.summaries import RecordingState
 
 CASES = [
     ("adding", "add-inspected"),
     ("adding", "add-committed"),
+    ("adding_many", "add-inspected"),
+    ("adding_many", "add-committed"),
     ("uploading", "upload-begun"),
     ("uploading", "upload-written"),
     ("uploading", "upload-renamed"),
@@ -237,6 +239,13 @@ def test_a_process_killed_at_any_point_loses_nothing_it_acknowledged(
             again = library.add_path("words", tmp_path / "recordings" / "second.wav", "second")
             assert everything(library).keys() == said.recordings | {again[0].id}
             assert len(everything(library)) == 2
+        if scenario == "adding_many":
+            assert len(said.recordings) == 2
+            assert len(everything(library)) == (2 if point == "add-inspected" else 4)
+            wanted = [Addition(tmp_path / "recordings" / f"{name}.wav", name) for name in "abcdef"]
+            (again,) = library.add_paths("words", wanted)
+            assert {recording.id for recording, _ in again} == everything(library).keys() >= said.recordings
+            assert not any(present for _, present in again)
         assert fakes.index(library, "words").state is OperationState.SUCCEEDED
         assert set(everything(library).values()) == {RecordingState.INDEXED}
         assert searchable(library) == everything(library).keys()

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from wordspot.indexer import faults
+from wordspot.indexer import library as library_module
 from wordspot.indexer.catalogue import OperationState
 from wordspot.indexer.errors import (
     AlreadyExists,
@@ -26,7 +27,7 @@ from wordspot.indexer.errors import (
     NotFound,
 )
 from wordspot.indexer.ingest import BatchLimits
-from wordspot.indexer.library import Library
+from wordspot.indexer.library import Addition, Library
 from wordspot.indexer.records import EncoderInfo
 from wordspot.indexer.summaries import CompactionSummary, RecordingState
 from wordspot.indexer.vectors.buckets import NOMINAL, BucketedIndex
@@ -279,6 +280,81 @@ def test_a_retry_with_the_same_request_id_gets_the_first_answer(
     with pytest.raises(InvalidInput, match="129 characters; at most 128"):
         library.add_path("words", other, "r" * 129)
     assert len(identities(library)) == 1
+
+
+@pytest.fixture
+def lots_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library_module, "ADDED_AT_ONCE", 2)
+
+
+@pytest.mark.usefixtures("lots_of_two")
+def test_many_are_added_lot_by_lot_and_answered_in_order(
+    library: Library, noise: Callable[..., Path], audio: Path
+) -> None:
+    (audio / "bad.wav").write_bytes(b"not audio")
+    paths = [noise("a"), audio / "bad.wav", noise("b"), noise("c"), noise("d")]
+    lots = library.add_paths("words", [Addition(path) for path in paths])
+    ((a, present), problem) = next(lots)
+    assert not present
+    assert isinstance(problem, InvalidInput)
+    assert "bad.wav" in str(problem)
+    assert identities(library) == [a.id]
+    assert [len(lot) for lot in lots] == [2, 1]
+    added = library.list_recordings("words").items
+    assert [recording.path for recording in added] == [str(path) for path in paths if path.stem != "bad"]
+    assert library.list_recordings("words").items[0] == a
+
+
+def test_content_that_comes_twice_in_a_lot_is_recognised(
+    library: Library, noise: Callable[..., Path], audio: Path
+) -> None:
+    path = noise("a")
+    copy = Path(shutil.copy(path, audio / "copy.wav"))
+    (((first, fresh), (second, known)),) = library.add_paths("words", [Addition(path), Addition(copy)])
+    assert (first, fresh, known) == (second, False, True)
+    assert identities(library) == [first.id]
+
+
+def test_request_ids_hold_within_a_lot_and_after_it(library: Library, noise: Callable[..., Path]) -> None:
+    a, b = noise("a"), noise("b")
+    wanted = [
+        Addition(a, "r1"),
+        Addition(a, "r1"),
+        Addition(b, "r1"),
+        Addition(b, "r2"),
+        Addition(b, "r" * 129),
+    ]
+    ((first, again, other, second, long),) = library.add_paths("words", wanted)
+    assert first == again
+    assert first[1] is False
+    assert "request id 'r1' was used for" in str(other)
+    assert "129 characters; at most 128" in str(long)
+    assert second[1] is False
+    a.unlink()
+    ((later, *_),) = library.add_paths("words", wanted[:1])
+    assert later == first == library.add_path("words", a, "r1")
+    assert len(identities(library)) == 2
+
+
+def test_an_id_of_an_operation_cannot_serve_for_an_addition(
+    library: Library, noise: Callable[..., Path]
+) -> None:
+    *_, last = library.watch_operation(library.start_index("words", request_id="r").id)
+    assert last.state is OperationState.SUCCEEDED
+    ((problem, added),) = library.add_paths("words", [Addition(noise("a"), "r"), Addition(noise("b"))])
+    assert "request id 'r' was used for \"index with" in str(problem)
+    assert identities(library) == [added[0].id]
+
+
+def test_what_came_before_a_refusal_is_kept_and_answered(
+    library: Library, noise: Callable[..., Path], audio: Path
+) -> None:
+    wanted = [Addition(noise("a")), Addition(audio / "absent.wav"), Addition(noise("b"))]
+    lots = library.add_paths("words", wanted)
+    (((a, _),)) = next(lots)
+    with pytest.raises(NotFound, match="no file"):
+        next(lots)
+    assert identities(library) == [a.id]
 
 
 # Uploads
@@ -888,10 +964,10 @@ def test_damage_is_found_searched_around_by_nobody_and_mended_by_indexing(
     filled.close()
     segment = min((tmp_path / "home" / "segments").iterdir())
     with (segment / "vectors.npy").open("r+b") as file:
-        file.truncate(200)
+        file.truncate(150)
     library = open_library()
     assert [str(segment / "vectors.npy") in problem for problem in library.verify("words")] == [True]
-    with pytest.raises(DataLoss, match="has 200 bytes"):
+    with pytest.raises(DataLoss, match="has 150 bytes"):
         library.view("words")
     with pytest.raises(DataLoss):
         library.compact("words")

@@ -87,6 +87,25 @@ def test_a_file_that_is_no_audio_is_reported_and_the_rest_goes_on(
     assert "not audio" in report.problems[str(folder / "broken.wav")]
 
 
+def test_without_a_server_bad_files_are_reported_and_the_rest_goes_on(
+    tmp_path: Path, recordings: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "ADDED_AT_ONCE", 2)
+    monkeypatch.setenv("WORDSPOT_DETECTOR", "energy")
+    folder = recordings["tea"].parent
+    (folder / "broken.wav").write_bytes(b"this is text")
+    odd = folder / "odd\udcff.wav"
+    odd.write_bytes(recordings["tea"].read_bytes())
+    told: list[Progress] = []
+    with Client(home=tmp_path / "home") as client:
+        report = client.index([folder], encoder="naive", progress=told.append)
+        assert (report.added, report.present, report.archive.indexed_recordings) == (4, 0, 4)
+        assert report.problems.keys() == {str(folder / "broken.wav"), str(folder / "odd\\udcff.wav")}
+        assert client.index([folder], encoder="naive").present == 4
+    assert told[0] == Progress("adding", 0, 6)
+    assert [step.done for step in told if step.stage == "adding"] == sorted([*range(7), 6])
+
+
 def test_progress_is_told_for_both_stages(client: Client, recordings: dict[str, Path]) -> None:
     told: list[Progress] = []
     client.index(recordings.values(), progress=told.append)

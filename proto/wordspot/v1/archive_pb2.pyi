@@ -201,6 +201,38 @@ class AddRecordingResponse(_message.Message):
     already_present: bool
     def __init__(self, recording: _Optional[_Union[Recording, _Mapping]] = ..., already_present: _Optional[bool] = ...) -> None: ...
 
+class AddRecordingsRequest(_message.Message):
+    __slots__ = ("archive", "files")
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    archive: str
+    files: _containers.RepeatedCompositeFieldContainer[FileToAdd]
+    def __init__(self, archive: _Optional[str] = ..., files: _Optional[_Iterable[_Union[FileToAdd, _Mapping]]] = ...) -> None: ...
+
+class FileToAdd(_message.Message):
+    __slots__ = ("path", "request_id")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    request_id: str
+    def __init__(self, path: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class AddRecordingsResponse(_message.Message):
+    __slots__ = ("files",)
+    FILES_FIELD_NUMBER: _ClassVar[int]
+    files: _containers.RepeatedCompositeFieldContainer[AddedFile]
+    def __init__(self, files: _Optional[_Iterable[_Union[AddedFile, _Mapping]]] = ...) -> None: ...
+
+class AddedFile(_message.Message):
+    __slots__ = ("recording", "already_present", "problem")
+    RECORDING_FIELD_NUMBER: _ClassVar[int]
+    ALREADY_PRESENT_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    recording: Recording
+    already_present: bool
+    problem: str
+    def __init__(self, recording: _Optional[_Union[Recording, _Mapping]] = ..., already_present: _Optional[bool] = ..., problem: _Optional[str] = ...) -> None: ...
+
 class GetRecordingRequest(_message.Message):
     __slots__ = ("archive", "recording")
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]

@@ -188,6 +188,42 @@ class TestRecordings:
         assert other.recording.id == first.recording.id
         assert up.archives.GetArchive(archive_pb2.GetArchiveRequest(name="a")).archive.recordings == 1
 
+    def test_many_files_are_added_in_one_call(
+        self, running: Running, recordings: dict[str, Path], tmp_path: Path
+    ) -> None:
+        up = created(running())
+        bad = tmp_path / "bad.wav"
+        bad.write_bytes(b"text")
+        paths = [*recordings.values(), bad, recordings["tea"]]
+        files = [archive_pb2.FileToAdd(path=str(path), request_id=f"{n}") for n, path in enumerate(paths)]
+        request = archive_pb2.AddRecordingsRequest(archive="a", files=files)
+        (answer,) = up.archives.AddRecordings(request)
+        *fresh, refusal, again = answer.files
+        assert [file.recording.path for file in fresh] == [str(path) for path in recordings.values()]
+        assert not any(file.already_present or file.problem for file in fresh)
+        assert (refusal.HasField("recording"), str(bad) in refusal.problem) == (False, True)
+        assert (again.recording, again.already_present) == (fresh[0].recording, True)
+        assert list(up.archives.AddRecordings(request)) == [answer]
+        assert added(up, recordings["tea"]).recording == fresh[0].recording
+
+    def test_a_file_that_may_not_be_read_ends_the_call_after_what_came_before(
+        self, running: Running, recordings: dict[str, Path]
+    ) -> None:
+        up = created(running())
+        files = [archive_pb2.FileToAdd(path=path) for path in (str(recordings["tea"]), "/etc/passwd")]
+        stream = up.archives.AddRecordings(archive_pb2.AddRecordingsRequest(archive="a", files=files))
+        assert next(stream).files[0].recording.path == files[0].path
+        assert refused(lambda: next(stream)).code() == grpc.StatusCode.PERMISSION_DENIED
+        assert up.archives.GetArchive(archive_pb2.GetArchiveRequest(name="a")).archive.recordings == 1
+
+    def test_too_many_files_in_one_call_are_refused(self, running: Running) -> None:
+        up = created(running())
+        files = [archive_pb2.FileToAdd(path="/a.wav")] * 1_001
+        request = archive_pb2.AddRecordingsRequest(archive="a", files=files)
+        error = refused(lambda: list(up.archives.AddRecordings(request)))
+        assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+        assert "1001 files at once; at most 1000 are allowed" in error.details()
+
     def test_an_upload_cut_off_leaves_nothing(self, running: Running, say: Say, tmp_path: Path) -> None:
         up = created(running())
         data = write_wav(say("tea"))
