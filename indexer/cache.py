@@ -21,7 +21,7 @@ from wordspot.indexer.vectors.faiss_index import FaissIndex
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = 2
+_FORMAT = 3
 _CARD = "index.json"
 _NAMES = tuple(f"index-{ticks}" for ticks in NOMINAL)
 

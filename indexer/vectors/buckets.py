@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from wordspot.indexer.vectors.choice import Index, IndexPolicy, extend
 from wordspot.indexer.vectors.exact import ExactIndex, merged
-from wordspot.indexer.vectors.faiss_index import RESCORED, divide_among
+from wordspot.indexer.vectors.faiss_index import divide_among, rescored
 from wordspot.indexer.vectors.protocol import IdSet, normalised
 from wordspot.indexer.vectors.stored import Lengths, Stored, StoredRows, gathered
 
@@ -123,14 +123,8 @@ def _for_each_bucket(make: Callable[[int], Index]) -> list[Index]:
 def _side_by_side(
     indexes: Sequence[Index], queries: NDArray[np.float32], k: int, allowed: IdSet | None
 ) -> list[Found]:
-    """Each searched by a thread of its own; FAISS divides what cores are left over."""
-    threads = max(_cores() // len(indexes), 1)
-
-    def one(index: Index) -> Found:
-        divide_among(threads)
-        return index.search(queries, k, allowed)
-
-    return list(_pool().map(one, indexes))
+    """Each searched by a thread of its own."""
+    return list(_pool().map(lambda index: index.search(queries, k, allowed), indexes))
 
 
 @cache
@@ -143,19 +137,13 @@ def _cores() -> int:
 
 
 class Snapshot:
-    """The SpanIndex of a view: the spans there were when it was made, though the index may have grown since.
+    """The SpanIndex of a view: the spans there were when it was made, though the index may have grown."""
 
-    rescored: so many times the spans asked for are scored by their stored rows.
-    """
-
-    def __init__(
-        self, index: BucketedIndex, vectors: Sequence[NDArray[np.int8]], rescored: int = RESCORED
-    ) -> None:
+    def __init__(self, index: BucketedIndex, vectors: Sequence[NDArray[np.int8]]) -> None:
         """vectors: one (n_i, D) a segment, of all spans in the index."""
         self.size = sum(map(len, vectors))
         self._index = index
         self._vectors = vectors
-        self._rescored = rescored
 
     def search(self, queries: NDArray[np.float32], k: int, ticks: int, allowed: IdSet | None = None) -> Found:
         """As SpanIndex.search."""
@@ -163,7 +151,7 @@ class Snapshot:
             allowed = self._all
         if self._index.exact:
             return self._index.search(queries, k, ticks, allowed)
-        depth = max(k, min(self._rescored * k, MOST_RESCORED))
+        depth = max(k, min(rescored(k), MOST_RESCORED, self.size))
         ids, _ = self._index.search(queries, depth, ticks, allowed)
         return merged([(ids, self._similarity(queries, ids))], k)
 

@@ -1,7 +1,9 @@
 """Approximate search by inverted lists: codes of one byte a number (SQ8), or product codes (PQ).
 
 Lists are the cells of a spherical k-means (Sivic and Zisserman 2003; Jegou, Douze and Schmid 2011,
-"Product quantization for nearest neighbor search", for the product codes), computed by FAISS.
+"Product quantization for nearest neighbor search", for the product codes), computed by FAISS. A part of a
+product code has four bits and codes what its list's centre leaves over, so that vector registers look up 32
+rows at a time (Andre, Kermarrec and Le Scouarnec 2015, "Cache locality is not enough").
 """
 
 from __future__ import annotations
@@ -29,19 +31,24 @@ ROWS_PER_LIST = 32
 _LISTS = 1024
 _ITERATIONS = 6
 _SEED = 20_171
-_PQ_BITS = 8
-_PQ_BYTES = 32  # of a row at most; a byte a part
-_PQ_ROWS_PER_CODE = 64
-MINIMUM_TRAINING_ROWS = 2**_PQ_BITS
+_PQ_BITS = 4
+_PQ_PARTS = 64  # of a row at most, half a byte each, and of two numbers at least
+_PQ_ROWS_PER_CODE = 1024
+MINIMUM_TRAINING_ROWS = 256
 _ADDED_AT_ONCE = 2048
+# Rows from which on FAISS trains with several threads. For fewer they wait for one another longer than they
+# work, on a busy machine by minutes.
+_WORTH_THREADS = 1 << 17
 # Codes are decoded with SIMD where their length is a multiple of this, five times as fast.
 _LANES = 16
 # The recall that the number of probed lists is chosen for: what is promised, 0.95, and some headroom.
 _RECALL = 0.97
 _WORTHWHILE = 0.005
 CALIBRATION_DEPTH = 100
-# So many times the rows asked for are looked up by their codes and scored by what is stored.
-RESCORED = 4
+# So many times the rows asked for, and so many at least, are looked up by their codes and scored by what is
+# stored: each may lie on a page of its own, so there is a price to more.
+RESCORED = 2
+LEAST_RESCORED = 1_000
 _ENTRIES_PER_RESULT = 4
 # Lists needed grow with this power of the results asked for among the allowed rows. Measured on naive
 # vectors of speech, where 0.2 was enough for 1 to 1,000 times the results.
@@ -75,8 +82,6 @@ class FaissIndex:
         self.probes = probes
         self.trained_for = trained_for
         self.last = last
-        # One query is divided among FAISS's threads by lists; how many those are is the caller's affair.
-        index.parallel_mode = 1
         self._index = index
         self._lock = _SharedLock()
 
@@ -97,7 +102,8 @@ class FaissIndex:
         index.cp.seed = _SEED
         index.cp.min_points_per_centroid = 1
         index.cp.max_points_per_centroid = ROWS_PER_LIST
-        index.train(padded)
+        with _threads(None if len(sample) >= _WORTH_THREADS else 1):
+            index.train(padded)
         return cls(kind, index, dimension=sample.shape[1], probes=lists, trained_for=rows)
 
     @classmethod
@@ -112,10 +118,10 @@ class FaissIndex:
         """Chooses the fewest probed lists that find 0.97 of truth, or beyond which more do not help.
 
         queries (q, D) unit rows; truth (q, CALIBRATION_DEPTH): ids of their exact neighbours, -1 for none.
-        Found is what is among RESCORED times as many, since those are what the best are chosen from.
+        Found is what is among rescored(CALIBRATION_DEPTH), since those are what the best are chosen from.
         """
         wanted = _padded(queries)
-        depth = RESCORED * truth.shape[1]
+        depth = rescored(truth.shape[1])
         total = max(int(np.count_nonzero(truth >= 0)), 1)
         probes, before = 1, -1.0
         while probes < self._index.nlist:
@@ -176,7 +182,7 @@ class FaissIndex:
     def _probes_for(self, width: int, count: float) -> int:
         """More than calibrated as the results asked for reach deeper into the rows."""
         lists: int = self._index.nlist
-        depth = max(width / (RESCORED * CALIBRATION_DEPTH) * self.size / count, 1.0)
+        depth = max(width / rescored(CALIBRATION_DEPTH) * self.size / count, 1.0)
         enough = _ENTRIES_PER_RESULT * width * lists / count
         wanted: float = max(self.probes * depth**_DEPTH_EXPONENT, enough)
         return min(math.ceil(wanted), lists)
@@ -185,25 +191,43 @@ class FaissIndex:
         self, queries: NDArray[np.float32], width: int, probes: int, allowed: IdSet | None
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         chosen = None if allowed is None else faiss.IDSelectorBitmap(allowed.bits)
-        similarity, ids = self._index.search(
-            queries, width, params=faiss.SearchParametersIVF(nprobe=probes, sel=chosen)
-        )
+        # A search is over sooner than threads have met.
+        with _threads(1):
+            similarity, ids = self._index.search(
+                queries, width, params=faiss.SearchParametersIVF(nprobe=probes, sel=chosen)
+            )
         return ids, similarity
 
 
+def rescored(k: int) -> int:
+    """How many rows the best k are chosen from, by their stored rows."""
+    return max(RESCORED * k, LEAST_RESCORED)
+
+
 def divide_among(threads: int) -> None:
-    """How many threads FAISS uses for what the calling thread asks of it."""
+    """How many threads FAISS uses for what the calling thread asks of it, but for searches."""
     faiss.omp_set_num_threads(threads)
 
 
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """So many threads of FAISS's own meanwhile; None leaves them as they are."""
+    before = faiss.omp_get_max_threads()
+    divide_among(count or before)
+    try:
+        yield
+    finally:
+        divide_among(before)
+
+
 def list_count(rows: int) -> int:
-    """Lists for so many rows: 4 sqrt(n) up to 1024, sqrt(n) from a million on.
+    """Lists for so many rows: 4 sqrt(n) up to 1024, sqrt(n) / 2 from four million on.
 
     Finding a row's list costs as much as there are lists, at every addition; searching costs as much as
     the lists are long. In between, the first weighs more.
     """
     root = math.sqrt(rows)
-    return max(1, round(min(4 * root, max(_LISTS, root))))
+    return max(1, round(min(4 * root, max(_LISTS, root / 2))))
 
 
 def _new(kind: ApproximateKind, dimension: int, lists: int) -> Any:
@@ -212,8 +236,9 @@ def _new(kind: ApproximateKind, dimension: int, lists: int) -> Any:
         return faiss.IndexIVFScalarQuantizer(
             quantizer, dimension, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
         )
-    parts = max(m for m in range(1, min(dimension, _PQ_BYTES) + 1) if dimension % m == 0)
-    index = faiss.IndexIVFPQ(quantizer, dimension, lists, parts, _PQ_BITS, faiss.METRIC_INNER_PRODUCT)
+    parts = max(m for m in range(1, min(dimension // 2, _PQ_PARTS) + 1) if dimension % m == 0)
+    index = faiss.IndexIVFPQFastScan(quantizer, dimension, lists, parts, _PQ_BITS, faiss.METRIC_INNER_PRODUCT)
+    index.by_residual = True
     index.pq.cp.niter = _ITERATIONS
     index.pq.cp.min_points_per_centroid = 1
     index.pq.cp.max_points_per_centroid = _PQ_ROWS_PER_CODE
