@@ -21,9 +21,11 @@ Costs lie in [0, 2]; where no path fits the cost is infinite.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import numba
@@ -35,13 +37,14 @@ from wordspot.indexer.vectors.protocol import normalised, quantised
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-# Cells of the distance matrix that are held at a time and thread: they and their frames fit a core's cache.
-CELLS_PER_CHUNK = 65_536
+# Cells of the distance matrix that are held at a time and thread. Smaller chunks fit a core's cache better,
+# but what Python does for each of them keeps the other threads waiting.
+CELLS_PER_CHUNK = 1 << 19
 # Multiplications above which OpenBLAS divides a product among threads of its own. Ours already have every
 # core; on a busy machine, waiting for one another, the two kinds together are up to twenty times slower.
 PRODUCT_OF_ONE_THREAD = 1 << 18
 # A thread that gets less than this to do costs more than it saves.
-CHUNKS_PER_THREAD = 4
+CELLS_PER_THREAD = 1 << 16
 
 
 class Steps(Enum):
@@ -196,18 +199,39 @@ def alignment_curves(
         _similarities(frames, weights, similarity)
         kernel(similarity, len(query), offsets[a : b + 1] - offsets[a], cost[here], start[here])
 
-    bounds = np.arange(0, rows, max(CELLS_PER_CHUNK // len(query), 1))
-    edges = np.unique(np.append(np.searchsorted(offsets, bounds, side="left"), len(offsets) - 1))
-    chunks = list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
-    workers = min(threads or _cores(), -(-len(chunks) // CHUNKS_PER_THREAD))
-    if workers <= 1:
-        for chunk in chunks:
-            fill(chunk)
-    else:
-        with ThreadPoolExecutor(workers) as pool:
-            for _ in pool.map(fill, chunks):
-                pass
+    cells = rows * len(query)
+    workers = max(min(threads or _cores(), cells // CELLS_PER_THREAD), 1)
+    bounds = np.linspace(0, rows, max(-(-cells // CELLS_PER_CHUNK), workers) + 1)
+    edges = np.unique(np.searchsorted(offsets, bounds, side="left"))
+    _each(fill, deque(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True)), workers)
     return cost, start
+
+
+def _each(fill: Callable[[tuple[int, int]], None], chunks: deque[tuple[int, int]], workers: int) -> None:
+    """By this thread and workers - 1 others, each taking a chunk as it is done with the last."""
+
+    def work() -> None:
+        while True:
+            try:
+                chunk = chunks.popleft()
+            except IndexError:
+                return
+            fill(chunk)
+
+    helpers = [_pool().submit(work) for _ in range(min(workers, len(chunks)) - 1)]
+    try:
+        work()
+    finally:
+        chunks.clear()  # where it failed
+        started = [helper for helper in helpers if not helper.cancel()]
+        wait(started)
+    for helper in started:
+        helper.result()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max(_cores() - 1, 1), thread_name_prefix="align")
 
 
 def _cores() -> int:

@@ -131,6 +131,9 @@ class Hit:
     detected: bool
 
 
+VOICES = (1, 3, 5, 7, 9)  # that an example may be asked in
+
+
 @dataclass(frozen=True)
 class SearchOptions:
     """top: hits at most, 1 to 10,000. recordings: None means all. excluded: never ranked."""

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.indexer.dtw import Steps, alignment_curves, alignments, disjoint, subsequence_dtw, unit_rows
+from wordspot.indexer.dtw import Steps, alignment_curves, alignments, disjoint, unit_rows
 from wordspot.indexer.errors import FailedPrecondition, InvalidInput, NotFound
 from wordspot.indexer.records import (
     SAMPLES_PER_TICK,
@@ -54,7 +54,7 @@ SHORTEST_QUERY = to_tick(0.1)
 LONGEST_QUERY = to_tick(10)
 LONGEST_PIECE = to_tick(1.5)
 CONTEXT = to_tick(5)
-MARGIN = to_tick(0.15)
+MARGIN = to_tick(0.1)
 MOST_HITS = 10_000
 MOST_CANDIDATES = 100_000
 
@@ -85,13 +85,13 @@ class SearchSettings:
     threads: for re-ranking; None means every core.
     """
 
-    candidates: int = 1_000
+    candidates: int = 500
     rerank: bool = True
     similarity_weight: float = 0.3
     threshold: float | None = None
     example_weight: float = 0.5
     example_depth: int = 128
-    random_windows: int = 256
+    random_windows: int = 128
     seed: int = 0
     steps: Steps = Steps.SLOPE
     threads: int | None = None
@@ -260,7 +260,7 @@ class _Candidates:
 
 
 class _Windows:
-    """Stretches of regions, in the regions' order, as frames.
+    """Stretches of regions, as frames. Loading is fastest in the regions' order.
 
     region, start, stop: (W,), ticks from the recording's start.
     first: (W,), frame of the region at which each begins; offsets: (W + 1,) into the frames of all.
@@ -270,11 +270,20 @@ class _Windows:
         step = view.encoder.ticks_per_frame
         origin = view.region_start[region].astype(np.int64)
         self._view = view
-        self.region = region
+        self.region, self._start, self._stop = region, start, stop
         self.first = (start - origin) // step
         self.offsets = np.append(0, np.cumsum(-(-(stop - origin) // step) - self.first))
         self._segment = view.region_segment[region]
         self._row = view.region_frame[region] + self.first
+
+    def followed_by(self, others: _Windows) -> _Windows:
+        """Of the same view."""
+        return _Windows(
+            self._view,
+            np.append(self.region, others.region),
+            np.append(self._start, others._start),
+            np.append(self._stop, others._stop),
+        )
 
     def load(self, a: int, b: int) -> Floats:
         """Unit rows of windows a to b - 1."""
@@ -292,6 +301,7 @@ class _Prepared:
     """What searches derive from a view, once. Nothing here grows with the number of spans."""
 
     def __init__(self, view: ArchiveView, settings: SearchSettings) -> None:
+        self.ticks_per_frame = view.encoder.ticks_per_frame
         self.ordinals = {entry.id: n for n, entry in enumerate(view.recordings) if entry.alive}
         # By path: draws and the order of equal hits do not depend on which recording was indexed first.
         names = [(entry.path, entry.id) for entry in view.recordings]
@@ -306,8 +316,13 @@ class _Prepared:
         self.draws = np.random.default_rng(settings.seed).random((2, settings.random_windows))
         self.random_lengths, self.random_vectors = self._random_spans(view, settings.seed)
 
+    def fitting(self, query: EmbeddedQuery) -> int:
+        """How many regions, of those in order, are long enough for a match under the slope limit."""
+        shortest = (len(query.frames) // 2) * self.ticks_per_frame + 1
+        return int(np.searchsorted(-self.region_ticks, -shortest, side="right"))
+
     def _random_spans(self, view: ArchiveView, seed: int) -> tuple[Ints, Floats]:
-        """Lengths (n,) and unit vectors (n, D) of spans drawn once."""
+        """Lengths (n,), rising, and unit vectors (n, D) of spans drawn once."""
         counts = np.where(view.alive, np.diff(view.recording_span), 0)
         recordings = np.argsort(self.rank)
         passed = np.append(0, np.cumsum(counts[recordings]))
@@ -317,7 +332,8 @@ class _Prepared:
         place = np.searchsorted(passed, drawn, side="right") - 1
         spans = np.sort(view.recording_span[recordings[place]] + drawn - passed[place])
         _, start, stop = view.places(spans)
-        return stop - start, normalised(view.rows(spans))
+        order = np.argsort(stop - start, kind="stable")
+        return (stop - start)[order], normalised(view.rows(spans)[order])
 
 
 class Finder:
@@ -390,9 +406,13 @@ class Finder:
             return self._first_stage(view, prepared, query, candidates)
         windows = _around(view, query, candidates)
         settings = self._settings
+        random = self._random(view, prepared, query)
+        both = random.followed_by(windows)  # in one go: threads want enough to divide
         costs, starts = alignment_curves(
-            query.frames, windows.load, windows.offsets, settings.steps, settings.threads
+            query.frames, both.load, both.offsets, settings.steps, settings.threads
         )
+        random_costs, costs = np.split(costs, random.offsets[-1:])
+        starts = starts[random.offsets[-1] :]
         ends = alignments(costs, starts, windows.offsets)
         window = np.searchsorted(windows.offsets, ends, side="right") - 1
         region, step = windows.region[window], view.encoder.ticks_per_frame
@@ -403,7 +423,7 @@ class Finder:
         )
         score = np.empty(0)
         if len(ends):
-            location, scale = self._random_costs(view, prepared, query)
+            location, scale = self._usual(prepared, query, random, random_costs)
             share = settings.similarity_weight
             first = np.zeros(len(ends))
             if share:
@@ -445,9 +465,8 @@ class Finder:
         )
         one = slice(first, first + 1)
         example = _Windows(view, region[one], start[one], stop[one]).load(0, 1)
-        found = subsequence_dtw(
-            example, windows.load(0, len(rest)), windows.offsets, settings.steps, settings.threads
-        )[0]
+        curve, _ = alignment_curves(example, windows.load, windows.offsets, settings.steps, settings.threads)
+        found = np.minimum.reduceat(curve, windows.offsets[:-1])
         found = np.where(np.isfinite(found), found, np.float32(usual))
         found += max(cost[first] - found.min(), 0)
         asked = np.full(len(cost), usual, np.float32)
@@ -455,35 +474,42 @@ class Finder:
         asked[first] = cost[first]
         return (1 - settings.example_weight) * cost + settings.example_weight * asked
 
-    def _random_costs(
-        self, view: ArchiveView, prepared: _Prepared, query: EmbeddedQuery
-    ) -> tuple[float, float]:
-        """Location and scale of the cost of random stretches, as the module's head defines them."""
-        settings, step = self._settings, view.encoder.ticks_per_frame
-        # Regions of fewer frames hold no match under the slope limit.
-        shortest = (len(query.frames) // 2) * step + 1
-        fitting = int(np.searchsorted(-prepared.region_ticks, -shortest, side="right"))
-        speech = prepared.speech[:fitting]
+    def _random(self, view: ArchiveView, prepared: _Prepared, query: EmbeddedQuery) -> _Windows:
+        """Stretches as long as a candidate's window; each place of the archive's speech is as likely."""
+        speech = prepared.speech[: prepared.fitting(query)]
+        if not len(speech):
+            return _Windows(view, *np.empty((3, 0), np.int64))
         place = np.searchsorted(speech, np.sort(prepared.draws[0]) * speech[-1], side="right")
         region = prepared.region_order[place]
-        width = query.ticks + 2 * _margin(query)
+        width = _width(query)
         start = view.region_start[region] + np.floor(
             prepared.draws[1] * (np.maximum(prepared.region_ticks[place] - width, 0) + 1)
         ).astype(np.int64)
-        stop = np.minimum(start + width, view.region_stop[region])
-        windows = _Windows(view, region, start, stop)
-        frames = windows.load(0, len(region))
+        return _Windows(view, region, start, np.minimum(start + width, view.region_stop[region]))
 
-        def costs(rows: Floats) -> NDArray[np.float64]:
-            cost = subsequence_dtw(rows, frames, windows.offsets, settings.steps, settings.threads)[0]
+    def _usual(
+        self, prepared: _Prepared, query: EmbeddedQuery, random: _Windows, costs: Floats
+    ) -> tuple[float, float]:
+        """Location and scale of the cost of random stretches, as the module's head defines them.
+
+        costs: the query's alignment curve (F,) over them.
+        """
+
+        def cheapest(curve: Floats) -> NDArray[np.float64]:
+            cost = np.minimum.reduceat(curve, random.offsets[:-1])
             return cost[np.isfinite(cost)].astype(np.float64)
 
-        forward = costs(query.frames)
+        settings = self._settings
+        forward = cheapest(costs)
         location = float(np.median(forward))
         deviation = _deviation(forward)
-        doubt = max(0.0, 1 - speech[-1] / width / INDEPENDENT)
+        speech = float(prepared.speech[prepared.fitting(query) - 1])
+        doubt = max(0.0, 1 - speech / _width(query) / INDEPENDENT)
         if doubt:
-            backward = float(np.median(costs(query.frames[::-1])))
+            reversed_curve, _ = alignment_curves(
+                query.frames[::-1], random.load, random.offsets, settings.steps, settings.threads
+            )
+            backward = float(np.median(cheapest(reversed_curve)))
             location = (1 - doubt) * location + doubt * REVERSAL * backward
         own = (1 - doubt) / 2
         variance = own * deviation**2 + (1 - own) * (SPREAD * location) ** 2
@@ -505,10 +531,12 @@ class Finder:
         self, prepared: _Prepared, query: EmbeddedQuery, similarity: Floats
     ) -> NDArray[np.float64]:
         """Deviations above the similarity of random spans, of similar length if enough of them were drawn."""
-        lengths, vectors = prepared.random_lengths, prepared.random_vectors
-        fitting = (3 * lengths >= 2 * query.piece) & (3 * lengths <= 4 * query.piece)
-        if np.count_nonzero(fitting) >= INDEPENDENT:
-            vectors = vectors[fitting]
+        vectors = prepared.random_vectors
+        first, last = np.searchsorted(
+            3 * prepared.random_lengths, (2 * query.piece, 4 * query.piece + 1), side="left"
+        )
+        if last - first >= INDEPENDENT:
+            vectors = vectors[first:last]
         usual = (vectors @ query.vectors.T).ravel().astype(np.float64)
         return (similarity - np.median(usual)) / max(_deviation(usual), 1e-2)
 
@@ -570,6 +598,11 @@ def _margin(query: EmbeddedQuery) -> int:
     since that may be said as much slower.
     """
     return MARGIN + query.piece // 6 + (query.ticks - query.piece) // 3
+
+
+def _width(query: EmbeddedQuery) -> int:
+    """Ticks of a widened candidate."""
+    return query.ticks + 2 * _margin(query)
 
 
 def _around(view: ArchiveView, query: EmbeddedQuery, candidates: _Candidates) -> _Windows:

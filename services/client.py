@@ -297,12 +297,14 @@ class Client:
         all_hits: bool = False,
         recordings: Sequence[str] = (),
         encoder: str | None = None,
+        voices: int = 1,
     ) -> list[Hit]:
         """Where the query was said, best first.
 
         query: a file's path or bytes, a FileQuery or a StoredQuery, or up to 16 of them that are examples of
         the same words. all_hits: also those below the threshold. recordings: search only these, by id.
-        encoder: refuse any other.
+        encoder: refuse any other. voices: ask as if so many voices spoke, 1, 3, 5, 7 or 9, in so many times
+        the time.
         """
         (answer,) = self.search_batch(
             [query],
@@ -312,6 +314,7 @@ class Client:
             all_hits=all_hits,
             recordings=recordings,
             encoder=encoder,
+            voices=voices,
         )
         if answer.problem:
             raise InvalidInput(answer.problem)
@@ -327,6 +330,7 @@ class Client:
         all_hits: bool = False,
         recordings: Sequence[str] = (),
         encoder: str | None = None,
+        voices: int = 1,
     ) -> Iterator[Answer]:
         """One answer a query, in order, each as soon as it is known. A query that cannot be used gets an
         answer with a problem; anything else that goes wrong is raised."""
@@ -337,6 +341,7 @@ class Client:
             include_undetected=all_hits,
             recordings=recordings,
             encoder=encoder or "",
+            voices=voices,
         )
         waiting = deque(queries)
         while waiting:

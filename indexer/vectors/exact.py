@@ -117,9 +117,8 @@ def merged(
         ids = np.take_along_axis(ids, place, axis=1)
         similarity = np.take_along_axis(similarity, place, axis=1)
     order = np.lexsort((ids, -similarity), axis=-1)[:, :k]
-    ids, similarity = np.take_along_axis(ids, order, axis=1), np.take_along_axis(similarity, order, axis=1)
-    missing = ((0, 0), (0, max(k - ids.shape[1], 0)))
-    return (
-        np.pad(ids, missing, constant_values=-1),
-        np.pad(similarity, missing, constant_values=-np.inf),
-    )
+    best_ids = np.full((len(ids), k), -1, dtype=np.int64)
+    best = np.full((len(ids), k), -np.inf, dtype=np.float32)
+    best_ids[:, : order.shape[1]] = np.take_along_axis(ids, order, axis=1)
+    best[:, : order.shape[1]] = np.take_along_axis(similarity, order, axis=1)
+    return best_ids, best

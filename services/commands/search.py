@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from wordspot.indexer.errors import InvalidInput
-from wordspot.indexer.records import Hit
+from wordspot.indexer.records import VOICES, Hit
 from wordspot.services.client import Answer, Client, Example, FileQuery, Query, StoredQuery
 from wordspot.services.commands import console
 
@@ -41,6 +41,13 @@ def search(
         typer.Option(help="Many queries: a line is a path, or path, start and end parted by tabs."),
     ] = None,
     encoder: Annotated[str | None, typer.Option(help="Refuse an archive with another encoder.")] = None,
+    voices: Annotated[
+        int,
+        typer.Option(
+            help="Ask as if so many voices spoke: 3, 5, 7 or 9 find more of other speakers, in as many times "
+            "the time."
+        ),
+    ] = 1,
     save_clips: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write each hit's sound there as WAV.")
     ] = None,
@@ -50,6 +57,8 @@ def search(
     """Find where something occurs in an archive, by one or more spoken examples."""
     if not 1 <= top <= MAX_TOP:
         raise InvalidInput(f"--top is {top}; 1 to {MAX_TOP} is allowed")
+    if voices not in VOICES:
+        raise InvalidInput(f"--voices is {voices}; {', '.join(map(str, VOICES))} are allowed")
     queries = _queries([*(query or ()), *(more or ())], recording, start, end, batch)
     several = batch is not None
     problems = 0
@@ -61,6 +70,7 @@ def search(
             min_score=min_score,
             all_hits=all_hits or several,
             encoder=encoder,
+            voices=voices,
         )
         for number, ((name, _), answer) in enumerate(zip(queries, answers, strict=True)):
             if answer.problem and not several:

@@ -87,10 +87,13 @@ class Search:
     view: ArchiveView
     embedder: Embedder
     options: SearchOptions
+    voices: int = 1
 
     @classmethod
-    def begin(cls, tools: Tools, archive: str, encoder: str, options: SearchOptions) -> Search:
-        """encoder: what the caller expects, empty for any.
+    def begin(
+        cls, tools: Tools, archive: str, encoder: str, options: SearchOptions, voices: int = 1
+    ) -> Search:
+        """encoder: what the caller expects, empty for any. voices: one of records.VOICES.
 
         Raises NotFound, FailedPrecondition, PeerUnavailable.
         """
@@ -105,7 +108,7 @@ class Search:
                 f"archive {archive!r} was indexed with encoder {view.encoder.name!r} of hash "
                 f"{view.encoder.hash[:12]}; the one at hand has {embedder.info.hash[:12]}: index it again"
             )
-        return cls(tools, archive, view, embedder, options)
+        return cls(tools, archive, view, embedder, options, voices)
 
     def answer(self, examples: Sequence[Example]) -> Answer:
         """Where one or more examples of the same words occur.
@@ -130,8 +133,8 @@ class Search:
         )
 
     def _embedded(self, examples: Sequence[Example]) -> tuple[list[EmbeddedQuery], float]:
-        """Every example, and where the samples of the first begin in its audio."""
-        from wordspot.indexer import search
+        """Every example in every voice, and where the samples of the first begin in its audio."""
+        from wordspot.indexer import search, voices
 
         embedded: list[EmbeddedQuery] = []
         offsets: list[float] = []
@@ -141,7 +144,8 @@ class Search:
             try:
                 samples, interval, offset = self._heard(example)
                 meant = search.trim(samples, self.tools.segmenter, interval)
-                embedded.append(search.embed_query(meant, self.embedder))
+                for spoken in voices.in_voices(meant, self.voices):
+                    embedded.append(search.embed_query(spoken, self.embedder))
                 offsets.append(offset)
             except (InvalidInput, NotFound) as error:
                 if len(examples) == 1:

@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from wordspot.indexer.audio import write_wav
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.library import Added, Addition, Library
-from wordspot.indexer.records import Hit, SearchOptions
+from wordspot.indexer.records import VOICES, Hit, SearchOptions
 from wordspot.indexer.summaries import ArchiveSummary, OperationSummary, RecordingSummary
 from wordspot.services.errors import MalformedRequest
 from wordspot.services.runtime import (
@@ -215,6 +215,10 @@ def _added(answer: Added | InvalidInput) -> archive_pb2.AddedFile:
 def _begin(tools: Tools, options: search_pb2.SearchOptions) -> Search:
     if not 0 <= options.top_k <= MAX_TOP:
         raise MalformedRequest(f"top_k is {options.top_k}; 0 to {MAX_TOP} is allowed", "options.top_k")
+    if options.voices not in (0, *VOICES):
+        raise MalformedRequest(
+            f"voices is {options.voices}; 0, {', '.join(map(str, VOICES))} are allowed", "options.voices"
+        )
     return Search.begin(
         tools,
         options.archive,
@@ -226,6 +230,7 @@ def _begin(tools: Tools, options: search_pb2.SearchOptions) -> Search:
             recordings=frozenset(options.recordings) if options.recordings else None,
             excluded=frozenset(options.excluded_recordings),
         ),
+        voices=options.voices or 1,
     )
 
 

@@ -35,7 +35,7 @@ from tests.bench.metrics import (
     summarise,
 )
 from tests.bench.recogniser import TextSearch, Transcriber
-from tests.bench.systems import Chance, Exhaustive, Indexed, Search, System, TrueWords, index
+from tests.bench.systems import Chance, Exhaustive, Indexed, InVoices, Search, System, TrueWords, index
 from wordspot.indexer import dtw
 from wordspot.indexer.records import TICKS_PER_SECOND, QueryAudio, Samples
 from wordspot.indexer.search import MOST_CANDIDATES, SearchSettings
@@ -48,6 +48,7 @@ HEARD_CZECH = frozenset({"sa", "dsa"})
 ROW_NAMES = {"naive": "ne", "sa": "sa", "dsa": "dsa"}
 CONTEXT_SECONDS = 5.0
 DEEP = 4_000
+VOICES = 7
 COLUMNS = {
     "method": "method",
     "map": "MAP",
@@ -161,6 +162,8 @@ def indexed_rows(
     rows = [row(name, alone, indexed), {**row(f"{name}+dtw", both, indexed), **recall}]
     deep = Search(indexed, material, replace(SearchSettings(), candidates=DEEP))
     rows.append({**row(f"{name}+dtw, {DEEP:,} candidates", ask(deep, queries, material), indexed), **recall})
+    voices = ask(InVoices(second, VOICES), queries, material)
+    rows.append({**row(f"{name}+dtw, {VOICES} voices", voices, indexed), **recall})
     context = ask(second, queries, material, in_context)
     rows.append({**row(f"{name}+dtw in context", context, indexed), **recall})
     return rows

@@ -29,6 +29,7 @@ from wordspot.indexer.records import Embedded, EncoderInfo, QueryAudio, Samples,
 from wordspot.indexer.search import Finder, SearchSettings, embed_query
 from wordspot.indexer.segmentation import SileroDetector, SpanPlan, SpeechSegmenter
 from wordspot.indexer.view import ArchiveView
+from wordspot.indexer.voices import in_voices
 from wordspot.models import audio
 from wordspot.models.encoders import SpanEncoder, load_encoder
 
@@ -135,6 +136,17 @@ class Together:
         return self._search.together(examples)
 
 
+class InVoices:
+    """The same, the query asked as if so many voices had said it."""
+
+    def __init__(self, search: Search, voices: int) -> None:
+        self._search = search
+        self._voices = voices
+
+    def answer(self, query: QueryAudio) -> Detections:
+        return self._search.together(in_voices(query, self._voices))
+
+
 class Exhaustive:
     """Subsequence DTW over every frame of every recording: 39 MFCC every 10 ms, normalised over each
     recording by itself, cosine distance, cost by the length of the path.
@@ -164,7 +176,7 @@ class Exhaustive:
     @staticmethod
     def _features(samples: Samples) -> NDArray[np.float32]:
         (features,) = audio.normalise([audio.mfcc(torch.from_numpy(samples))])
-        return np.asarray(torch.nn.functional.normalize(features, dim=1).numpy(), dtype=np.float32)
+        return np.ascontiguousarray(torch.nn.functional.normalize(features, dim=1).numpy(), dtype=np.float32)
 
 
 class TrueWords:

@@ -8,7 +8,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SearchOptions(_message.Message):
-    __slots__ = ("archive", "top_k", "min_score", "include_undetected", "recordings", "encoder", "excluded_recordings")
+    __slots__ = ("archive", "top_k", "min_score", "include_undetected", "recordings", "encoder", "excluded_recordings", "voices")
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +16,7 @@ class SearchOptions(_message.Message):
     RECORDINGS_FIELD_NUMBER: _ClassVar[int]
     ENCODER_FIELD_NUMBER: _ClassVar[int]
     EXCLUDED_RECORDINGS_FIELD_NUMBER: _ClassVar[int]
+    VOICES_FIELD_NUMBER: _ClassVar[int]
     archive: str
     top_k: int
     min_score: float
@@ -23,7 +24,8 @@ class SearchOptions(_message.Message):
     recordings: _containers.RepeatedScalarFieldContainer[str]
     encoder: str
     excluded_recordings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, archive: _Optional[str] = ..., top_k: _Optional[int] = ..., min_score: _Optional[float] = ..., include_undetected: _Optional[bool] = ..., recordings: _Optional[_Iterable[str]] = ..., encoder: _Optional[str] = ..., excluded_recordings: _Optional[_Iterable[str]] = ...) -> None: ...
+    voices: int
+    def __init__(self, archive: _Optional[str] = ..., top_k: _Optional[int] = ..., min_score: _Optional[float] = ..., include_undetected: _Optional[bool] = ..., recordings: _Optional[_Iterable[str]] = ..., encoder: _Optional[str] = ..., excluded_recordings: _Optional[_Iterable[str]] = ..., voices: _Optional[int] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
     __slots__ = ("options", "query", "chunk", "stored", "example")

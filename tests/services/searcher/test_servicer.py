@@ -489,6 +489,26 @@ class TestSearch:
         assert {hit.recording for hit in result.hits} == {filled.ids["tea"], filled.ids["both"]}
         assert (result.compared.start_seconds, result.compared.end_seconds) == (1.6, 2.2)
 
+    def test_a_query_in_several_voices_finds_the_same_stretch_of_it(
+        self, filled: SimpleNamespace, say: Say
+    ) -> None:
+        audio = write_wav(say("elephant", "tea", voice=9))
+        query = search_pb2.QueryHeader(label="tea", interval=interval(1.6, 2.2))
+        results = [
+            asked(filled, query, audio, voices=voices, include_undetected=True)[0] for voices in (0, 1, 3)
+        ]
+        assert results[0].hits == results[1].hits
+        assert results[1].hits != results[2].hits
+        assert {hit.recording for hit in results[2].hits[:2]} == {filled.ids["tea"], filled.ids["both"]}
+        assert results[2].label == "tea"
+        assert results[2].compared == results[1].compared
+
+    def test_a_number_of_voices_that_is_not_offered_is_refused(self, filled: SimpleNamespace) -> None:
+        for voices in (-1, 2, 11):
+            error = refused(lambda voices=voices: asked(filled, TEA, b"", voices=voices))
+            assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+            assert f"voices is {voices}; 0, 1, 3, 5, 7, 9 are allowed" in error.details()
+
     def test_several_examples_are_one_query_and_its_scores_are_their_means(
         self, filled: SimpleNamespace, say: Say
     ) -> None:
