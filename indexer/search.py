@@ -85,7 +85,7 @@ class SearchSettings:
     threads: for re-ranking; None means every core.
     """
 
-    candidates: int = 500
+    candidates: int = 400
     rerank: bool = True
     similarity_weight: float = 0.3
     threshold: float | None = None

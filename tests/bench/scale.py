@@ -62,6 +62,7 @@ EXHAUSTIVE_HOURS = 10.0  # more does not fit into memory
 LEAN = (0.2, 0.6)  # length of what is mixed into unit rows
 ROWS_AT_ONCE = 1 << 18
 QUERIES_OF_RECALL = 32
+QUERIES_TO_EACH_EXHAUSTIVE = 6
 DEPTH = 100
 
 
@@ -327,19 +328,20 @@ def _speed(view: ArchiveView, timed: Timed, queries: Sequence[EmbeddedQuery], na
 def _against_exhaustive(
     material: Material, view: ArchiveView, hours: float, queries: Sequence[EmbeddedQuery], name: str
 ) -> Rows:
-    """Times as fast as exhaustive DTW, query by query. Searched first: scanning hours of frames leaves no cache
-    as searches leave it for one another."""
+    """Times as fast as exhaustive DTW, query by query. Searches come first: they leave one another the
+    caches that hours of frames take away."""
     finder, options = Finder(SearchSettings()), SearchOptions(top=10, include_undetected=True)
     frames = normalised(np.concatenate(view.frames))
     bounds = np.append(view.region_frame, len(frames)).astype(np.int64)
     baseline = Exhaustive(material, dtw.Steps.FREE, copies=round(hours * 3600 / material.seconds))
     ours, exhaustive, classic = [], [], []
+    some = list(zip(material.main, queries, strict=True))[::QUERIES_TO_EACH_EXHAUSTIVE]
     finder.find(view, queries[0], options)
-    for embedded in queries[:25]:
+    for _, embedded in some:
         begun = time.perf_counter()
         finder.find(view, embedded, options)
         ours.append(time.perf_counter() - begun)
-    for query, embedded in zip(material.main[:25], queries[:25], strict=True):
+    for query, embedded in some:
         begun = time.perf_counter()
         cost, start = dtw.alignment_curves(
             embedded.frames, lambda a, b: frames[bounds[a] : bounds[b]], bounds
