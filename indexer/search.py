@@ -54,14 +54,14 @@ SHORTEST_QUERY = to_tick(0.1)
 LONGEST_QUERY = to_tick(10)
 LONGEST_PIECE = to_tick(1.5)
 CONTEXT = to_tick(5)
-MARGIN = to_tick(0.1)
+MARGIN = to_tick(0.08)
 MOST_HITS = 10_000
 MOST_CANDIDATES = 100_000
 
 SILENCE = 10 ** (-50 / 20)  # root mean square of a tick, full scale 1
 LOUD = 10 ** (-30 / 20)  # of the loudest tick
 LONGEST_CUT = to_tick(2)
-EXAMPLE_MARGIN = to_tick(0.1)
+EXAMPLE_MARGIN = to_tick(0.05)
 
 SPREAD = 0.1
 REVERSAL = 0.85
@@ -597,7 +597,7 @@ def _margin(query: EmbeddedQuery) -> int:
     The grid of spans, half of what a span may be too short by, and a third of the phrase beyond the piece,
     since that may be said as much slower.
     """
-    return MARGIN + query.piece // 6 + (query.ticks - query.piece) // 3
+    return MARGIN + query.piece // 12 + (query.ticks - query.piece) // 3
 
 
 def _width(query: EmbeddedQuery) -> int:

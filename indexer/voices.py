@@ -17,7 +17,7 @@ import numpy as np
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.records import SAMPLES_PER_TICK, VOICES, QueryAudio
 
-STEP = 1.075  # in speed, from one voice to the next
+STEP = 1.05  # in speed, from one voice to the next
 _FINENESS = 50  # largest denominator of a speed
 
 

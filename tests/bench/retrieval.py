@@ -48,7 +48,7 @@ HEARD_CZECH = frozenset({"sa", "dsa"})
 ROW_NAMES = {"naive": "ne", "sa": "sa", "dsa": "dsa"}
 CONTEXT_SECONDS = 5.0
 DEEP = 4_000
-VOICES = 7
+VOICES = 9
 COLUMNS = {
     "method": "method",
     "map": "MAP",
