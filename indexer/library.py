@@ -10,13 +10,15 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
@@ -63,7 +65,9 @@ if TYPE_CHECKING:
     from wordspot.indexer.audio import AudioInfo, Decoder
 
 LONGEST_CLIP_SECONDS = 60.0
+LOOKING_AT_ONCE = 4  # files to be added
 ADDED_AT_ONCE, ADDING_SECONDS = 256, 1.0  # a transaction holds so many files, or as many as took so long
+Looked = TypeVar("Looked")
 INSPECTED_SECONDS = 1.0  # read to its end: breaking off a decoder in a child process costs the child
 _ARCHIVE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -439,18 +443,23 @@ class Library:
         answers = self._answers(archive, additions)
         lot: list[_Content | Added | InvalidInput] = []
         began = time.monotonic()
-        for addition in additions:
-            try:
-                lot.append(_first_answer(answers, addition) or self._content(addition))
-            except InvalidInput as error:
-                lot.append(error)
-            except ArchiveError:
-                if lot:
+
+        def look(addition: Addition) -> _Content | Added:
+            return _first_answer(answers, addition) or self._content(addition)
+
+        with ThreadPoolExecutor(LOOKING_AT_ONCE, thread_name_prefix="adding") as pool:
+            for looked in _ahead(pool, look, additions):
+                try:
+                    lot.append(looked.result())
+                except InvalidInput as error:
+                    lot.append(error)
+                except ArchiveError:
+                    if lot:
+                        yield lot
+                    raise
+                if len(lot) >= ADDED_AT_ONCE or time.monotonic() - began >= ADDING_SECONDS:
                     yield lot
-                raise
-            if len(lot) >= ADDED_AT_ONCE or time.monotonic() - began >= ADDING_SECONDS:
-                yield lot
-                lot, began = [], time.monotonic()
+                    lot, began = [], time.monotonic()
         if lot:
             yield lot
 
@@ -571,6 +580,18 @@ class Library:
             )
         if not references:
             files.remove(self._home.locate(location))
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, look: Callable[[Addition], Looked], additions: Iterable[Addition]
+) -> Iterator[Future[Looked]]:
+    """In order, a few ahead of what is taken."""
+    waiting: deque[Future[Looked]] = deque()
+    for addition in additions:
+        waiting.append(pool.submit(look, addition))
+        if len(waiting) > 2 * LOOKING_AT_ONCE:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def _first_answer(answers: dict[str, tuple[str, Added | None]], addition: Addition) -> Added | None:

@@ -19,6 +19,7 @@ from wordspot.services.modelhost.scheduler import (
     Encoders,
     Scheduler,
     Section,
+    SectionEncoder,
 )
 from wordspot.services.runtime import checked_chunk, chunks, ensure_wanted, following, opening, time_remaining
 from wordspot.v1 import embedding_pb2 as pb
@@ -35,20 +36,12 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
     def ListEncoders(  # noqa: N802
         self, request: pb.ListEncodersRequest, context: grpc.ServicerContext
     ) -> pb.ListEncodersResponse:
-        return pb.ListEncodersResponse(
-            encoders=[
-                pb.Encoder(
-                    name=encoder.name,
-                    hash=encoder.hash,
-                    dimension=encoder.dimension,
-                    frame_dimension=encoder.frame_dimension,
-                    ticks_per_frame=encoder.ticks_per_frame,
-                    description=encoder.description,
-                    threshold=encoder.threshold,
-                )
-                for encoder in self._encoders.offered()
-            ]
-        )
+        return pb.ListEncodersResponse(encoders=map(_told, self._encoders.offered()))
+
+    def GetEncoder(  # noqa: N802
+        self, request: pb.GetEncoderRequest, context: grpc.ServicerContext
+    ) -> pb.GetEncoderResponse:
+        return pb.GetEncoderResponse(encoder=_told(self._encoders.get(request.name).encoder))
 
     def Embed(  # noqa: N802
         self, request_iterator: Iterator[pb.EmbedRequest], context: grpc.ServicerContext
@@ -59,6 +52,18 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
         for section in _sections(request_iterator):
             embedded = _awaited(scheduler.submit(section, time_remaining()))
             yield from _responses(embedded, with_frames=config.frames)
+
+
+def _told(encoder: SectionEncoder) -> pb.Encoder:
+    return pb.Encoder(
+        name=encoder.name,
+        hash=encoder.hash,
+        dimension=encoder.dimension,
+        frame_dimension=encoder.frame_dimension,
+        ticks_per_frame=encoder.ticks_per_frame,
+        description=encoder.description,
+        threshold=encoder.threshold,
+    )
 
 
 def _check_hash(config: pb.EmbedConfig, scheduler: Scheduler) -> None:

@@ -17,7 +17,6 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.indexer.errors import NotFound
 from wordspot.indexer.records import Embedded, EncoderInfo, Region, Samples, Section
 from wordspot.services import errors, wire
 from wordspot.services.errors import Overloaded, PeerUnavailable
@@ -99,15 +98,12 @@ class RemoteEncoders:
 
     def get(self, name: str) -> RemoteEmbedder:
         """Raises NotFound, PeerUnavailable."""
+        request = embedding_pb2.GetEncoderRequest(name=name)
         with errors.translated(self._address):
-            response = self._stub.ListEncoders(embedding_pb2.ListEncodersRequest(), timeout=_timeout())
-        for e in response.encoders:
-            if e.name == name:
-                info = EncoderInfo(e.name, e.hash, e.dimension, e.frame_dimension, e.ticks_per_frame)
-                threshold = e.threshold if e.HasField("threshold") else None
-                return RemoteEmbedder(self._stub, info, self._address, threshold)
-        known = ", ".join(e.name for e in response.encoders) or "none"
-        raise NotFound(f"no encoder {name!r}; there are {known}")
+            e = self._stub.GetEncoder(request, timeout=_timeout()).encoder
+        info = EncoderInfo(e.name, e.hash, e.dimension, e.frame_dimension, e.ticks_per_frame)
+        threshold = e.threshold if e.HasField("threshold") else None
+        return RemoteEmbedder(self._stub, info, self._address, threshold)
 
 
 class _Exchange:

@@ -16,6 +16,18 @@ class ListEncodersResponse(_message.Message):
     encoders: _containers.RepeatedCompositeFieldContainer[Encoder]
     def __init__(self, encoders: _Optional[_Iterable[_Union[Encoder, _Mapping]]] = ...) -> None: ...
 
+class GetEncoderRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class GetEncoderResponse(_message.Message):
+    __slots__ = ("encoder",)
+    ENCODER_FIELD_NUMBER: _ClassVar[int]
+    encoder: Encoder
+    def __init__(self, encoder: _Optional[_Union[Encoder, _Mapping]] = ...) -> None: ...
+
 class Encoder(_message.Message):
     __slots__ = ("name", "hash", "dimension", "frame_dimension", "ticks_per_frame", "description", "threshold")
     NAME_FIELD_NUMBER: _ClassVar[int]

@@ -40,6 +40,11 @@ class EmbeddingServiceStub:
                 request_serializer=wordspot_dot_v1_dot_embedding__pb2.ListEncodersRequest.SerializeToString,
                 response_deserializer=wordspot_dot_v1_dot_embedding__pb2.ListEncodersResponse.FromString,
                 _registered_method=True)
+        self.GetEncoder = channel.unary_unary(
+                '/wordspot.v1.EmbeddingService/GetEncoder',
+                request_serializer=wordspot_dot_v1_dot_embedding__pb2.GetEncoderRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_embedding__pb2.GetEncoderResponse.FromString,
+                _registered_method=True)
         self.Embed = channel.stream_stream(
                 '/wordspot.v1.EmbeddingService/Embed',
                 request_serializer=wordspot_dot_v1_dot_embedding__pb2.EmbedRequest.SerializeToString,
@@ -52,6 +57,12 @@ class EmbeddingServiceServicer:
     """
 
     def ListEncoders(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEncoder(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -71,6 +82,11 @@ def add_EmbeddingServiceServicer_to_server(servicer, server):
                     servicer.ListEncoders,
                     request_deserializer=wordspot_dot_v1_dot_embedding__pb2.ListEncodersRequest.FromString,
                     response_serializer=wordspot_dot_v1_dot_embedding__pb2.ListEncodersResponse.SerializeToString,
+            ),
+            'GetEncoder': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEncoder,
+                    request_deserializer=wordspot_dot_v1_dot_embedding__pb2.GetEncoderRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_embedding__pb2.GetEncoderResponse.SerializeToString,
             ),
             'Embed': grpc.stream_stream_rpc_method_handler(
                     servicer.Embed,
@@ -106,6 +122,33 @@ class EmbeddingService:
             '/wordspot.v1.EmbeddingService/ListEncoders',
             wordspot_dot_v1_dot_embedding__pb2.ListEncodersRequest.SerializeToString,
             wordspot_dot_v1_dot_embedding__pb2.ListEncodersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEncoder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wordspot.v1.EmbeddingService/GetEncoder',
+            wordspot_dot_v1_dot_embedding__pb2.GetEncoderRequest.SerializeToString,
+            wordspot_dot_v1_dot_embedding__pb2.GetEncoderResponse.FromString,
             options,
             channel_credentials,
             insecure,

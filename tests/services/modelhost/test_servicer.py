@@ -91,6 +91,15 @@ def test_encoders_are_listed_with_what_an_archive_must_know(
     assert listed.threshold == 4.5
 
 
+def test_one_encoder_is_told_of_as_it_is_listed(host: Callable[..., Any]) -> None:
+    _, stub = host()
+    (listed,) = stub.ListEncoders(pb.ListEncodersRequest()).encoders
+    assert stub.GetEncoder(pb.GetEncoderRequest(name="bands")).encoder == listed
+    error = refused(lambda: stub.GetEncoder(pb.GetEncoderRequest(name="ears")))
+    assert error.code() == grpc.StatusCode.NOT_FOUND
+    assert "'ears'" in error.details()
+
+
 def test_sections_come_back_in_order_equal_to_a_direct_call(
     host: Callable[..., Any], band_encoder: Any
 ) -> None:

@@ -176,8 +176,8 @@ class Troubled(embedding_pb2_grpc.EmbeddingServiceServicer):
         self.calls = 0
         self._error, self._times, self._inner = error, times, inner
 
-    def ListEncoders(self, request: Any, context: grpc.ServicerContext) -> Any:
-        return self._inner.ListEncoders(request, context)
+    def GetEncoder(self, request: Any, context: grpc.ServicerContext) -> Any:
+        return self._inner.GetEncoder(request, context)
 
     def Embed(self, request_iterator: Any, context: grpc.ServicerContext) -> Any:
         self.calls += 1
