@@ -1,8 +1,7 @@
 """All services in one process: behind one port for `wordspot serve all`, behind a private Unix socket for
 the command line without a server.
 
-The searcher reaches segmenter and model host over gRPC here, too, on a socket with threads of their own:
-calls that wait for one another must not share a pool.
+The searcher calls segmenter and model host directly: no audio is sent from this process to itself.
 """
 
 from __future__ import annotations
@@ -11,20 +10,22 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
 from wordspot.services.modelhost.scheduler import Encoders
 from wordspot.services.runtime import Server, create_server, serve
 from wordspot.services.settings import ModelHostSettings, SearcherSettings, SegmenterSettings, ServerSettings
+from wordspot.services.within import LocalEncoders, LocalSegmenter
+from wordspot.v1.segmentation_pb2 import DETECTOR_UNSPECIFIED
 
 LONGEST_SOCKET = 100  # bytes; the kernel allows 107
 
 
 @dataclass(frozen=True)
 class Settings:
-    """searcher.segmenter and searcher.modelhost are replaced by the addresses within the process.
+    """searcher.segmenter and searcher.modelhost are not used.
 
     server: None for a private Unix socket.
     """
@@ -57,17 +58,21 @@ class Embedded:
             closing.callback(shutil.rmtree, folder, ignore_errors=True)
             encoders = encoders or modelhost.load_encoders(settings.modelhost)
             closing.callback(encoders.close)
-            workers = [segmenter.service(settings.segmenter), modelhost.service(encoders)]
-            outer = settings.server or ServerSettings(socket=str(folder / "outer"))
-            most = outer.max_calls + 2 * settings.searcher.workers  # each indexing thread segments and embeds
-            inner, _ = create_server(workers, ServerSettings(socket=str(folder / "inner"), max_calls=most))
-            inner.start()
-            closing.callback(inner.stop, 0)
-            options = replace(settings.searcher, segmenter=inner.address, modelhost=inner.address)
-            archive = searcher.Searcher(options)
+            segmenters = segmenter.segmenters(settings.segmenter)
+            archive = searcher.Searcher(
+                settings.searcher,
+                LocalSegmenter(lambda: segmenters(DETECTOR_UNSPECIFIED)),
+                LocalEncoders(encoders).get,
+            )
             closing.callback(archive.close)
+            services = [
+                segmenter.service(segmenters),
+                modelhost.service(encoders),
+                *archive.services,
+            ]
+            listening = settings.server or ServerSettings(socket=str(folder / "socket"))
             self.server: Server
-            self.server, _ = create_server([*workers, *archive.services], outer)
+            self.server, _ = create_server(services, listening)
             self._closing = closing.pop_all()
 
     @property
@@ -101,7 +106,7 @@ def run(settings: Settings) -> None:
 def _private_folder() -> Path:
     """Only this user may enter it. A socket's path must be short, whatever TMPDIR says."""
     folder = Path(tempfile.mkdtemp(prefix="wordspot-"))
-    if len(str(folder / "outer").encode()) <= LONGEST_SOCKET:
+    if len(str(folder / "socket").encode()) <= LONGEST_SOCKET:
         return folder
     folder.rmdir()
     return Path(tempfile.mkdtemp(prefix="wordspot-", dir="/tmp"))

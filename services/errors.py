@@ -132,6 +132,19 @@ _AS_ARCHIVE_ERROR: dict[type[Exception], type[Exception]] = {
 }
 
 
+@contextmanager
+def as_archive() -> Iterator[None]:
+    """Around what a model host does: its errors are raised as those that the archive knows."""
+    try:
+        yield
+    except tuple(_AS_ARCHIVE_ERROR) as error:
+        raise _AS_ARCHIVE_ERROR[_known(error)](str(error)) from error
+
+
+def _known(error: Exception) -> type[Exception]:
+    return next(kind for kind in _AS_ARCHIVE_ERROR if isinstance(error, kind))
+
+
 def to_status(error: Exception) -> status_pb2.Status | None:
     """The status with details for an exception; None if no rule knows it."""
     for rule in RULES:

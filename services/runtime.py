@@ -15,12 +15,13 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -28,13 +29,17 @@ from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
 from wordspot.services import errors
-from wordspot.services.errors import CallEnded, DeadlinePassed, MalformedRequest
+from wordspot.services.errors import CallEnded, DeadlinePassed, MalformedRequest, Overloaded, PeerUnavailable
 from wordspot.services.settings import ServerSettings
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_CHUNK_BYTES = 256 * 1024
 MAX_QUERY_BYTES = 32 * 1024 * 1024
 MAX_EXAMPLES = 16  # of one query
+
+PATIENCE = (0.2, 0.5, 1.0, 2.0)  # seconds between attempts at a service that is busy
+
+T = TypeVar("T")
 
 _LOGGER = logging.getLogger("wordspot.services")
 _MESSAGE_OPTIONS = (
@@ -151,6 +156,17 @@ def ensure_wanted() -> None:
         raise DeadlinePassed("the deadline passed while the call was being served")
     if not context.is_active():
         raise CallEnded("the caller has gone")
+
+
+def patiently(call: Callable[[], T]) -> T:
+    """Repeats a call that was turned away or cut off; both services keep nothing of it."""
+    for pause in PATIENCE:
+        try:
+            return call()
+        except (Overloaded, PeerUnavailable):
+            ensure_wanted()
+            time.sleep(pause)
+    return call()
 
 
 def opening(requests: Iterator[Any], part: str) -> Any:

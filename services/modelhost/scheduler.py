@@ -6,6 +6,7 @@ has gone or whose deadline has passed is dropped before it costs anything.
 
 from __future__ import annotations
 
+import concurrent.futures
 import threading
 import time
 from collections import deque
@@ -19,8 +20,10 @@ from numpy.typing import NDArray
 
 from wordspot.models.errors import ModelError
 from wordspot.services.errors import DeadlinePassed, Overloaded
+from wordspot.services.runtime import ensure_wanted, time_remaining
 from wordspot.services.settings import ModelHostSettings
 
+_POLL_SECONDS = 0.5  # how soon work for a caller who has gone is noticed
 SAMPLE_RATE = 16_000
 
 Section = tuple[Sequence[NDArray[np.float32]], NDArray[np.int32]]
@@ -154,6 +157,21 @@ class Scheduler:
             return
         for job, result in zip(jobs, embedded, strict=True):
             job.answer.set_result(result)
+
+
+def awaited(answer: Future[EmbeddedSection]) -> EmbeddedSection:
+    """Waits no longer than the caller of this service does."""
+    try:
+        while True:
+            ensure_wanted()
+            remaining = time_remaining()
+            concurrent.futures.wait(
+                [answer], _POLL_SECONDS if remaining is None else min(_POLL_SECONDS, remaining)
+            )
+            if answer.done():
+                return answer.result()
+    finally:
+        answer.cancel()
 
 
 class Encoders:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import concurrent.futures
 from collections.abc import Iterator
-from concurrent.futures import Future
 
 import grpc
 import numpy as np
@@ -20,13 +18,13 @@ from wordspot.services.modelhost.scheduler import (
     Scheduler,
     Section,
     SectionEncoder,
+    awaited,
 )
-from wordspot.services.runtime import checked_chunk, chunks, ensure_wanted, following, opening, time_remaining
+from wordspot.services.runtime import checked_chunk, chunks, following, opening, time_remaining
 from wordspot.v1 import embedding_pb2 as pb
 from wordspot.v1 import embedding_pb2_grpc
 
 MAX_SECTION_SECONDS = 300
-_POLL_SECONDS = 0.5  # how soon work for a caller who has gone is noticed
 
 
 class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
@@ -50,7 +48,7 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
         scheduler = self._encoders.get(config.encoder)
         _check_hash(config, scheduler)
         for section in _sections(request_iterator):
-            embedded = _awaited(scheduler.submit(section, time_remaining()))
+            embedded = awaited(scheduler.submit(section, time_remaining()))
             yield from _responses(embedded, with_frames=config.frames)
 
 
@@ -102,21 +100,6 @@ def _sections(requests: Iterator[pb.EmbedRequest]) -> Iterator[Section]:
             regions, samples = [], 0
     if regions:
         raise MalformedRequest(f"the last {len(regions)} regions came without spans", "spans")
-
-
-def _awaited(answer: Future[EmbeddedSection]) -> EmbeddedSection:
-    """Waits no longer than the caller does."""
-    try:
-        while True:
-            ensure_wanted()
-            remaining = time_remaining()
-            concurrent.futures.wait(
-                [answer], _POLL_SECONDS if remaining is None else min(_POLL_SECONDS, remaining)
-            )
-            if answer.done():
-                return answer.result()
-    finally:
-        answer.cancel()
 
 
 def _responses(embedded: EmbeddedSection, *, with_frames: bool) -> Iterator[pb.EmbedResponse]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 
+from wordspot.indexer.records import Embedder, Segmenter
 from wordspot.services import settings
 from wordspot.services.runtime import Service, create_server, open_channel, serve
 from wordspot.services.settings import SearcherSettings, ServerSettings
@@ -16,7 +18,13 @@ NAMES = ("wordspot.v1.ArchiveService", "wordspot.v1.SearchService")
 class Searcher:
     """An open home with both services on it."""
 
-    def __init__(self, options: SearcherSettings) -> None:
+    def __init__(
+        self,
+        options: SearcherSettings,
+        segmenter: Segmenter | None = None,
+        embedder_for: Callable[[str], Embedder] | None = None,
+    ) -> None:
+        """segmenter, embedder_for: those of this process; None for the services that the settings name."""
         from wordspot.indexer.audio import DirectDecoder
         from wordspot.indexer.decoder import IsolatedDecoder
         from wordspot.indexer.library import Library
@@ -26,19 +34,21 @@ class Searcher:
         from wordspot.services.searcher.servicer import ArchiveServicer, SearchServicer
 
         with ExitStack() as closing:
-            segmenter_channel = open_channel(options.segmenter)
-            closing.callback(segmenter_channel.close)
-            modelhost_channel = open_channel(options.modelhost)
-            closing.callback(modelhost_channel.close)
-            segmenter = RemoteSegmenter(segmenter_channel, options.segmenter)
-            encoders = RemoteEncoders(modelhost_channel, options.modelhost)
+            if segmenter is None:
+                channel = open_channel(options.segmenter)
+                closing.callback(channel.close)
+                segmenter = RemoteSegmenter(channel, options.segmenter)
+            if embedder_for is None:
+                channel = open_channel(options.modelhost)
+                closing.callback(channel.close)
+                embedder_for = RemoteEncoders(channel, options.modelhost).get
             decoder = closing.enter_context(IsolatedDecoder()) if options.isolate else DirectDecoder()
             library = Library(
                 options.home,
                 database_url=options.database_url,
                 decoder=decoder,
                 segmenter=segmenter,
-                embedder_for=encoders.get,
+                embedder_for=embedder_for,
                 default_encoder=options.default_encoder,
                 roots=options.roots,
                 index=IndexPolicy(options.index_kind),
@@ -46,7 +56,7 @@ class Searcher:
                 workers=options.workers,
             )
             closing.callback(library.close)
-            tools = Tools(library, decoder, segmenter, encoders, options.max_query_seconds)
+            tools = Tools(library, decoder, segmenter, embedder_for, options.max_query_seconds)
             archives, searches = ArchiveServicer(library), SearchServicer(tools)
             self.services = (
                 Service(

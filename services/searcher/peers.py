@@ -7,11 +7,10 @@ that is busy is asked again a few times.
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 import numpy as np
@@ -19,15 +18,11 @@ from numpy.typing import NDArray
 
 from wordspot.indexer.records import Embedded, EncoderInfo, Region, Samples, Section
 from wordspot.services import errors, wire
-from wordspot.services.errors import Overloaded, PeerUnavailable
-from wordspot.services.runtime import chunks, ensure_wanted, time_remaining
+from wordspot.services.runtime import chunks, patiently, time_remaining
 from wordspot.v1 import embedding_pb2, embedding_pb2_grpc, segmentation_pb2, segmentation_pb2_grpc
 
 CALL_SECONDS = 120.0  # for one section, where the caller sets no deadline
 BLOCKS_AHEAD = 64  # messages of at most 4 s each that wait to be sent
-PATIENCE = (0.2, 0.5, 1.0, 2.0)  # seconds between the attempts
-
-T = TypeVar("T")
 
 
 class RemoteSegmenter:
@@ -54,7 +49,7 @@ class RemoteSegmenter:
                 responses = list(self._stub.Segment(requests, timeout=_timeout()))
             return _decoded(responses[0].section).regions
 
-        return _patiently(call)
+        return patiently(call)
 
 
 class RemoteEmbedder:
@@ -86,7 +81,7 @@ class RemoteEmbedder:
                 responses = self._stub.Embed(_embed_requests(self._info, regions, spans), timeout=_timeout())
                 return _assembled(responses, self._info, len(regions))
 
-        return _patiently(call)
+        return patiently(call)
 
 
 class RemoteEncoders:
@@ -225,17 +220,6 @@ def _assembled(responses: Iterable[Any], info: EncoderInfo, regions: int) -> Emb
                 wire.to_rows(response.frames.data, response.frames.dimension)
             )
     return Embedded(np.concatenate(vectors), tuple(np.concatenate(blocks) for blocks in frames))
-
-
-def _patiently(call: Callable[[], T]) -> T:
-    """Repeats a call that was turned away or cut off; both services keep nothing of it."""
-    for pause in PATIENCE:
-        try:
-            return call()
-        except (Overloaded, PeerUnavailable):
-            ensure_wanted()
-            time.sleep(pause)
-    return call()
 
 
 def _timeout() -> float:

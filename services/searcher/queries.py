@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +15,6 @@ from wordspot.indexer.library import LONGEST_CLIP_SECONDS, Library
 from wordspot.indexer.records import Embedder, Hit, Samples, SearchOptions, Segmenter
 from wordspot.indexer.view import ArchiveView
 from wordspot.services.runtime import ensure_wanted
-from wordspot.services.searcher.peers import RemoteEncoders
 
 if TYPE_CHECKING:
     from wordspot.indexer.search import EmbeddedQuery, Finder
@@ -67,7 +66,7 @@ class Tools:
     library: Library
     decoder: Decoder
     segmenter: Segmenter
-    encoders: RemoteEncoders
+    embedder_for: Callable[[str], Embedder]
     max_seconds: float
 
     @cached_property
@@ -102,7 +101,7 @@ class Search:
             raise FailedPrecondition(
                 f"archive {archive!r} is indexed with encoder {view.encoder.name!r}, not {encoder!r}"
             )
-        embedder = tools.encoders.get(view.encoder.name)
+        embedder = tools.embedder_for(view.encoder.name)
         if embedder.info.hash != view.encoder.hash:
             raise FailedPrecondition(
                 f"archive {archive!r} was indexed with encoder {view.encoder.name!r} of hash "

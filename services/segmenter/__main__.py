@@ -19,8 +19,8 @@ NAME = "wordspot.v1.SegmentationService"
 _DETECTORS = {pb.DETECTOR_SILERO: "silero", pb.DETECTOR_ENERGY: "energy", pb.DETECTOR_NONE: "none"}
 
 
-def service(options: SegmenterSettings) -> Service:
-    servicer = SegmentationServicer(segmenters(options))
+def service(segmenter_for: Callable[[pb.Detector], Segmenter]) -> Service:
+    servicer = SegmentationServicer(segmenter_for)
     return Service(
         NAME, lambda server: segmentation_pb2_grpc.add_SegmentationServiceServicer_to_server(servicer, server)
     )
@@ -53,7 +53,7 @@ def segmenters(options: SegmenterSettings) -> Callable[[pb.Detector], Segmenter]
 
 def run(server_settings: ServerSettings, options: SegmenterSettings) -> None:
     """Serves until asked to end; prints the address once ready."""
-    server, _ = create_server([service(options)], server_settings)
+    server, _ = create_server([service(segmenters(options))], server_settings)
     serve(server)
 
 

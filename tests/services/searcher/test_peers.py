@@ -11,11 +11,11 @@ import pytest
 
 from wordspot.indexer.errors import DataLoss, FailedPrecondition, InvalidInput, NotFound
 from wordspot.indexer.segmentation import EnergyDetector, SpeechSegmenter
-from wordspot.services import errors
+from wordspot.services import errors, runtime
 from wordspot.services.modelhost.__main__ import service as modelhost
 from wordspot.services.runtime import Service
-from wordspot.services.searcher import peers
 from wordspot.services.searcher.peers import RemoteEncoders, RemoteSegmenter
+from wordspot.services.segmenter.__main__ import segmenters
 from wordspot.services.segmenter.__main__ import service as segmenter_service
 from wordspot.services.settings import SegmenterSettings
 from wordspot.v1 import embedding_pb2_grpc, segmentation_pb2_grpc
@@ -26,7 +26,7 @@ SPANS = np.array([[0, 0, 30], [0, 10, 90]], np.int32)
 
 @pytest.fixture
 def segmenter(serving: Callable[..., Any]) -> RemoteSegmenter:
-    return RemoteSegmenter(*serving(segmenter_service(SegmenterSettings(detector="energy"))))
+    return RemoteSegmenter(*serving(segmenter_service(segmenters(SegmenterSettings(detector="energy")))))
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def troubled(
 ) -> Callable[[Exception, int], tuple[Troubled, RemoteEncoders]]:
     from wordspot.services.modelhost.servicer import EmbeddingServicer
 
-    monkeypatch.setattr(peers, "PATIENCE", (0.01, 0.01))
+    monkeypatch.setattr(runtime, "PATIENCE", (0.01, 0.01))
 
     def start(error: Exception, times: int) -> tuple[Troubled, RemoteEncoders]:
         servicer = Troubled(error, times, EmbeddingServicer(offering(band_encoder())))
@@ -232,7 +232,7 @@ def test_what_asking_again_cannot_mend_is_raised_at_once(troubled: Callable[...,
 def test_a_service_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     from wordspot.services.runtime import open_channel
 
-    monkeypatch.setattr(peers, "PATIENCE", ())
+    monkeypatch.setattr(runtime, "PATIENCE", ())
     with open_channel("127.0.0.1:1") as channel:
         with pytest.raises(errors.PeerUnavailable, match=r"no service answers at 127\.0\.0\.1:1"):
             RemoteEncoders(channel, "127.0.0.1:1").get("bands")

@@ -12,7 +12,7 @@ import pytest
 from wordspot.indexer.segmentation import EnergyDetector, SpeechSegmenter
 from wordspot.services import errors
 from wordspot.services.runtime import MAX_CHUNK_BYTES
-from wordspot.services.segmenter.__main__ import service
+from wordspot.services.segmenter.__main__ import segmenters, service
 from wordspot.services.settings import SegmenterSettings
 from wordspot.v1 import segmentation_pb2 as pb
 from wordspot.v1 import segmentation_pb2_grpc
@@ -20,7 +20,7 @@ from wordspot.v1 import segmentation_pb2_grpc
 
 @pytest.fixture
 def stub(serving: Callable[..., Any]) -> Any:
-    channel, _ = serving(service(SegmenterSettings(detector="energy")))
+    channel, _ = serving(service(segmenters(SegmenterSettings(detector="energy"))))
     return segmentation_pb2_grpc.SegmentationServiceStub(channel)
 
 
