@@ -133,7 +133,7 @@ class SearcherSettings(Settings):
     default_encoder: str = "phonetic"
     max_recording_seconds: float = 12 * 3600.0
     max_query_seconds: float = 60.0
-    workers: int = 2
+    workers: int = 4
     isolate: bool = True
     segmenter: str = "127.0.0.1:50052"
     modelhost: str = "127.0.0.1:50053"

@@ -34,7 +34,7 @@ class IndexPolicy:
     """
 
     kind: str = "auto"
-    exact_below: int = 20_000
+    exact_below: int = 50_000
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

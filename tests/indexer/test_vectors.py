@@ -246,8 +246,8 @@ def test_product_codes_take_at_most_32_bytes_a_vector(tmp_path: Path) -> None:
 def test_the_kind_follows_the_number_of_rows_unless_one_is_named() -> None:
     policy = IndexPolicy("auto", exact_below=1_000)
     assert [policy.choose(rows) for rows in (0, 999, 1_000)] == ["exact", "exact", "ivf-pq"]
-    assert IndexPolicy().choose(19_999) == "exact"
-    assert IndexPolicy().choose(20_000) == "ivf-pq"
+    assert IndexPolicy().choose(49_999) == "exact"
+    assert IndexPolicy().choose(50_000) == "ivf-pq"
     assert IndexPolicy("ivf-sq8").choose(1_000) == "ivf-sq8"
     assert IndexPolicy("ivf-pq").choose(255) == "exact"
     assert IndexPolicy("exact").choose(10_000_000) == "exact"
