@@ -594,8 +594,8 @@ def _nearest(view: ArchiveView, query: EmbeddedQuery, allowed: IdSet | None, k: 
 def _margin(query: EmbeddedQuery) -> int:
     """By how much a candidate is widened on each side, in ticks.
 
-    The grid of spans, half of what a span may be too short by, and a third of the phrase beyond the piece,
-    since that may be said as much slower.
+    Room for the grid of spans and for a span that is too short, and a third of the phrase beyond the piece,
+    since that may be said as much slower. Twice as wide finds the same and takes longer.
     """
     return MARGIN + query.piece // 12 + (query.ticks - query.piece) // 3
 

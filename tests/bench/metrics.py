@@ -213,8 +213,8 @@ def maximum_twv(judged: Sequence[Judged]) -> tuple[float, float]:
     return float(values[best]), float(scores[order][best])
 
 
-def false_alarms_per_hour(judged: Sequence[Judged]) -> float:
-    """Detections an hour of archive and a query, for queries that occur nowhere.
+def false_alarms_per_hour(judged: Sequence[Judged]) -> tuple[float, float]:
+    """Detections an hour of archive, for queries that occur nowhere: mean and median over the queries.
 
     Raises ValueError if one of them does occur.
     """
@@ -223,7 +223,8 @@ def false_alarms_per_hour(judged: Sequence[Judged]) -> float:
             raise ValueError(
                 f"{query.keyword!r} occurs {query.relevant} times, absent queries must not occur"
             )
-    return float(np.mean([np.count_nonzero(query.detected) / (query.seconds / 3600) for query in judged]))
+    alarms = [np.count_nonzero(query.detected) / (query.seconds / 3600) for query in judged]
+    return float(np.mean(alarms)), float(np.median(alarms))
 
 
 def summarise(judged: Sequence[Judged], seed: int) -> Summary:
