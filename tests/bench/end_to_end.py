@@ -1,8 +1,8 @@
 """How fast a user's command indexes: `python -m tests.bench.end_to_end --encoder phonetic`.
 
-The development archive, as it is in 1,650 short files and joined to files of ten minutes, indexed by `wordspot
-index` in a process of its own into a home that was not there before. The clock runs from the start of the
-command to its end, so it counts starting Python, loading models, decoding and everything else.
+The development archive, as it is in 1,650 short files and joined to files of ten minutes, indexed by
+`wordspot index` in a process of its own into a home that was not there before. The clock runs from the start
+of the command to its end, so it counts starting Python, loading models, decoding and everything else.
 
 Where other work keeps some cores busy, the wall clock says little. The second figure does not depend on that:
 what processor time the command took, as if it had spread it evenly over its cores.
