@@ -12,16 +12,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from wordspot.models.errors import DamagedArtifact
-from wordspot.models.model import Model
+
+if TYPE_CHECKING:  # who only looks at cards need not wait for torch
+    from torch import Tensor
+
+    from wordspot.models.model import Model
 
 WEIGHTS = "model.safetensors"
 CARD = "card.json"
@@ -72,6 +70,8 @@ class ArtifactCard:
 
 def save(model: Model[Any], card: ArtifactCard, folder: Path, *, half: bool = False) -> ArtifactCard:
     """Writes the artifact whole or not at all; `half` stores floats as fp16. Returns the final card."""
+    from safetensors.torch import save as save_tensors
+
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: _stored(tensor, half) for name, tensor in model.state_dict().items()}
     blob = save_tensors(tensors)
@@ -95,6 +95,10 @@ def read_card(folder: Path) -> ArtifactCard:
 
 def read_weights(folder: Path, card: ArtifactCard) -> dict[str, Tensor]:
     """Tensors by name, as float32 where stored as fp16. Raises DamagedArtifact."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load as load_tensors
+
     try:
         blob = (folder / WEIGHTS).read_bytes()
     except OSError as error:

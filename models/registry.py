@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from wordspot.models.artifact import ArtifactCard, read_card
 from wordspot.models.errors import DamagedArtifact, UnknownModel
-from wordspot.models.model import Model
 
-ModelT = TypeVar("ModelT", bound=type[Model[Any]])
+if TYPE_CHECKING:
+    from wordspot.models.model import Model
+
+ModelT = TypeVar("ModelT", bound="type[Model[Any]]")
 
 _CLASSES: dict[str, type[Model[Any]]] = {}
 PRETRAINED = Path(__file__).parent / "pretrained"

@@ -35,7 +35,15 @@ from wordspot.services.runtime import (
     chunks,
     open_channel,
 )
-from wordspot.v1 import archive_pb2, archive_pb2_grpc, audio_pb2, search_pb2, search_pb2_grpc
+from wordspot.v1 import (
+    archive_pb2,
+    archive_pb2_grpc,
+    audio_pb2,
+    embedding_pb2,
+    embedding_pb2_grpc,
+    search_pb2,
+    search_pb2_grpc,
+)
 
 _SUFFIXES = (
     "wav wave w64 rf64 flac ogg oga opus mp3 aif aiff aifc caf au snd "
@@ -119,17 +127,20 @@ class Client:
     def __init__(self, address: str | None = None, *, home: Path | None = None) -> None:
         with ExitStack() as closing:
             self._home = None
+            self._default_encoder = ""
             if address is None:
                 from wordspot.services.embedded import Embedded, Settings
 
                 self._home = home or settings.home(os.environ)
                 chosen = Settings.of_home(self._home, os.environ)
+                self._default_encoder = chosen.searcher.default_encoder
                 address = closing.enter_context(Embedded(chosen)).address
             self.address = address
             channel = open_channel(address)
             closing.callback(channel.close)
             self._archives = archive_pb2_grpc.ArchiveServiceStub(channel)
             self._searches = search_pb2_grpc.SearchServiceStub(channel)
+            self._embedding = embedding_pb2_grpc.EmbeddingServiceStub(channel)
             self._closing = closing.pop_all()
 
     def close(self) -> None:
@@ -230,6 +241,7 @@ class Client:
             _check_encoder(encoder, self._home)
         files, ignored = audio_files(paths)
         self.ensure_archive(archive)
+        self._load_ahead(encoder, archive)
         problems: dict[str, str] = {}
         entered: list[tuple[str, Path, bool]] = []
         progress(Progress("adding", 0, len(files)))
@@ -256,6 +268,13 @@ class Client:
             archive=self.archive(archive),
             seconds=time.monotonic() - began,
         )
+
+    def _load_ahead(self, encoder: str | None, archive: str) -> None:
+        """Without a server, has the encoder loaded while files are added. What goes wrong is told later."""
+        if self._home is not None:
+            name = encoder or self.archive(archive).encoder or self._default_encoder
+            # Kept, for gRPC cancels a call that nobody holds.
+            self._ahead = self._embedding.GetEncoder.future(embedding_pb2.GetEncoderRequest(name=name))
 
     # Operations
 
