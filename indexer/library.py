@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from wordspot.indexer.audio import AudioInfo, Decoder
 
 LONGEST_CLIP_SECONDS = 60.0
-LOOKING_AT_ONCE = 4  # files to be added
+LOOKING_AT_ONCE, LOOKED_AHEAD = 4, 8  # files to be added
 ADDED_AT_ONCE, ADDING_SECONDS = 256, 1.0  # a transaction holds so many files, or as many as took so long
 Looked = TypeVar("Looked")
 INSPECTED_SECONDS = 1.0  # read to its end: breaking off a decoder in a child process costs the child
@@ -589,7 +589,7 @@ def _ahead(
     waiting: deque[Future[Looked]] = deque()
     for addition in additions:
         waiting.append(pool.submit(look, addition))
-        if len(waiting) > 2 * LOOKING_AT_ONCE:
+        if len(waiting) > LOOKED_AHEAD:
             yield waiting.popleft()
     yield from waiting
 

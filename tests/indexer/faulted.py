@@ -114,7 +114,7 @@ def adding(request: dict[str, str]) -> None:
 
 def adding_many(request: dict[str, str]) -> None:
     """Six recordings, two a transaction; the fault strikes in the second."""
-    library.ADDED_AT_ONCE = 2
+    library.ADDED_AT_ONCE, library.LOOKED_AHEAD = 2, 0
     it = Scenario(request)
     it.create("words")
     wanted = [library.Addition(it.noise(name), name) for name in "abcdef"]
