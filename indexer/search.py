@@ -68,13 +68,15 @@ REVERSAL = 0.85
 INDEPENDENT = 64
 RANDOM_SPANS = 4_096
 USUAL_THRESHOLD = 4.0
+SMALL_ARCHIVE = 100_000
 
 
 @dataclass(frozen=True)
 class SearchSettings:
     """How thoroughly to look, and from which score on a hit counts.
 
-    candidates: spans that the first stage hands on; more where more hits are asked for.
+    candidates: spans that the first stage hands on; more where more hits are asked for. None means 400, and
+        1,000 in an archive of at most SMALL_ARCHIVE spans, where there is time for them.
     rerank: without it hits are the candidates themselves, scored by their vectors' similarity.
     similarity_weight: share of the first stage's score in the final one, 0 to 1.
     threshold: score from which a hit is detected; None leaves it to the encoder, or to USUAL_THRESHOLD for an
@@ -85,7 +87,7 @@ class SearchSettings:
     threads: for re-ranking; None means every core.
     """
 
-    candidates: int = 400
+    candidates: int | None = None
     rerank: bool = True
     similarity_weight: float = 0.3
     threshold: float | None = None
@@ -97,7 +99,7 @@ class SearchSettings:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        if not 1 <= self.candidates <= MOST_CANDIDATES:
+        if self.candidates is not None and not 1 <= self.candidates <= MOST_CANDIDATES:
             raise InvalidInput(f"{self.candidates} candidates; allowed are 1 to {MOST_CANDIDATES}")
         if not 0 <= self.similarity_weight <= 1:
             raise InvalidInput(f"a similarity weight of {self.similarity_weight}; allowed is 0 to 1")
@@ -360,7 +362,7 @@ class Finder:
         if options.min_score is not None:
             floor = max(floor, options.min_score)
         hits: tuple[Hit, ...] = ()
-        wanted = max(self._settings.candidates, options.top)
+        wanted = max(self._candidates(view), options.top)
         while True:
             candidates = _nearest(view, query, allowed, min(wanted, view.spans))
             if not len(candidates.region):
@@ -385,6 +387,11 @@ class Finder:
                 f"the query was embedded by encoder {query.encoder[:12]}, the archive by {view.encoder.name} "
                 f"({view.encoder.hash[:12]}); both must be the same"
             )
+
+    def _candidates(self, view: ArchiveView) -> int:
+        if self._settings.candidates is not None:
+            return self._settings.candidates
+        return 1_000 if view.spans <= SMALL_ARCHIVE else 400
 
     def _threshold(self, query: EmbeddedQuery) -> float:
         if self._settings.threshold is not None:
