@@ -138,11 +138,8 @@ def as_archive() -> Iterator[None]:
     try:
         yield
     except tuple(_AS_ARCHIVE_ERROR) as error:
-        raise _AS_ARCHIVE_ERROR[_known(error)](str(error)) from error
-
-
-def _known(error: Exception) -> type[Exception]:
-    return next(kind for kind in _AS_ARCHIVE_ERROR if isinstance(error, kind))
+        kind = next(kind for kind in _AS_ARCHIVE_ERROR if isinstance(error, kind))
+        raise _AS_ARCHIVE_ERROR[kind](str(error)) from error
 
 
 def to_status(error: Exception) -> status_pb2.Status | None:

@@ -272,6 +272,7 @@ def test_a_query_that_cannot_be_used_is_one_line(run: Run, indexed: dict[str, Pa
         ["search", "--batch", "b.tsv", "--start", "1", "--end", "2"],
         ["search", "a.wav", "--top", "10001"],
         ["search", "a.wav", "--top", "0"],
+        ["search", "a.wav", "--voices", "2"],
         ["sing"],
     ],
 )
