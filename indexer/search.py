@@ -18,6 +18,12 @@ together lift its false alarms above the hits of others. In an archive of less s
 stretches the random ones are largely the hits themselves: there the cost of the query played backwards,
 brought down by REVERSAL, takes the median's place in proportion. SPREAD and REVERSAL were measured on English
 prompts and game dialogue with 39 MFCC, within and across speakers.
+
+A word that resembles much has more false alarms at the same score. So that one threshold serves all words,
+their rivals are held to be equally good: the score of the 50th place, or in less than an hour of speech of as
+many as come to 50 an hour, is brought to USUAL_RIVAL. No score moves further than RIVALS allow, for where a
+word is said often, places so far down hold it too; and none moves where fewer than FEWEST_RIVALS places are
+too few to tell. Within one query the order stays.
 """
 
 from __future__ import annotations
@@ -69,6 +75,11 @@ INDEPENDENT = 64
 RANDOM_SPANS = 4_096
 USUAL_THRESHOLD = 4.0
 SMALL_ARCHIVE = 100_000
+RIVALS_PER_HOUR = 50  # of speech
+FEWEST_RIVALS = 20
+MOST_RIVALS = 50
+USUAL_RIVAL = 3.0
+RIVALS = (2.5, 4.0)
 
 
 @dataclass(frozen=True)
@@ -310,6 +321,7 @@ class _Prepared:
         self.rank = np.argsort(sorted(range(len(names)), key=names.__getitem__))  # (recordings,)
         ticks = (view.region_stop - view.region_start).astype(np.int64)
         ticks[~view.alive[view.region_recording]] = 0
+        self.recording_ticks = np.bincount(view.region_recording, ticks, minlength=len(view.recordings))
         # Longest first: those that hold a query are the first so many, and their speech is a partial sum.
         order = np.lexsort((view.region_start, self.rank[view.region_recording], -ticks))
         self.region_order = order[: np.count_nonzero(ticks)]
@@ -357,6 +369,7 @@ class Finder:
         self.check(view, query, options)
         prepared = self._prepare(view)
         allowed = _allowed(view, prepared, options)
+        rivals = _rivals(prepared, options)
         threshold = self._threshold(query)
         floor = -math.inf if options.include_undetected else threshold
         if options.min_score is not None:
@@ -367,7 +380,7 @@ class Finder:
             candidates = _nearest(view, query, allowed, min(wanted, view.spans))
             if not len(candidates.region):
                 break
-            places = self._places(view, prepared, query, candidates)
+            places = self._places(view, prepared, query, candidates, rivals)
             complete = len(places.score) >= options.top or bool((places.score < floor).any())
             exhausted = len(candidates.region) < wanted or wanted == MOST_CANDIDATES
             if complete or exhausted:
@@ -407,7 +420,12 @@ class Finder:
         return prepared
 
     def _places(
-        self, view: ArchiveView, prepared: _Prepared, query: EmbeddedQuery, candidates: _Candidates
+        self,
+        view: ArchiveView,
+        prepared: _Prepared,
+        query: EmbeddedQuery,
+        candidates: _Candidates,
+        rivals: int,
     ) -> _Places:
         if not self._settings.rerank:
             return self._first_stage(view, prepared, query, candidates)
@@ -440,6 +458,7 @@ class Finder:
             best = int(np.argmax(share * first - (1 - share) * cost.astype(np.float64) / scale))
             cost = self._by_example(view, best, cost, location, region, start, stop)
             score = (1 - share) * (location - cost.astype(np.float64)) / scale + share * first
+            score += _handicap(score, rivals)
         return _Places(region, start, stop, score)
 
     def _by_example(
@@ -584,6 +603,25 @@ def _allowed(view: ArchiveView, prepared: _Prepared, options: SearchOptions) -> 
     if not excluded:
         return view.alive_spans
     return (view.alive_spans or IdSet.every(view.spans)).without_ranges(view.span_ranges(excluded))
+
+
+def _rivals(prepared: _Prepared, options: SearchOptions) -> int:
+    """At what rank the rivals of a word are looked for; 0 where there are too few. Only recordings that are
+    searched count; those that are left out of a whole archive are taken to be few."""
+    ticks = prepared.recording_ticks
+    if options.recordings is not None:
+        ticks = ticks[[prepared.ordinals[name] for name in options.recordings]]
+    hours = to_seconds(float(ticks.sum())) / 3_600
+    rivals = int(min(RIVALS_PER_HOUR * hours, MOST_RIVALS))
+    return rivals if rivals >= FEWEST_RIVALS else 0
+
+
+def _handicap(score: NDArray[np.float64], rivals: int) -> float:
+    """What to add to all scores of a query."""
+    if not 0 < rivals <= len(score):
+        return 0.0
+    rival = np.partition(score, len(score) - rivals)[len(score) - rivals]
+    return USUAL_RIVAL - float(np.clip(rival, *RIVALS))
 
 
 def _nearest(view: ArchiveView, query: EmbeddedQuery, allowed: IdSet | None, k: int) -> _Candidates:

@@ -60,8 +60,11 @@ KNOWN = {
 }
 
 
-def load(name: str, device: str) -> Any:
-    """A ctranslate2.models.Whisper. Raises MissingWeights, which says how to get them."""
+def load(name: str, device: str, callers: int) -> Any:
+    """A ctranslate2.models.Whisper that so many threads call at once, each on a core of its own.
+
+    Raises MissingWeights, which says how to get the weights.
+    """
     try:
         import ctranslate2
     except ImportError:
@@ -69,11 +72,11 @@ def load(name: str, device: str) -> Any:
             "the encoder `whisper` needs CTranslate2: pip install 'wordspot[whisper]'"
         ) from None
     folder = find(name)
-    # The embedding service runs a thread a core already.
     return ctranslate2.models.Whisper(
         str(folder),
         device=device,
         compute_type="int8_float32" if device == "cpu" else "float16",
+        inter_threads=callers if device == "cpu" else 1,
         intra_threads=1,
     )
 

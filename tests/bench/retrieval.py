@@ -39,11 +39,12 @@ from tests.bench.systems import Chance, Exhaustive, Indexed, InVoices, Search, S
 from wordspot.indexer import dtw
 from wordspot.indexer.records import TICKS_PER_SECOND, QueryAudio, Samples
 from wordspot.indexer.search import MOST_CANDIDATES, SearchSettings
+from wordspot.models import registry
 from wordspot.models.encoders import whisper_weights
 from wordspot.models.errors import MissingWeights
 
 OUTPUT = Path("build/bench/retrieval.json")
-ENCODERS = ("naive", "sa", "dsa", "phonetic", "whisper")
+ENCODERS = ("naive", "sa", "dsa", "phonetic", "whisper-tiny.en", "whisper")
 HEARD_CZECH = frozenset({"sa", "dsa"})
 ROW_NAMES = {"naive": "ne", "sa": "sa", "dsa": "dsa"}
 CONTEXT_SECONDS = 5.0
@@ -279,13 +280,14 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def present(encoders: Iterable[str], console: Console) -> list[str]:
+def present(encoders: Iterable[str], home: Path, console: Console) -> list[str]:
     """Those that can run here; says why one cannot."""
     found = []
+    known = registry.available(home)
     for encoder in encoders:
         try:
-            if encoder == "whisper":
-                whisper_weights.find("base")
+            if encoder in known and known[encoder].model == "whisper":
+                whisper_weights.find(known[encoder].config["weights"])
         except MissingWeights as error:
             console.print(f"{encoder} is left out: {error}", highlight=False)
             continue
@@ -305,7 +307,7 @@ def main() -> None:
     console = Console(width=150)
     material = development.prepare(home)
     console.print(development.describe(material), highlight=False)
-    encoders = present(arguments.encoders, console)
+    encoders = present(arguments.encoders, home, console)
 
     rows = references(material, material.main)
     rows += recogniser_rows(material, material.main, Transcriber(home))
