@@ -2,11 +2,11 @@
 
 Radford et al., "Robust Speech Recognition via Large-Scale Weak Supervision", 2022. Its encoder runs through
 CTranslate2 (the extra `whisper`); only its frames are used, nothing is transcribed. Speech regions are packed
-into windows of up to 10 s with short silences between (30 s find no more and cost half as much again; a region
-by itself finds less). The frames, 20 ms apart, are centred and whitened, and
-a small network maps them to 64 numbers. It was trained so that pooled frames of one word by two speakers lie
-closer than those of other words (supervised contrastive loss; Khosla et al. 2020), often with one of the two
-cut out of its sentence before Whisper heard it, and so that phones can be read off the frames.
+into windows of up to 10 s with short silences between: windows of 30 s find no more and cost half as much
+again, a region by itself finds less. The frames, 20 ms apart, are centred and whitened, and a small network
+maps them to 64 numbers. It was trained so that pooled frames of one word by two speakers lie closer than
+those of other words (supervised contrastive loss; Khosla et al. 2020), often with one of the two cut out of
+its sentence before Whisper heard it, and so that phones can be read off the frames.
 """
 
 from __future__ import annotations
