@@ -611,7 +611,7 @@ def _rivals(prepared: _Prepared, options: SearchOptions) -> int:
     ticks = prepared.recording_ticks
     if options.recordings is not None:
         ticks = ticks[[prepared.ordinals[name] for name in options.recordings]]
-    hours = to_seconds(float(ticks.sum())) / 3_600
+    hours = to_seconds(int(ticks.sum())) / 3_600
     rivals = int(min(RIVALS_PER_HOUR * hours, MOST_RIVALS))
     return rivals if rivals >= FEWEST_RIVALS else 0
 

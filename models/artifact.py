@@ -27,20 +27,30 @@ CARD = "card.json"
 
 @dataclass(frozen=True)
 class Metric:
-    """A judged figure. floor: the same figure of doing nothing; baseline: of the simple alternative."""
+    """A judged figure. floor: the same figure on real held-out data, or of doing nothing; baseline: of the
+    simple alternative; threshold: what it has to reach, from below if lower is better."""
 
     name: str
     value: float
     floor: float | None = None
     baseline: float | None = None
     threshold: float | None = None
+    lower_is_better: bool = False
+
+    @property
+    def passed(self) -> bool | None:
+        """None where there is no threshold."""
+        if self.threshold is None:
+            return None
+        return self.value <= self.threshold if self.lower_is_better else self.value >= self.threshold
 
 
 @dataclass(frozen=True)
 class ArtifactCard:
     """What a model is, where it comes from and how good it was.
 
-    model: the registered class. codec: vocabulary, palette and the like. data: what it learned from.
+    model: the registered class. modality, capabilities: as its class has them, so that who looks for a model
+    need not import any. codec: vocabulary, palette and the like. data: what it learned from.
     supervision: what labels it saw, in words. scale: how it differs from the paper in size.
     detection_threshold: of an encoder, the score from which a place found with it counts as a detection.
     """
@@ -49,6 +59,8 @@ class ArtifactCard:
     model: str
     config: Mapping[str, Any]
     weights_sha256: str
+    modality: str = "speech"
+    capabilities: tuple[str, ...] = ("embed",)
     description: str = ""
     source: str = ""
     codec: Mapping[str, Any] = field(default_factory=dict)
@@ -76,7 +88,11 @@ def save(model: Model[Any], card: ArtifactCard, folder: Path, *, half: bool = Fa
     tensors = {name: _stored(tensor, half) for name, tensor in model.state_dict().items()}
     blob = save_tensors(tensors)
     card = dataclasses.replace(
-        card, config=dataclasses.asdict(model.config), weights_sha256=hashlib.sha256(blob).hexdigest()
+        card,
+        config=dataclasses.asdict(model.config),
+        weights_sha256=hashlib.sha256(blob).hexdigest(),
+        modality=model.modality,
+        capabilities=tuple(sorted(model.capabilities)),
     )
     write_whole(folder / WEIGHTS, blob)
     write_whole(folder / CARD, (json.dumps(dataclasses.asdict(card), indent=2) + "\n").encode())
@@ -88,7 +104,8 @@ def read_card(folder: Path) -> ArtifactCard:
     try:
         content = json.loads((folder / CARD).read_text())
         metrics = tuple(Metric(**metric) for metric in content.pop("metrics", []))
-        return ArtifactCard(**content, metrics=metrics)
+        card = ArtifactCard(**content, metrics=metrics)
+        return dataclasses.replace(card, capabilities=tuple(card.capabilities))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise DamagedArtifact(f"{folder / CARD}: not a readable card ({error})") from error
 
@@ -119,11 +136,17 @@ def restore(model_type: type[Model[Any]], folder: Path, card: ArtifactCard) -> M
     """The model of an artifact, in evaluation mode on the CPU. Raises DamagedArtifact."""
     weights = read_weights(folder, card)
     try:
-        model = model_type(model_type.Config(**card.config))
+        model = model_type(_config(model_type, card.config))
         model.load_state_dict(weights)
     except (TypeError, ValueError, RuntimeError) as error:
         raise DamagedArtifact(f"{folder}: weights or config do not fit {card.model!r} ({error})") from error
     return model.eval()
+
+
+def _config(model_type: type[Model[Any]], values: Mapping[str, Any]) -> Any:
+    """JSON has no tuples; configurations have no lists."""
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return model_type.Config(**given)
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -23,15 +23,31 @@ class Loss:
     figures: Mapping[str, float]
 
 
+CAPABILITIES = ("encode", "decode", "reconstruct", "sample", "complete", "generate", "nll", "classify")
+
+
 class Model(nn.Module, Generic[ConfigT]):
     """Base of all models.
 
     Config: a frozen dataclass of JSON values; it alone determines the shape of the network.
-    capabilities: out of embed, encode, decode, sample, complete, generate, nll, classify.
+    modality: what goes in or comes out: speech, picture.
+    capabilities: `embed` for encoders of spans, and those of CAPABILITIES that the class has a method for.
+    What the methods take and return, B examples at a time, on the model's device:
+        encode(x) -> (B, dimension); decode(code) -> like x; reconstruct(x) -> like x
+        sample(count, rng) -> (count, ...); complete(x, known, rng) -> like x, known bool like x
+        generate(rng, ...) -> an iterator of parts as they are made
+        nll(x, rng) -> (B,) nats, or an upper bound of them; classify(x) -> (B, classes) probabilities
+    Pictures are float32 (B, C, H, W), 0 to 1. Randomness comes from `rng` alone.
     """
 
     Config: ClassVar[type[Any]]
+    modality: ClassVar[str] = "speech"
     capabilities: ClassVar[frozenset[str]] = frozenset()
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        own = (name for name in CAPABILITIES if callable(getattr(cls, name, None)))
+        cls.capabilities = cls.capabilities.union(own)
 
     def __init__(self, config: ConfigT) -> None:
         super().__init__()

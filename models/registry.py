@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from wordspot.models.artifact import ArtifactCard, read_card
+from wordspot.models.artifact import ArtifactCard, read_card, restore
 from wordspot.models.errors import DamagedArtifact, UnknownModel
 
 if TYPE_CHECKING:
@@ -16,6 +18,7 @@ ModelT = TypeVar("ModelT", bound="type[Model[Any]]")
 
 _CLASSES: dict[str, type[Model[Any]]] = {}
 PRETRAINED = Path(__file__).parent / "pretrained"
+PACKAGES = ("wordspot.models.encoders", "wordspot.models.generators")
 
 
 def register(name: str) -> Callable[[ModelT], ModelT]:
@@ -32,10 +35,19 @@ def register(name: str) -> Callable[[ModelT], ModelT]:
 
 def model_class(name: str) -> type[Model[Any]]:
     """Raises UnknownModel."""
+    if name not in _CLASSES:
+        load_classes()
     try:
         return _CLASSES[name]
     except KeyError:
         raise UnknownModel(f"no model class {name!r}; there are {', '.join(sorted(_CLASSES))}") from None
+
+
+def load_classes() -> None:
+    """Imports every module that may register a class or a recipe."""
+    for package in map(importlib.import_module, PACKAGES):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
 
 
 def folders(home: Path | None = None) -> dict[str, Path]:
@@ -57,6 +69,16 @@ def find(name: str, home: Path | None = None) -> Path:
     raise UnknownModel(f"no model {name!r}; there are {', '.join(sorted(known)) or 'none'}")
 
 
+def load(name: str, home: Path | None = None) -> tuple[Model[Any], ArtifactCard]:
+    """A model in evaluation mode on the CPU, and its card. name: as `find` takes it.
+
+    Raises UnknownModel, DamagedArtifact.
+    """
+    folder = find(name, home)
+    card = read_card(folder)
+    return restore(model_class(card.model), folder, card), card
+
+
 def available(home: Path | None = None) -> dict[str, ArtifactCard]:
     """Cards by model name; an unreadable one is left out here and reported when it is loaded."""
     cards = {}
@@ -66,3 +88,14 @@ def available(home: Path | None = None) -> dict[str, ArtifactCard]:
         except DamagedArtifact:
             continue
     return cards
+
+
+def able(capability: str, home: Path | None = None) -> dict[str, Path]:
+    """Folders of the artifacts that can do something, by name. One whose card cannot be read is among them,
+    so that whoever loads it is told."""
+    cards = available(home)
+    return {
+        name: folder
+        for name, folder in folders(home).items()
+        if name not in cards or capability in cards[name].capabilities
+    }

@@ -16,7 +16,7 @@ import typer
 from wordspot.indexer.errors import ArchiveError, InvalidInput
 from wordspot.models.errors import ModelError
 from wordspot.services import settings
-from wordspot.services.commands import archive
+from wordspot.services.commands import archive, data, models
 from wordspot.services.commands.doctor import doctor
 from wordspot.services.commands.index import index
 from wordspot.services.commands.search import search
@@ -32,7 +32,8 @@ app = typer.Typer(
 )
 for command in (index, search, train, serve, doctor):
     app.command()(command)
-app.add_typer(archive.app, name="archive")
+for name, group in (("archive", archive.app), ("models", models.app), ("data", data.app)):
+    app.add_typer(group, name=name)
 
 
 def main() -> None:

@@ -499,7 +499,7 @@ def _check_encoder(name: str, home: Path) -> None:
     """Raises NotFound, before anything is added for the sake of an encoder that does not exist."""
     from wordspot.models import registry
 
-    if name not in (offered := registry.folders(home)):
+    if name not in (offered := registry.able("embed", home)):
         raise NotFound(f"no encoder {name!r}; there are {', '.join(sorted(offered)) or 'none'}")
 
 

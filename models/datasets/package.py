@@ -1,4 +1,4 @@
-"""Debian packages as data: fetched by apt, checked against a pinned hash, unpacked."""
+"""Packages as data: fetched by their own client (apt, npm), checked against a pinned hash, unpacked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class DatasetError(ModelError):
 
 @dataclass(frozen=True)
 class Package:
-    """One architecture-independent Debian package at one version; sha256 of the .deb, hexadecimal."""
+    """One architecture-independent Debian package at one version; sha256 of its file, hexadecimal."""
 
     name: str
     version: str
@@ -30,14 +31,41 @@ class Package:
 
     @property
     def file_name(self) -> str:
+        # apt writes the epoch's colon as %3a; none of the versions here has one.
         return f"{self.name}_{self.version}_all.deb"
+
+    @property
+    def download(self) -> list[str]:
+        """The command that puts the file into the current folder."""
+        return ["apt-get", "download", f"{self.name}={self.version}"]
+
+    @property
+    def advice(self) -> str:
+        return f"apt has no {self.name} {self.version} (Debian 12): run `apt-get update`"
+
+
+@dataclass(frozen=True)
+class NpmPackage(Package):
+    """A package of the npm registry; its files lie in a folder `package`."""
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.name}-{self.version}.tgz"
+
+    @property
+    def download(self) -> list[str]:
+        return ["npm", "pack", "--silent", f"{self.name}@{self.version}"]
+
+    @property
+    def advice(self) -> str:
+        return f"npm has no {self.name} {self.version}: check its registry"
 
 
 def fetch(package: Package, folder: Path, packages: Path | None = None) -> Path:
-    """The checked .deb: out of `packages` where it lies there, else downloaded by apt-get into `folder`.
+    """The checked file: out of `packages` where it lies there, else downloaded into `folder`.
 
     packages: folder of already downloaded packages; by default the one that WORDSPOT_PACKAGES names.
-    Raises DatasetError when apt has no such version or the hash differs.
+    Raises DatasetError when there is no such version or the hash differs.
     """
     given = packages or (Path(os.environ[PACKAGES_VARIABLE]) if os.environ.get(PACKAGES_VARIABLE) else None)
     path = given / package.file_name if given else None
@@ -49,20 +77,30 @@ def fetch(package: Package, folder: Path, packages: Path | None = None) -> Path:
     return path
 
 
-def unpack(deb: Path, folder: Path) -> None:
-    """The files of a .deb under `folder`, which several packages may share."""
-    _run(["dpkg", "-x", str(deb), str(folder)], folder, UNPACK_TIMEOUT_S, f"{deb.name} cannot be unpacked")
+def unpack(file: Path, folder: Path) -> None:
+    """The files of a package under `folder`, which several packages may share. Raises DatasetError."""
+    if file.suffix == ".deb":
+        _run(
+            ["dpkg", "-x", str(file), str(folder)],
+            folder,
+            UNPACK_TIMEOUT_S,
+            f"{file.name} cannot be unpacked",
+        )
+        return
+    try:
+        with tarfile.open(file) as archive:
+            archive.extractall(folder, filter="data")
+    except (tarfile.TarError, OSError) as error:
+        raise DatasetError(f"{file.name} cannot be unpacked: {error}") from error
 
 
 def _download(package: Package, folder: Path) -> Path:
     _run(
-        ["apt-get", "download", f"{package.name}={package.version}"],
+        package.download,
         folder,
         DOWNLOAD_TIMEOUT_S,
-        f"apt has no {package.name} {package.version} (Debian 12): run `apt-get update`, or put "
-        f"{package.file_name} into a folder and name it in {PACKAGES_VARIABLE}",
+        f"{package.advice}, or put {package.file_name} into a folder and name it in {PACKAGES_VARIABLE}",
     )
-    # apt writes the epoch's colon as %3a; none of the versions here has one.
     return folder / package.file_name
 
 

@@ -85,7 +85,7 @@ def _encoders(home: Path) -> Iterator[Finding]:
     from wordspot.models import registry
     from wordspot.models.encoders import load_encoder
 
-    for name in sorted(registry.folders(home)):
+    for name in sorted(registry.able("embed", home)):
         try:
             encoder = load_encoder(name, home)
         except ModelError as error:

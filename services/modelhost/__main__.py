@@ -22,7 +22,7 @@ def load_encoders(options: ModelHostSettings) -> Encoders:
     def names() -> Sequence[str]:
         from wordspot.models import registry
 
-        return list(registry.folders(options.home))
+        return list(registry.able("embed", options.home))
 
     def load(name: str) -> SectionEncoder:
         # The library takes a folder's path as well; a caller over the network may only name what is offered.

@@ -328,3 +328,39 @@ def test_a_command_imports_no_library_that_it_does_not_need(arguments: list[str]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "archive" in done.stdout
     assert done.stdout.splitlines()[-1] == ""
+
+
+def test_models_and_data_sources_are_listed(run: Run) -> None:
+    code, output, _ = run("models", "list", "--json")
+    models = {row["name"]: row for row in lines(output)}
+    assert code == 0
+    assert models["phonetic"]["modality"] == "speech"
+    assert "embed" in models["phonetic"]["capabilities"]
+    code, output, _ = run("data", "list", "--json")
+    sources = {row["name"]: row for row in lines(output)}
+    assert code == 0
+    assert sources["digits"]["kind"] == "pictures"
+    assert sources["queen"]["kind"] == "speech"
+    assert not sources["digits"]["fetched"]
+
+
+def test_a_card_is_shown_as_json(run: Run) -> None:
+    code, output, _ = run("models", "show", "naive")
+    assert code == 0
+    assert json.loads(output)["model"] == "naive"
+    assert json.loads(output)["hash"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["models", "show", "cats"], "no model 'cats'; there are"),
+        (["models", "train", "cats"], "no recipe 'cats'; there are deep-autoencoder-2, "),
+        (["models", "evaluate"], "--all"),
+        (["models", "evaluate", "naive", "--all"], "--all"),
+        (["models", "evaluate", "cats"], "no model 'cats'; there are"),
+        (["data", "fetch", "cats"], "no data source 'cats'; there are"),
+    ],
+)
+def test_a_mistake_about_models_is_one_line(run: Run, arguments: list[str], told: str) -> None:
+    assert told in refused(run(*arguments))

@@ -1,0 +1,68 @@
+"""`digits-cnn`: a convolutional network (LeCun et al. 1998), small filters and batch normalisation."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from wordspot.models.encoders.classifier import Classifier, ClassifierConfig
+from wordspot.models.recipe import PictureRecipe, recipe
+from wordspot.models.registry import register
+from wordspot.models.trainer import Plan
+
+
+@dataclass(frozen=True)
+class CnnConfig(ClassifierConfig):
+    """widths: channels of the layers, each of which halves the picture."""
+
+    widths: tuple[int, ...] = (32, 64)
+    hidden: int = 128
+    dropout: float = 0.3
+
+
+@register("cnn")
+class Cnn(Classifier[CnnConfig]):
+    Config = CnnConfig
+
+    def __init__(self, config: CnnConfig) -> None:
+        super().__init__(config, config.hidden)
+        sizes = (config.channels, *config.widths)
+        scale = 2 ** len(config.widths)
+        pixels = (config.height // scale) * (config.width // scale)
+        self.layers = nn.Sequential(
+            *(
+                layer
+                for size, next_size in itertools.pairwise(sizes)
+                for layer in (
+                    nn.Conv2d(size, next_size, 3, padding=1),
+                    nn.BatchNorm2d(next_size),
+                    nn.ReLU(),
+                    nn.MaxPool2d(2),
+                )
+            ),
+            nn.Flatten(),
+            nn.Linear(config.widths[-1] * pixels, config.hidden),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+        )
+
+    def features(self, pictures: Tensor) -> Tensor:
+        out: Tensor = self.layers(pictures)
+        return out
+
+
+recipe(
+    PictureRecipe(
+        name="digits-cnn",
+        model="cnn",
+        config=CnnConfig(),
+        pictures="digits",
+        batch_size=128,
+        plan=Plan(steps=4_000, learning_rate=1e-3, validate_every=400),
+        description="A convolutional network that reads handwritten digits, or says that it sees none.",
+        thresholds={"accuracy": 0.99, "noise_rejected": 0.99, "shuffled_rejected": 0.99},
+        source="LeCun et al. 1998, Gradient-based learning applied to document recognition",
+    )
+)

@@ -1,0 +1,1 @@
+"""Models that draw, speak and write: one file each."""

@@ -1,0 +1,116 @@
+"""`vae`: variational auto-encoder (Kingma and Welling, Auto-encoding variational Bayes, 2014).
+
+A picture's pixels are taken as chances of black or white, drawn afresh whenever it is shown (dynamic
+binarisation). The encoder gives mean and variance of a normal distribution of codes, the decoder the chance
+of each pixel:
+
+    log p(x) >= E_q [log p(x | z)] - KL(q(z | x) || p(z))            (ELBO)
+    log p(x) >= E [log 1/k sum_i p(x, z_i) / q(z_i | x)]             (importance-weighted; Burda et al. 2016)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from wordspot.models.datasets.picture_batches import PictureBatch
+from wordspot.models.encoders.deep_autoencoder import stack
+from wordspot.models.model import Loss, Model
+from wordspot.models.recipe import PictureRecipe, recipe
+from wordspot.models.registry import register
+from wordspot.models.trainer import Plan
+
+VARIANCE_LIMIT = 8.0  # of its logarithm, in both directions
+
+
+@dataclass(frozen=True)
+class VaeConfig:
+    height: int = 28
+    width: int = 28
+    channels: int = 1
+    hidden: tuple[int, ...] = (500, 500)
+    code: int = 50
+
+
+@register("vae")
+class Vae(Model[VaeConfig]):
+    Config = VaeConfig
+    modality = "picture"
+
+    def __init__(self, config: VaeConfig) -> None:
+        super().__init__(config)
+        pixels = config.channels * config.height * config.width
+        self.encoder = stack((pixels, *config.hidden, 2 * config.code))
+        self.decoder = stack((config.code, *config.hidden[::-1], pixels))
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """The mean of a picture's codes."""
+        return self._posterior(pictures.flatten(1))[0]
+
+    def decode(self, code: Tensor) -> Tensor:
+        """The chance of each pixel."""
+        config = self.config
+        chances: Tensor = self.decoder(code).sigmoid()
+        return chances.reshape(-1, config.channels, config.height, config.width)
+
+    def reconstruct(self, pictures: Tensor) -> Tensor:
+        return self.decode(self.encode(pictures))
+
+    def sample(self, count: int, rng: Generator) -> Tensor:
+        device = next(self.parameters()).device
+        return self.decode(torch.randn((count, self.config.code), generator=rng, device=device))
+
+    def nll(self, pictures: Tensor, rng: Generator, samples: int = 500) -> Tensor:
+        """The importance-weighted bound of so many codes. pictures are drawn black or white here."""
+        flat = torch.bernoulli(pictures.flatten(1), generator=rng)
+        mean, log_variance = self._posterior(flat)
+        weights = []
+        for first in range(0, samples, 50):
+            count = min(50, samples - first)
+            noise = torch.randn((count, *mean.shape), generator=rng, device=mean.device)
+            code = mean + (log_variance / 2).exp() * noise  # (count, B, code)
+            prior = -(code.square()).sum(dim=2) / 2
+            posterior = -(noise.square() + log_variance).sum(dim=2) / 2
+            weights.append(prior - posterior - self._pixel_nats(code, flat))
+        bound: Tensor = torch.cat(weights).logsumexp(dim=0) - math.log(samples)
+        return -bound
+
+    def loss(self, player: str, batch: PictureBatch, rng: Generator) -> Loss:
+        """The negative ELBO with one code a picture; the KL divergence in closed form."""
+        flat = torch.bernoulli(batch.pictures.flatten(1), generator=rng)
+        mean, log_variance = self._posterior(flat)
+        noise = torch.randn(mean.shape, generator=rng, device=mean.device)
+        pixels = self._pixel_nats(mean + (log_variance / 2).exp() * noise, flat).mean()
+        divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean() / 2
+        return Loss(
+            pixels + divergence, {"pixels": float(pixels.detach()), "divergence": float(divergence.detach())}
+        )
+
+    def _posterior(self, flat: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the variance, (B, code) each."""
+        mean, log_variance = self.encoder(flat).chunk(2, dim=1)
+        return mean, log_variance.clamp(-VARIANCE_LIMIT, VARIANCE_LIMIT)
+
+    def _pixel_nats(self, code: Tensor, flat: Tensor) -> Tensor:
+        """-log p(x | z), (..., B)."""
+        logits = self.decoder(code)
+        return binary_cross_entropy_with_logits(logits, flat.expand_as(logits), reduction="none").sum(dim=-1)
+
+
+recipe(
+    PictureRecipe(
+        name="digits-vae",
+        model="vae",
+        config=VaeConfig(),
+        pictures="digits",
+        batch_size=128,
+        plan=Plan(steps=60_000, learning_rate=1e-3, validate_every=2_000, weight_decay=0.0, clip_norm=100.0),
+        description="Draws handwritten digits from random codes.",
+        thresholds={"nats": 90.0},
+        source="Kingma and Welling 2014, Auto-encoding variational Bayes",
+    )
+)

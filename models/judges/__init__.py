@@ -1,0 +1,1 @@
+"""Judges of models, one file a modality; wordspot.models.evaluation asks them."""

@@ -1,0 +1,161 @@
+"""Judges of models that see or draw pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wordspot.models import registry
+from wordspot.models.artifact import Metric
+from wordspot.models.datasets.pictures import Pictures, pictures
+from wordspot.models.evaluation import Subject, judges
+
+CHUNK = 500
+CLOSE_LOOK = 2_000  # pictures, where a figure takes long
+READER = "digits-cnn"
+PLAIN = "deep-autoencoder-30"
+
+
+@judges("classify", "picture")
+def classification(subject: Subject) -> list[Metric]:
+    """Accuracy on all test pictures, and how much is rejected that is no picture of the kind.
+
+    baseline of the accuracy: the nearest mean of a class. Clothes were never shown, neither as pictures nor
+    as none.
+    """
+    train, test = (pictures(subject.source, split, subject.home) for split in ("train", "test"))
+    answers = _by_chunks(subject.model.classify, test.tensor()).argmax(dim=1).numpy()
+    none = int(subject.model.config.classes)
+    common = np.bincount(train.labels).argmax()
+    rejected = float((answers == none).mean())
+    found = [
+        Metric(
+            "accuracy",
+            float((answers == test.labels).mean()),
+            floor=float((test.labels == common).mean()),
+            baseline=_nearest_mean(train, test),
+        )
+    ]
+    rng = subject.rng()
+    flat = test.tensor().flatten(1)
+    shuffled = flat.gather(1, torch.rand(flat.shape, generator=rng).argsort(dim=1))
+    others = {
+        "noise_rejected": torch.rand(flat.shape, generator=rng),
+        "shuffled_rejected": shuffled,
+        "clothes_rejected": pictures("fashion", "test", subject.home).tensor().flatten(1),
+    }
+    for name, some in others.items():
+        shaped = some.reshape(-1, *test.tensor().shape[1:])
+        seen = _by_chunks(subject.model.classify, shaped).argmax(dim=1).numpy()
+        found.append(Metric(name, float((seen == none).mean()), floor=rejected))
+    return found
+
+
+@judges("reconstruct", "picture")
+def reconstruction(subject: Subject) -> list[Metric]:
+    """Squared error a test picture, over that of as many principal components of the training pictures."""
+    train, test = (
+        pictures(subject.source, split, subject.home).tensor().flatten(1) for split in ("train", "test")
+    )
+    shape = (-1, *pictures(subject.source, "test", subject.home).tensor().shape[1:])
+    back = _by_chunks(subject.model.reconstruct, test.reshape(shape)).flatten(1)
+    code = subject.model.encode(test[:1].reshape(shape)).shape[1]
+    mean = train.mean(dim=0)
+    axes = torch.linalg.eigh((train - mean).T @ (train - mean))[1][:, -code:]  # (pixels, code)
+    linear = mean + (test - mean) @ axes @ axes.T
+    error, baseline = (float((one - test).square().sum(dim=1).mean()) for one in (back, linear))
+    return [
+        Metric("squared_error", error, floor=0.0, baseline=baseline, lower_is_better=True),
+        Metric("squared_error_of_pca", error / baseline, floor=0.0, baseline=1.0, lower_is_better=True),
+    ]
+
+
+@judges("encode", "picture")
+def neighbourhoods(subject: Subject) -> list[Metric]:
+    """Leave-one-out accuracy of the nearest neighbour in a plane: t-SNE of the code, beside the pixels'."""
+    test = pictures(subject.source, "test", subject.home).part(slice(CLOSE_LOOK))
+    codes = _by_chunks(subject.model.encode, test.tensor())
+    planes = [plane(rows.numpy()) for rows in (codes, test.tensor().flatten(1))]
+    value, baseline = (_nearest_neighbour(rows, test.labels) for rows in planes)
+    chance = float(np.square(np.bincount(test.labels) / len(test)).sum())
+    return [Metric("neighbour_accuracy", value, floor=chance, baseline=baseline)]
+
+
+@judges("nll", "picture")
+def likelihood(subject: Subject) -> list[Metric]:
+    """Nats a test picture, its pixels drawn black or white. floor: none can be given; baseline: each pixel by
+    itself, as often white as in training."""
+    train, test = (
+        pictures(subject.source, split, subject.home).tensor().flatten(1) for split in ("train", "test")
+    )
+    shape = pictures(subject.source, "test", subject.home).tensor().shape[1:]
+    rng = subject.rng()
+    some = test[:CLOSE_LOOK].reshape(-1, *shape)
+    bound = torch.cat([subject.model.nll(part, rng) for part in torch.split(some, 50)])
+    share = train.mean(dim=0).clamp(1e-3, 1 - 1e-3)
+    drawn = torch.bernoulli(test, generator=subject.rng())
+    alone = -(drawn * share.log() + (1 - drawn) * (1 - share).log()).sum(dim=1).mean()
+    return [Metric("nats", float(bound.mean()), baseline=float(alone), lower_is_better=True)]
+
+
+@judges("sample", "picture")
+def drawings(subject: Subject) -> list[Metric]:
+    """How many samples are read as some digit with a probability of .9, and how sharp they are.
+
+    floor: real test pictures; baseline: random codes of the plain auto-encoder. Sharpness is the standard
+    deviation of the Laplacian over that of real pictures.
+    """
+    if subject.source != "digits":
+        return []
+    reader: Any = registry.load(READER, subject.home)[0]
+    artist: Any = registry.load(PLAIN, subject.home)[0]
+    real = pictures("digits", "test", subject.home).tensor()[:CLOSE_LOOK]
+    drawn = subject.model.sample(CLOSE_LOOK, subject.rng())
+    plain = artist.sample(CLOSE_LOOK, subject.rng())
+
+    def read(some: Tensor) -> float:
+        return float((_by_chunks(reader.classify, some)[:, :-1].amax(dim=1) >= 0.9).float().mean())
+
+    return [
+        Metric("read_as_digit", read(drawn), floor=read(real), baseline=read(plain)),
+        Metric("sharpness", sharpness(drawn) / sharpness(real), floor=1.0),
+    ]
+
+
+def sharpness(some: Tensor) -> float:
+    """some: (N, C, H, W). Standard deviation of the discrete Laplacian."""
+    kernel = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])[None, None]
+    return float(torch.nn.functional.conv2d(some.flatten(0, 1)[:, None], kernel).std())
+
+
+def plane(rows: NDArray[Any]) -> NDArray[Any]:
+    """t-SNE (van der Maaten and Hinton 2008) of rows (N, D): (N, 2). Two dimensions are left as they are."""
+    from sklearn.manifold import TSNE
+
+    if rows.shape[1] == 2:
+        return rows
+    found: NDArray[Any] = TSNE(init="pca", random_state=0).fit_transform(rows)
+    return found
+
+
+def _nearest_neighbour(rows: NDArray[Any], labels: NDArray[Any]) -> float:
+    points = torch.from_numpy(rows).float()
+    distances = torch.cdist(points, points).fill_diagonal_(float("inf"))
+    return float((labels[distances.argmin(dim=1).numpy()] == labels).mean())
+
+
+def _nearest_mean(train: Pictures, test: Pictures) -> float:
+    known, asked = train.tensor().flatten(1), test.tensor().flatten(1)
+    classes = np.unique(train.labels)
+    means = torch.stack([known[torch.from_numpy(train.labels == label)].mean(dim=0) for label in classes])
+    nearest = torch.cdist(asked, means).argmin(dim=1).numpy()
+    return float((classes[nearest] == test.labels).mean())
+
+
+def _by_chunks(function: Callable[[Tensor], Tensor], some: Tensor) -> Tensor:
+    return torch.cat([function(chunk) for chunk in torch.split(some, CHUNK)])

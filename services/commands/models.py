@@ -1,0 +1,169 @@
+"""wordspot models: what models there are, how good they are, and how to train them again."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wordspot.indexer.errors import InvalidInput, NotFound
+from wordspot.models.errors import MissingWeights
+from wordspot.services import settings
+from wordspot.services.commands import console
+
+if TYPE_CHECKING:
+    from wordspot.models.artifact import Metric
+
+app = typer.Typer(help="Encoders and generators: list, show, train, evaluate.", no_args_is_help=True)
+
+FAILED = 1
+
+
+@app.command("list")
+def list_models(as_json: console.Json = False) -> None:
+    """Every artifact that ships or lies below WORDSPOT_HOME/models."""
+    from wordspot.models import registry
+
+    home = settings.home(os.environ)
+    cards = registry.available(home)
+    if as_json:
+        for name, card in cards.items():
+            console.say_json(
+                {"name": name, "model": card.model, "modality": card.modality, "hash": card.hash}
+                | {"capabilities": card.capabilities, "description": card.description}
+            )
+        return
+    rows = [
+        (name, card.modality, ", ".join(card.capabilities), card.description) for name, card in cards.items()
+    ]
+    console.say_table(("name", "modality", "can", "description"), rows)
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="A name that `wordspot models list` shows.")]) -> None:
+    """A model's card as JSON: what it is, what it learned from, how good it was."""
+    import json
+
+    from wordspot.models import artifact, registry
+
+    card = artifact.read_card(registry.find(name, settings.home(os.environ)))
+    console.say(json.dumps({**asdict(card), "hash": card.hash}, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Argument(help="Which recipe.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The artifact's folder; default WORDSPOT_HOME/models/NAME.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
+    minutes: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same model.")] = 0,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    as_json: console.Json = False,
+) -> None:
+    """Train a model on its data set, which is fetched, and judge it."""
+    import torch
+
+    from wordspot.models import recipe, registry
+    from wordspot.models.trainer import Progress
+
+    registry.load_classes()
+    if name not in recipe.RECIPES:
+        raise NotFound(f"no recipe {name!r}; there are {', '.join(sorted(recipe.RECIPES))}")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    home = settings.home(os.environ)
+    folder = out or home / "models" / name
+
+    def report(progress: Progress) -> None:
+        console.warn(
+            f"step {progress.step}/{progress.steps}  {progress.minutes:.1f} min  "
+            f"loss {progress.loss:.4f}  validation {progress.validation:.4f}  best {progress.best:.4f}"
+        )
+
+    card = recipe.train_pictures(
+        recipe.RECIPES[name],
+        home,
+        folder,
+        resume=resume,
+        seed=seed,
+        steps=steps,
+        minutes=minutes,
+        device=device,
+        report=report,
+    )
+    if as_json:
+        for metric in card.metrics:
+            console.say_json(_row(name, metric))
+        return
+    console.say(f"{folder}: {card.name}, hash {card.hash[:12]}")
+    _say_figures([_row(name, metric) for metric in card.metrics])
+
+
+@app.command()
+def evaluate(
+    names: Annotated[list[str] | None, typer.Argument(help="Which models.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every model that can be judged here.")] = False,
+    as_json: console.Json = False,
+) -> None:
+    """Judge models on held-out data, which is fetched. Ends with 1 where a threshold is missed.
+
+    Floor: the same figure on real held-out data, or of doing nothing; baseline: of the simple alternative.
+    """
+    import torch
+
+    from wordspot.models import evaluation, registry
+
+    home = settings.home(os.environ)
+    if every == bool(names):
+        raise InvalidInput("name models to judge, or give --all, and not both")
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    rows: list[dict[str, Any]] = []
+    for name in names or sorted(registry.folders(home)):
+        try:
+            rows += [_row(name, metric) for metric in evaluation.evaluate(name, home)]
+        except MissingWeights as missing:
+            if not every:
+                raise
+            console.warn(f"{name} is left out: {missing}")
+    if as_json:
+        console.say_json(rows)
+    else:
+        _say_figures(rows)
+    if any(row["passed"] is False for row in rows):
+        raise typer.Exit(FAILED)
+
+
+def _row(model: str, metric: Metric) -> dict[str, Any]:
+    return {
+        "model": model,
+        "metric": metric.name,
+        "value": metric.value,
+        "floor": metric.floor,
+        "baseline": metric.baseline,
+        "threshold": metric.threshold,
+        "passed": metric.passed,
+    }
+
+
+def _say_figures(rows: list[dict[str, Any]]) -> None:
+    figures = ("value", "floor", "baseline", "threshold")
+    verdicts = {True: "yes", False: "NO", None: ""}
+    console.say_table(
+        ("model", "metric", *figures, "passed"),
+        [
+            (
+                row["model"],
+                row["metric"],
+                *("" if row[figure] is None else f"{row[figure]:.4g}" for figure in figures),
+                verdicts[row["passed"]],
+            )
+            for row in rows
+        ],
+        right=(2, 3, 4, 5),
+    )

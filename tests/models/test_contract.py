@@ -1,0 +1,153 @@
+"""What every model of pictures promises, held against a small fresh one of each class."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from wordspot.models import artifact, recipe, registry
+from wordspot.models.artifact import ArtifactCard
+from wordspot.models.datasets.picture_batches import PictureBatch
+from wordspot.models.encoders.cnn import CnnConfig
+from wordspot.models.encoders.deep_autoencoder import DeepAutoencoderConfig
+from wordspot.models.encoders.mlp import MlpConfig
+from wordspot.models.encoders.row_rnn import RowRnnConfig
+from wordspot.models.generators.vae import VaeConfig
+from wordspot.models.model import Model
+from wordspot.models.trainer import Plan, fit
+
+SIZE = {"height": 8, "width": 12, "channels": 2}
+SMALL: dict[str, Any] = {
+    "mlp": MlpConfig(**SIZE, classes=3, hidden=(24, 16)),
+    "cnn": CnnConfig(**SIZE, classes=3, widths=(4, 6), hidden=16),
+    "row_rnn": RowRnnConfig(**SIZE, classes=3, hidden=16),
+    "deep_autoencoder": DeepAutoencoderConfig(**SIZE, hidden=(24, 16), code=5),
+    "vae": VaeConfig(**SIZE, hidden=(24, 16), code=5),
+}
+SHAPE = (2, 8, 12)
+
+
+@pytest.fixture(params=SMALL)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def model(name: str) -> Model[Any]:
+    torch.manual_seed(2)
+    return registry.model_class(name)(SMALL[name]).eval()
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def some(count: int, seed: int = 0) -> Tensor:
+    return torch.rand((count, *SHAPE), generator=rng(seed))
+
+
+class Bars:
+    """Pictures of one of three kinds, each with a bright bar at a place of its own."""
+
+    def batch(self, step: int) -> PictureBatch:
+        labels = torch.randint(0, 3, (32,), generator=rng(step))
+        pictures = 0.1 * some(32, step)
+        for row, label in enumerate(labels.tolist()):
+            pictures[row, :, :, 4 * label : 4 * label + 3] += 0.8
+        return PictureBatch(pictures, labels)
+
+    def validation(self) -> list[PictureBatch]:
+        return [self.batch(10_000)]
+
+
+def outputs(model: Model[Any], seed: int = 3) -> dict[str, Tensor]:
+    """What each capability makes of the same pictures."""
+    given = some(6)
+    found = {}
+    if "encode" in model.capabilities:
+        found["encode"] = model.encode(given)
+    if "decode" in model.capabilities:
+        found["decode"] = model.decode(model.encode(given))
+    if "reconstruct" in model.capabilities:
+        found["reconstruct"] = model.reconstruct(given)
+    if "classify" in model.capabilities:
+        found["classify"] = model.classify(given)
+    if "sample" in model.capabilities:
+        found["sample"] = model.sample(6, rng(seed))
+    if "nll" in model.capabilities:
+        found["nll"] = model.nll(given, rng(seed), samples=70)
+    return found
+
+
+@torch.inference_mode()
+def test_outputs_have_the_shapes_and_ranges_of_the_contract(model: Model[Any]) -> None:
+    for capability, values in outputs(model).items():
+        assert len(values) == 6
+        assert torch.isfinite(values).all()
+        if capability in ("decode", "reconstruct", "sample"):
+            assert values.shape == (6, *SHAPE)
+            assert 0 <= float(values.min()) <= float(values.max()) <= 1
+        if capability == "classify":
+            torch.testing.assert_close(values.sum(dim=1), torch.ones(6))
+            assert values.shape == (6, model.config.classes + 1)
+        if capability == "nll":
+            assert values.shape == (6,)
+
+
+@torch.inference_mode()
+def test_the_same_seed_gives_the_same_bytes_whatever_was_drawn_before(model: Model[Any]) -> None:
+    first = outputs(model)
+    torch.rand(100)
+    second = outputs(model)
+    for capability in first:
+        assert torch.equal(first[capability], second[capability]), capability
+    if "sample" in model.capabilities:
+        assert not torch.equal(first["sample"], model.sample(6, rng(4)))
+
+
+@torch.inference_mode()
+def test_company_in_a_batch_changes_nothing(model: Model[Any]) -> None:
+    given = some(6)
+    for capability in ("encode", "reconstruct", "classify"):
+        if capability in model.capabilities:
+            function = getattr(model, capability)
+            torch.testing.assert_close(function(given)[2:3], function(given[2:3]), atol=1e-5, rtol=1e-4)
+
+
+def test_training_lowers_the_loss(model: Model[Any], tmp_path: Path) -> None:
+    data = Bars()
+    player = next(iter(model.players()))
+    with torch.no_grad():
+        before = float(model.loss(player, data.validation()[0], rng()).value)
+    plan = Plan(steps=60, learning_rate=3e-3, warm_up=5, validate_every=20)
+    assert fit(model, data, plan, tmp_path).best < 0.9 * before
+
+
+def test_saved_and_loaded_it_is_the_same_model(name: str, model: Model[Any], tmp_path: Path) -> None:
+    card = artifact.save(model, ArtifactCard(name="one", model=name, config={}, weights_sha256=""), tmp_path)
+    again, read = registry.load(str(tmp_path))
+    assert (read.hash, read.name) == (card.hash, "one")
+    assert again.config == model.config
+    assert read.modality == "picture"
+    assert set(read.capabilities) == set(model.capabilities)
+    with torch.inference_mode():
+        for capability, values in outputs(model).items():
+            assert torch.equal(values, outputs(again)[capability]), capability
+
+
+def test_every_class_of_pictures_is_held_to_the_contract() -> None:
+    registry.load_classes()
+    known = {one.model for one in recipe.RECIPES.values()}
+    assert known == set(SMALL)
+
+
+def test_two_recipes_of_one_name_are_refused() -> None:
+    registry.load_classes()
+    one = recipe.RECIPES["digits-vae"]
+    with pytest.raises(ValueError, match="digits-vae"):
+        recipe.recipe(dataclasses.replace(one, batch_size=1))
