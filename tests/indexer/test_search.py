@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from wordspot.indexer import search
 from wordspot.indexer.errors import FailedPrecondition, InvalidInput, NotFound
 from wordspot.indexer.records import (
     SAMPLE_RATE,
@@ -353,6 +354,22 @@ def test_a_score_does_not_depend_on_what_else_is_asked(archive: ArchiveView) -> 
     ]
     for options in others:
         assert Finder().find(archive, query, options).hits[0] == best
+
+
+def test_rivals_of_a_word_are_brought_to_the_usual_score_where_there_are_enough(
+    archive: ArchiveView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query, rivals = ask(say("lantern")), 30
+    one = replace(ALL, recordings=frozenset({"b"}))
+    plain = Finder().find(archive, query, ALL).hits  # two minutes of speech are too little
+    alone = Finder().find(archive, query, one).hits
+    monkeypatch.setattr(search, "RIVALS_PER_HOUR", 1 + rivals * 30)
+    hits = Finder().find(archive, query, ALL).hits
+    shift = search.USUAL_RIVAL - float(np.clip(plain[rivals - 1].score, *search.RIVALS))
+    assert shift
+    assert [hit.score for hit in hits] == pytest.approx([hit.score + shift for hit in plain], abs=2e-3)
+    assert [hit.start for hit in hits] == [hit.start for hit in plain]
+    assert Finder().find(archive, query, one).hits == alone
 
 
 def test_the_same_question_gets_the_same_answer_whatever_the_threads_and_the_segments(
