@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
+from wordspot.services.modelhost import hosting
 from wordspot.services.modelhost.scheduler import Encoders
 from wordspot.services.runtime import Server, create_server, serve
 from wordspot.services.settings import ModelHostSettings, SearcherSettings, SegmenterSettings, ServerSettings
@@ -53,27 +54,30 @@ class Embedded:
         from wordspot.services.searcher import __main__ as searcher
         from wordspot.services.segmenter import __main__ as segmenter
 
-        with ExitStack() as closing:
+        with ExitStack() as leaving:
             folder = _private_folder()
-            closing.callback(shutil.rmtree, folder, ignore_errors=True)
+            leaving.callback(shutil.rmtree, folder, ignore_errors=True)
             encoders = encoders or modelhost.load_encoders(settings.modelhost)
-            closing.callback(encoders.close)
+            leaving.callback(encoders.close)
+            models = hosting.load_models(settings.modelhost)
+            leaving.callback(models.close)
             segmenters = segmenter.segmenters(settings.segmenter)
             archive = searcher.Searcher(
                 settings.searcher,
                 LocalSegmenter(lambda: segmenters(DETECTOR_UNSPECIFIED)),
                 LocalEncoders(encoders).get,
             )
-            closing.callback(archive.close)
+            leaving.callback(archive.close)
             services = [
                 segmenter.service(segmenters),
                 modelhost.service(encoders),
+                modelhost.model_service(models),
                 *archive.services,
             ]
             listening = settings.server or ServerSettings(socket=str(folder / "socket"))
             self.server: Server
             self.server, _ = create_server(services, listening)
-            self._closing = closing.pop_all()
+            self._closing = leaving.pop_all()
 
     @property
     def address(self) -> str:
@@ -101,6 +105,25 @@ def run(settings: Settings) -> None:
         serve(embedded.server)
     finally:
         embedded.close()
+
+
+@contextmanager
+def serving_models(settings: ModelHostSettings) -> Iterator[str]:
+    """The address of a model service in this process, which needs no archive."""
+    from wordspot.services.modelhost import __main__ as modelhost
+
+    folder = _private_folder()
+    try:
+        with closing(hosting.load_models(settings)) as models:
+            listening = ServerSettings(socket=str(folder / "socket"))
+            server, _ = create_server([modelhost.model_service(models)], listening)
+            server.start()
+            try:
+                yield server.address
+            finally:
+                server.stop(0)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _private_folder() -> Path:

@@ -97,7 +97,8 @@ class ModelHostSettings(Settings):
     """home: models of the user's own lie below home/models. device: cpu, cuda or auto.
 
     threads: of torch, 0 for half the cores. batch_sections, batch_seconds: what one batch holds at most.
-    batch_delay_ms: how long a section waits for company. queue_sections: more waiting are turned away.
+    batch_examples: what one batch of a model that is not an encoder of speech holds at most.
+    batch_delay_ms: how long work waits for company. queue_sections: more waiting are turned away.
     """
 
     home: Path = Path()
@@ -105,6 +106,7 @@ class ModelHostSettings(Settings):
     threads: int = 0
     batch_sections: int = 8
     batch_seconds: float = 240.0
+    batch_examples: int = 64
     batch_delay_ms: float = 2.0
     queue_sections: int = 64
 
@@ -112,6 +114,7 @@ class ModelHostSettings(Settings):
         "threads": (0, 1_024),
         "batch_sections": (1, 1_024),
         "batch_seconds": (1, 3_600),
+        "batch_examples": (1, 1_024),
         "batch_delay_ms": (0, 1_000),
         "queue_sections": (1, 100_000),
     }

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import closing
 
 from wordspot.models.errors import UnknownModel
 from wordspot.services import settings
+from wordspot.services.modelhost.hosting import Models, load_models
+from wordspot.services.modelhost.model_servicer import ModelServicer
 from wordspot.services.modelhost.scheduler import Encoders, SectionEncoder
 from wordspot.services.modelhost.servicer import EmbeddingServicer
 from wordspot.services.runtime import Service, create_server, serve
 from wordspot.services.settings import ModelHostSettings, ServerSettings
-from wordspot.v1 import embedding_pb2_grpc
+from wordspot.v1 import embedding_pb2_grpc, models_pb2_grpc
 
 NAME = "wordspot.v1.EmbeddingService"
+MODELS_NAME = "wordspot.v1.ModelService"
 
 
 def load_encoders(options: ModelHostSettings) -> Encoders:
@@ -49,14 +53,18 @@ def service(encoders: Encoders) -> Service:
     )
 
 
+def model_service(models: Models) -> Service:
+    servicer = ModelServicer(models)
+    return Service(
+        MODELS_NAME, lambda server: models_pb2_grpc.add_ModelServiceServicer_to_server(servicer, server)
+    )
+
+
 def run(server_settings: ServerSettings, options: ModelHostSettings) -> None:
     """Serves until asked to end; prints the address once ready."""
-    encoders = load_encoders(options)
-    server, _ = create_server([service(encoders)], server_settings)
-    try:
+    with closing(load_encoders(options)) as encoders, closing(load_models(options)) as models:
+        server, _ = create_server([service(encoders), model_service(models)], server_settings)
         serve(server)
-    finally:
-        encoders.close()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Batches across callers: one queue and one thread for each encoder.
+"""Batches across callers: one queue and one thread for each model.
 
-A section that arrives alone waits a moment for company, then runs with what has come. Work whose caller
+A request that arrives alone waits a moment for company, then runs with what has come. Work whose caller
 has gone or whose deadline has passed is dropped before it costs anything.
 """
 
@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from wordspot.services.settings import ModelHostSettings
 _POLL_SECONDS = 0.5  # how soon work for a caller who has gone is noticed
 SAMPLE_RATE = 16_000
 
+WorkT = TypeVar("WorkT")
+AnswerT = TypeVar("AnswerT")
 Section = tuple[Sequence[NDArray[np.float32]], NDArray[np.int32]]
 EmbeddedSection = tuple[NDArray[np.float32], list[NDArray[np.float32]]]
 
@@ -54,48 +56,67 @@ class SectionEncoder(Protocol):
 
 
 @dataclass(frozen=True)
-class _Job:
-    section: Section
-    seconds: float
+class Limits:
+    """count, size: of a batch, the latter in whatever work is weighed in; one piece of work may be larger.
+    delay_s: how long work waits for company. waiting: pieces of work at once."""
+
+    count: int
+    size: float
+    delay_s: float
+    waiting: int
+
+
+@dataclass(frozen=True)
+class _Job(Generic[WorkT, AnswerT]):
+    work: WorkT
+    size: float
     expires: float  # time.monotonic()
-    answer: Future[EmbeddedSection]
+    answer: Future[AnswerT]
 
 
-class Scheduler:
-    """Owns an encoder and the thread that runs it."""
+class ShutDown(Overloaded):
+    """The model does not take work any more; another one of its name may."""
+
+
+class Batcher(Generic[WorkT, AnswerT]):
+    """Owns a function of many pieces of work and the thread that runs it.
+
+    name: for errors. run: as many answers as pieces of work, in their order. size: of a piece.
+    """
 
     def __init__(
         self,
-        encoder: SectionEncoder,
-        settings: ModelHostSettings,
+        name: str,
+        run: Callable[[Sequence[WorkT]], Sequence[AnswerT]],
+        size: Callable[[WorkT], float],
+        limits: Limits,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.encoder = encoder
-        self._settings = settings
+        self.name = name
+        self._function, self._size, self._limits = run, size, limits
         self._clock = clock
-        self._jobs: deque[_Job] = deque()
+        self._jobs: deque[_Job[WorkT, AnswerT]] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name=f"encoder-{encoder.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def submit(self, section: Section, remaining: float | None = None) -> Future[EmbeddedSection]:
+    def submit(self, work: WorkT, remaining: float | None = None) -> Future[AnswerT]:
         """remaining: seconds after which nobody wants the answer. Raises Overloaded.
 
         The future raises DeadlinePassed for work that was dropped; cancel it to have it dropped.
         """
-        seconds = sum(len(audio) for audio in section[0]) / SAMPLE_RATE
         expires = float("inf") if remaining is None else self._clock() + remaining
-        job = _Job(section, seconds, expires, Future())
+        job = _Job(work, self._size(work), expires, Future[AnswerT]())
         with self._changed:
             if self._closed:
-                raise Overloaded(f"encoder {self.encoder.name!r} is being shut down")
-            if len(self._jobs) >= self._settings.queue_sections:
+                raise ShutDown(f"{self.name} is being shut down")
+            if len(self._jobs) >= self._limits.waiting:
                 self._jobs = deque(job for job in self._jobs if not job.answer.cancelled())
-            if len(self._jobs) >= self._settings.queue_sections:
+            if len(self._jobs) >= self._limits.waiting:
                 raise Overloaded(
-                    f"{len(self._jobs)} sections wait for encoder {self.encoder.name!r}; "
-                    f"at most {self._settings.queue_sections} are allowed"
+                    f"{len(self._jobs)} requests wait for {self.name}; "
+                    f"at most {self._limits.waiting} are allowed"
                 )
             self._jobs.append(job)
             self._changed.notify_all()
@@ -110,56 +131,84 @@ class Scheduler:
             self._changed.notify_all()
         for job in waiting:
             if job.answer.set_running_or_notify_cancel():
-                job.answer.set_exception(Overloaded(f"encoder {self.encoder.name!r} is being shut down"))
+                job.answer.set_exception(ShutDown(f"{self.name} is being shut down"))
+        self._thread.join()
+
+    def finish(self) -> None:
+        """Takes no more work and returns when what waits is done."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
         self._thread.join()
 
     def _run(self) -> None:
         while batch := self._next_batch():
             wanted = [job for job in batch if self._still_wanted(job)]
             if wanted:
-                self._embed(wanted)
+                self._answer(wanted)
 
-    def _next_batch(self) -> list[_Job]:
-        """Waits for work; empty once closed."""
+    def _next_batch(self) -> list[_Job[WorkT, AnswerT]]:
+        """Waits for work; empty once closed and nothing waits."""
         with self._changed:
             self._changed.wait_for(lambda: self._jobs or self._closed)
-            full = self._settings.batch_sections
-            self._changed.wait_for(
-                lambda: len(self._jobs) >= full or self._closed, self._settings.batch_delay_ms / 1000
-            )
-            batch: list[_Job] = []
-            seconds = 0.0
+            full = self._limits.count
+            self._changed.wait_for(lambda: len(self._jobs) >= full or self._closed, self._limits.delay_s)
+            batch: list[_Job[WorkT, AnswerT]] = []
+            size = 0.0
             while self._jobs and len(batch) < full:
-                seconds += self._jobs[0].seconds
-                if batch and seconds > self._settings.batch_seconds:
+                size += self._jobs[0].size
+                if batch and size > self._limits.size:
                     break
                 batch.append(self._jobs.popleft())
             return batch
 
-    def _still_wanted(self, job: _Job) -> bool:
+    def _still_wanted(self, job: _Job[WorkT, AnswerT]) -> bool:
         if not job.answer.set_running_or_notify_cancel():
             return False
         if self._clock() >= job.expires:
-            job.answer.set_exception(DeadlinePassed("the deadline passed while the section waited its turn"))
+            job.answer.set_exception(DeadlinePassed("the deadline passed while the request waited its turn"))
             return False
         return True
 
-    def _embed(self, jobs: Sequence[_Job]) -> None:
+    def _answer(self, jobs: Sequence[_Job[WorkT, AnswerT]]) -> None:
         try:
-            embedded = self.encoder.embed_sections([job.section for job in jobs])
+            answers = self._function([job.work for job in jobs])
         except Exception as error:
             if len(jobs) == 1:
                 jobs[0].answer.set_exception(error)
                 return
-            # One bad section must not fail its neighbours: each by itself finds the culprit.
+            # One bad request must not fail its neighbours: each by itself finds the culprit.
             for job in jobs:
-                self._embed([job])
+                self._answer([job])
             return
-        for job, result in zip(jobs, embedded, strict=True):
-            job.answer.set_result(result)
+        for job, answer in zip(jobs, answers, strict=True):
+            job.answer.set_result(answer)
 
 
-def awaited(answer: Future[EmbeddedSection]) -> EmbeddedSection:
+class Scheduler(Batcher[Section, EmbeddedSection]):
+    """Owns an encoder. A batch holds at most so many sections and so many seconds of their audio."""
+
+    def __init__(
+        self,
+        encoder: SectionEncoder,
+        settings: ModelHostSettings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.encoder = encoder
+        limits = Limits(
+            settings.batch_sections,
+            settings.batch_seconds,
+            settings.batch_delay_ms / 1000,
+            settings.queue_sections,
+        )
+        super().__init__(f"encoder {encoder.name!r}", encoder.embed_sections, _seconds, limits, clock)
+
+
+def _seconds(section: Section) -> float:
+    return sum(len(audio) for audio in section[0]) / SAMPLE_RATE
+
+
+def awaited(answer: Future[AnswerT]) -> AnswerT:
     """Waits no longer than the caller of this service does."""
     try:
         while True:

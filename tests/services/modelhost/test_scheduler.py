@@ -101,7 +101,7 @@ def test_a_full_queue_turns_work_away_at_once(scheduled: Callable[..., Any]) -> 
     under_way = scheduler.submit(section(1))
     assert gate.reached.wait(5)
     waiting = [scheduler.submit(section(1)) for _ in range(2)]
-    with pytest.raises(Overloaded, match=r"2 sections wait .* at most 2") as caught:
+    with pytest.raises(Overloaded, match=r"2 requests wait .* at most 2") as caught:
         scheduler.submit(section(1))
     assert caught.value.retry_seconds > 0
     gate.open()

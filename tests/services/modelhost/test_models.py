@@ -1,0 +1,227 @@
+"""The model service over a real server, with small artifacts of a home of its own."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from wordspot.indexer.errors import DataLoss, InvalidInput, NotFound
+from wordspot.models import artifact, registry
+from wordspot.models.artifact import ArtifactCard
+from wordspot.models.encoders.deep_autoencoder import DeepAutoencoder, DeepAutoencoderConfig
+from wordspot.models.encoders.mlp import Mlp, MlpConfig
+from wordspot.models.errors import BadInput
+from wordspot.models.generators.vae import Vae, VaeConfig
+from wordspot.services.errors import Overloaded
+from wordspot.services.model_client import Models
+from wordspot.services.modelhost.hosting import Task, load_models
+from wordspot.services.settings import ModelHostSettings
+
+SIZE = {"height": 8, "width": 6}
+
+
+def put(home: Path, name: str, model_name: str, model: Any) -> Path:
+    folder = home / "models" / name
+    artifact.save(model, ArtifactCard(name=name, model=model_name, config={}, weights_sha256=""), folder)
+    return folder
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    put(tmp_path, "small-vae", "vae", Vae(VaeConfig(**SIZE, hidden=(16,), code=4)))
+    put(tmp_path, "small-mlp", "mlp", Mlp(MlpConfig(**SIZE, classes=3, hidden=(16,))))
+    coloured = DeepAutoencoder(DeepAutoencoderConfig(**SIZE, channels=3, hidden=(16,), code=2))
+    put(tmp_path, "small-colour", "deep_autoencoder", coloured)
+    return tmp_path
+
+
+@pytest.fixture
+def models(home: Path) -> Iterator[Models]:
+    with Models.within(ModelHostSettings(home=home, device="cpu")) as client:
+        yield client
+
+
+def pictures(count: int, *channels: int) -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 256, (count, 8, 6, *channels), dtype=np.uint8)
+
+
+def test_models_are_listed_with_what_they_can_do(models: Models) -> None:
+    told = {model.name: model for model in models.list()}
+    assert {"phonetic", "small-vae", "small-mlp"} <= told.keys()
+    assert told["small-vae"].modality == "picture"
+    assert set(told["small-vae"].capabilities) == {"encode", "decode", "reconstruct", "sample", "nll"}
+    assert not told["small-vae"].loaded
+    assert models.card("small-vae")["config"]["code"] == 4
+
+
+def test_answers_are_those_of_the_model_itself(models: Models, home: Path) -> None:
+    vae: Any = registry.load("small-vae", home)[0]
+    mlp: Any = registry.load("small-mlp", home)[0]
+    given = pictures(5)
+    floats = torch.from_numpy(given).float()[:, None] / 255
+    with torch.inference_mode():
+        codes = vae.encode(floats).numpy()
+        np.testing.assert_allclose(models.encode("small-vae", given), codes, atol=1e-5)
+        np.testing.assert_allclose(models.classify("small-mlp", given), mlp.classify(floats), atol=1e-5)
+        decoded = vae.decode(torch.from_numpy(codes))[:, 0].numpy() * 255
+        assert np.abs(models.decode("small-vae", codes) - decoded).max() <= 0.51
+        assert np.abs(models.reconstruct("small-vae", given) - decoded).max() <= 0.51
+        likely = -vae.nll(floats, torch.Generator().manual_seed(3)).numpy()
+        np.testing.assert_allclose(models.log_likelihood("small-vae", given, seed=3), likely, atol=1e-3)
+
+
+def test_coloured_pictures_stay_coloured(models: Models) -> None:
+    given = pictures(3, 3)
+    assert models.reconstruct("small-colour", given).shape == given.shape
+    assert models.sample("small-colour", 2, seed=0).shape == (2, 8, 6, 3)
+
+
+def test_the_same_seed_gives_the_same_bytes_beside_other_callers(models: Models) -> None:
+    alone = models.sample("small-vae", 7, seed=5)
+    assert not np.array_equal(alone, models.sample("small-vae", 7, seed=6))
+    with ThreadPoolExecutor(8) as pool:
+        drawn = list(pool.map(lambda seed: models.sample("small-vae", 7, seed), [5, 1, 5, 2, 5, 3, 5, 4]))
+    for number in (0, 2, 4, 6):
+        assert np.array_equal(drawn[number], alone)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "told"),
+    [
+        (lambda m: m.sample("cats", 1, 0), NotFound, "no model 'cats'; there are"),
+        (lambda m: m.sample("small-mlp", 1, 0), InvalidInput, "cannot sample; it can classify, encode"),
+        (lambda m: m.sample("small-vae", 10_000, 0), InvalidInput, "10000 samples; 1 to 1,024"),
+        (lambda m: m.sample("small-vae", 0, 0), InvalidInput, "0 samples; 1 to 1,024"),
+        (
+            lambda m: m.encode("small-vae", np.zeros((1, 6, 8), np.uint8)),
+            InvalidInput,
+            "picture 0 has 8x6 pixels; 6x8 is allowed",
+        ),
+        (
+            lambda m: m.decode("small-vae", np.zeros((2, 3), np.float32)),
+            InvalidInput,
+            "code 0 has 3 numbers; 4 are allowed",
+        ),
+        (
+            lambda m: m.decode("small-vae", np.full((1, 4), np.nan, np.float32)),
+            InvalidInput,
+            "not finite",
+        ),
+        (lambda m: m.encode("small-vae", np.zeros((0, 8, 6), np.uint8)), InvalidInput, "0 pictures"),
+    ],
+)
+def test_bad_input_is_told_and_the_server_goes_on(
+    models: Models, call: Any, error: type[Exception], told: str
+) -> None:
+    with pytest.raises(error, match=told):
+        call(models)
+    assert models.sample("small-vae", 1, seed=0).shape == (1, 8, 6)
+
+
+@pytest.mark.parametrize("file", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n and no more"])
+def test_what_is_no_png_is_refused(home: Path, file: bytes) -> None:
+    from wordspot.services import png
+
+    with pytest.raises(BadInput, match=r"picture 0, \d+ bytes, is not a PNG file"):
+        png.to_floats([file], (1, 8, 6))
+
+
+def test_a_changed_byte_fails_that_model_and_no_other(models: Models, home: Path) -> None:
+    path = home / "models/small-vae/model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataLoss, match="SHA-256"):
+        models.sample("small-vae", 1, seed=0)
+    assert models.classify("small-mlp", pictures(2)).shape == (2, 4)
+
+
+def test_a_card_that_asks_for_an_unknown_class_is_refused(models: Models, home: Path) -> None:
+    path = home / "models/small-vae/card.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "model": "os.system"}))
+    with pytest.raises(NotFound, match=r"no model class 'os\.system'"):
+        models.sample("small-vae", 1, seed=0)
+
+
+def test_a_model_is_loaded_unloaded_and_loaded_again_by_its_next_call(models: Models) -> None:
+    assert models.load("small-vae").loaded
+    assert models.load("small-vae").loaded
+    first = models.sample("small-vae", 3, seed=1)
+    assert not models.unload("small-vae").loaded
+    assert not models.unload("small-vae").loaded
+    assert np.array_equal(models.sample("small-vae", 3, seed=1), first)
+
+
+def test_a_model_is_changed_under_load_without_a_failed_call(models: Models, home: Path) -> None:
+    ended = threading.Event()
+    answered: list[int] = []
+
+    def ask(seed: int) -> None:
+        while not ended.is_set():
+            answered.append(len(models.sample("small-vae", 2, seed)))
+
+    before = models.sample("small-vae", 2, seed=1)
+    with ThreadPoolExecutor(4) as pool:
+        callers = [pool.submit(ask, seed) for seed in range(4)]
+        for change in range(5):
+            torch.manual_seed(100 + change)
+            put(home, "small-vae", "vae", Vae(VaeConfig(**SIZE, hidden=(16,), code=4)))
+            models.load("small-vae")
+        ended.set()
+        for caller in callers:
+            caller.result()
+    assert set(answered) == {2}
+    assert not np.array_equal(models.sample("small-vae", 2, seed=1), before)
+
+
+def test_a_full_queue_turns_calls_away(home: Path) -> None:
+    hosting = load_models(ModelHostSettings(home=home, device="cpu", queue_sections=1))
+    hosted = hosting.get("small-vae", "sample")
+    reached, go_on = threading.Event(), threading.Event()
+    sample = hosted._model.sample
+
+    def held(count: int, rng: torch.Generator) -> torch.Tensor:
+        reached.set()
+        assert go_on.wait(10)
+        return sample(count, rng)
+
+    hosted._model.sample = held
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(hosting.ask, "small-vae", Task("sample", count=1))
+        assert reached.wait(10)
+        second = pool.submit(hosting.ask, "small-vae", Task("sample", count=1))
+        while not hosted._batcher._jobs:
+            pass
+        with pytest.raises(Overloaded, match=r"1 requests wait for model 'small-vae'; at most 1"):
+            hosting.ask("small-vae", Task("sample", count=1))
+        go_on.set()
+        assert len(first.result()) == len(second.result()) == 1
+    hosting.close()
+
+
+def test_memory_does_not_grow_with_loading_and_unloading(tmp_path: Path) -> None:
+    large = DeepAutoencoder(DeepAutoencoderConfig(hidden=(1_500,), code=30))  # 10 MB
+    put(tmp_path, "large", "deep_autoencoder", large)
+    hosting = load_models(ModelHostSettings(home=tmp_path, device="cpu"))
+
+    def cycle() -> int:
+        hosting.load("large")
+        hosting.ask("large", Task("sample", count=1))
+        hosting.unload("large")
+        return int(psutil.Process().memory_info().rss)
+
+    for _ in range(3):
+        cycle()
+    start = cycle()
+    assert max(cycle() for _ in range(30)) <= start + 20e6
+    hosting.close()
