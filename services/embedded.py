@@ -72,6 +72,7 @@ class Embedded:
                 segmenter.service(segmenters),
                 modelhost.service(encoders),
                 modelhost.model_service(models),
+                modelhost.inference_service(models, encoders, settings.modelhost),
                 *archive.services,
             ]
             listening = settings.server or ServerSettings(socket=str(folder / "socket"))

@@ -204,12 +204,15 @@ def chunks(data: bytes, unit: int = 1) -> Iterator[bytes]:
         yield data[start : start + step]
 
 
+_OURS = ("/wordspot.", "/inference.")
+
+
 class _ErrorInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # generic in the stubs only
     """Turns what handlers raise into statuses and tells the thread which call it serves."""
 
     def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         handler = continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith("/wordspot."):
+        if handler is None or not handler_call_details.method.startswith(_OURS):
             return handler
         if handler.response_streaming:
             make = (

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from wordspot.models.errors import UnknownModel
+from wordspot.oip import inference_pb2_grpc
 from wordspot.services import settings
 from wordspot.services.modelhost.hosting import Models, load_models
 from wordspot.services.modelhost.model_servicer import ModelServicer
+from wordspot.services.modelhost.oip import InferenceServicer
 from wordspot.services.modelhost.scheduler import Encoders, SectionEncoder
 from wordspot.services.modelhost.servicer import EmbeddingServicer
 from wordspot.services.runtime import Service, create_server, serve
@@ -18,6 +20,7 @@ from wordspot.v1 import embedding_pb2_grpc, models_pb2_grpc
 
 NAME = "wordspot.v1.EmbeddingService"
 MODELS_NAME = "wordspot.v1.ModelService"
+INFERENCE_NAME = "inference.GRPCInferenceService"
 
 
 def load_encoders(options: ModelHostSettings) -> Encoders:
@@ -60,10 +63,23 @@ def model_service(models: Models) -> Service:
     )
 
 
+def inference_service(models: Models, encoders: Encoders, options: ModelHostSettings) -> Service:
+    servicer = InferenceServicer(models, encoders, options)
+    return Service(
+        INFERENCE_NAME,
+        lambda server: inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(servicer, server),
+    )
+
+
 def run(server_settings: ServerSettings, options: ModelHostSettings) -> None:
     """Serves until asked to end; prints the address once ready."""
     with closing(load_encoders(options)) as encoders, closing(load_models(options)) as models:
-        server, _ = create_server([service(encoders), model_service(models)], server_settings)
+        services = [
+            service(encoders),
+            model_service(models),
+            inference_service(models, encoders, options),
+        ]
+        server, _ = create_server(services, server_settings)
         serve(server)
 
 

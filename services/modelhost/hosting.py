@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from wordspot.models.artifact import ArtifactCard
 from wordspot.models.errors import BadInput, UnknownModel
+from wordspot.services.errors import MalformedRequest
 from wordspot.services.modelhost.scheduler import Batcher, Limits, ShutDown, awaited
+from wordspot.services.modelhost.statistics import Statistics
 from wordspot.services.runtime import time_remaining
 from wordspot.services.settings import ModelHostSettings
 
@@ -42,11 +44,31 @@ class Task:
         return self.count if self.values is None else len(self.values)
 
 
+def _capability(task: Task) -> str:
+    return task.capability
+
+
+def _size(task: Task) -> int:
+    return task.size
+
+
+def check_count(count: int, what: str, field: str) -> None:
+    """Raises MalformedRequest."""
+    if not 1 <= count <= MOST_AT_ONCE:
+        raise MalformedRequest(f"{count} {what}; 1 to {MOST_AT_ONCE:,} are allowed", field)
+
+
 class Hosted:
     """A loaded model and its queue. device: where it runs."""
 
     def __init__(
-        self, name: str, model: Any, card: ArtifactCard, device: str, settings: ModelHostSettings
+        self,
+        name: str,
+        model: Any,
+        card: ArtifactCard,
+        device: str,
+        settings: ModelHostSettings,
+        statistics: Statistics,
     ) -> None:
         self.card = card
         self._model, self._device = model.to(device), device
@@ -56,17 +78,8 @@ class Hosted:
             settings.batch_delay_ms / 1000,
             settings.queue_sections,
         )
-        self._batcher = Batcher(f"model {name!r}", self._run, lambda task: task.size, limits)
-
-    @property
-    def picture_shape(self) -> tuple[int, int, int]:
-        """Channels, height, width."""
-        config = self._model.config
-        return config.channels, config.height, config.width
-
-    @property
-    def code_size(self) -> int:
-        return int(self._model.config.code)
+        watch = statistics.watch(name, _capability, _size)
+        self._batcher = Batcher(f"model {name!r}", self._run, _size, limits, watch=watch)
 
     def ask(self, task: Task) -> Floats:
         """Waits no longer than the caller of this service does. Raises Overloaded, DeadlinePassed."""
@@ -125,6 +138,7 @@ class Models:
         load: Callable[[str], tuple[Any, ArtifactCard]],
         settings: ModelHostSettings,
     ) -> None:
+        self.statistics = Statistics()
         self._cards, self._load = cards, load
         self._settings = settings
         self._hosted: dict[str, Hosted] = {}
@@ -135,7 +149,13 @@ class Models:
         return self._cards()
 
     def card(self, name: str) -> ArtifactCard:
-        """Raises UnknownModel."""
+        """Of the model that is loaded, or would be. Raises UnknownModel."""
+        with self._lock:
+            hosted = self._hosted.get(name)
+        return self._stored(name) if hosted is None else hosted.card
+
+    def _stored(self, name: str) -> ArtifactCard:
+        """What lies on the disk now."""
         cards = self._cards()
         if name not in cards:
             raise UnknownModel(f"no model {name!r}; there are {', '.join(sorted(cards)) or 'none'}")
@@ -145,8 +165,15 @@ class Models:
         with self._lock:
             return name in self._hosted
 
-    def get(self, name: str, capability: str) -> Hosted:
-        """Loads the model if need be. Raises UnknownModel, BadInput, DamagedArtifact."""
+    def able(self, name: str, capability: str) -> ArtifactCard:
+        """The model's card. Raises UnknownModel, BadInput."""
+        card = self.card(name)
+        if capability not in card.capabilities:
+            raise BadInput(f"model {name!r} cannot {capability}; it can {', '.join(card.capabilities)}")
+        return card
+
+    def get(self, name: str) -> Hosted:
+        """Loads the model if need be. Raises UnknownModel, DamagedArtifact."""
         with self._lock:
             hosted = self._hosted.get(name)
         if hosted is None:
@@ -155,24 +182,24 @@ class Models:
                 with self._lock:
                     hosted = self._hosted.get(name)
                 hosted = hosted or self._put(name)
-        if capability not in hosted.card.capabilities:
-            able = ", ".join(hosted.card.capabilities)
-            raise BadInput(f"model {name!r} cannot {capability}; it can {able}")
         return hosted
 
     def ask(self, name: str, task: Task) -> Floats:
-        """Of the model that has the name now, were it changed a moment ago. Raises what `get` raises,
-        Overloaded, DeadlinePassed."""
+        """Of the model that has the name now, were it changed a moment ago.
+
+        Raises what `able` and `get` raise, Overloaded, DeadlinePassed.
+        """
         while True:
+            self.able(name, task.capability)
             with suppress(ShutDown):
-                return self.get(name, task.capability).ask(task)
+                return self.get(name).ask(task)
 
     def load(self, name: str) -> None:
         """Takes the place of a loaded model whose artifact has changed; what waits ends with the old one.
 
         Raises UnknownModel, DamagedArtifact.
         """
-        card = self.card(name)
+        card = self._stored(name)
         with self._of(name):
             with self._lock:
                 old = self._hosted.get(name)
@@ -206,7 +233,8 @@ class Models:
 
     def _put(self, name: str) -> Hosted:
         model, card = self._load(name)
-        hosted = Hosted(name, model, card, _device(self._settings.device), self._settings)
+        device = _device(self._settings.device)
+        hosted = Hosted(name, model, card, device, self._settings, self.statistics)
         with self._lock:
             self._hosted[name] = hosted
         return hosted

@@ -12,7 +12,8 @@ import numpy as np
 from wordspot.models.artifact import ArtifactCard
 from wordspot.services import png
 from wordspot.services.errors import MalformedRequest
-from wordspot.services.modelhost.hosting import MOST_AT_ONCE, Floats, Hosted, Models, Task
+from wordspot.services.modelhost.functions import code_size, picture_shape
+from wordspot.services.modelhost.hosting import Floats, Models, Task, check_count
 from wordspot.v1 import models_pb2 as pb
 from wordspot.v1 import models_pb2_grpc
 
@@ -48,44 +49,45 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     def Encode(  # noqa: N802
         self, request: pb.EncodeRequest, context: grpc.ServicerContext
     ) -> pb.EncodeResponse:
-        hosted = self._models.get(request.model, "encode")
-        codes = self._models.ask(request.model, Task("encode", _pictures(request.pictures, hosted)))
+        card = self._models.able(request.model, "encode")
+        codes = self._models.ask(request.model, Task("encode", _pictures(request.pictures, card)))
         return pb.EncodeResponse(codes=_vectors(codes))
 
     def Decode(  # noqa: N802
         self, request: pb.DecodeRequest, context: grpc.ServicerContext
     ) -> pb.DecodeResponse:
-        hosted = self._models.get(request.model, "decode")
-        pictures = self._models.ask(request.model, Task("decode", _codes(request.codes, hosted)))
+        card = self._models.able(request.model, "decode")
+        pictures = self._models.ask(request.model, Task("decode", _codes(request.codes, card)))
         return pb.DecodeResponse(pictures=pb.Pictures(png=png.to_files(pictures)))
 
     def Reconstruct(  # noqa: N802
         self, request: pb.ReconstructRequest, context: grpc.ServicerContext
     ) -> pb.ReconstructResponse:
-        hosted = self._models.get(request.model, "reconstruct")
-        pictures = self._models.ask(request.model, Task("reconstruct", _pictures(request.pictures, hosted)))
+        card = self._models.able(request.model, "reconstruct")
+        pictures = self._models.ask(request.model, Task("reconstruct", _pictures(request.pictures, card)))
         return pb.ReconstructResponse(pictures=pb.Pictures(png=png.to_files(pictures)))
 
     def Sample(  # noqa: N802
         self, request: pb.SampleRequest, context: grpc.ServicerContext
     ) -> pb.SampleResponse:
-        _check_count(request.count, "samples", "count")
+        self._models.able(request.model, "sample")
+        check_count(request.count, "samples", "count")
         pictures = self._models.ask(request.model, Task("sample", count=request.count, seed=request.seed))
         return pb.SampleResponse(pictures=pb.Pictures(png=png.to_files(pictures)))
 
     def Classify(  # noqa: N802
         self, request: pb.ClassifyRequest, context: grpc.ServicerContext
     ) -> pb.ClassifyResponse:
-        hosted = self._models.get(request.model, "classify")
-        chances = self._models.ask(request.model, Task("classify", _pictures(request.pictures, hosted)))
+        card = self._models.able(request.model, "classify")
+        chances = self._models.ask(request.model, Task("classify", _pictures(request.pictures, card)))
         return pb.ClassifyResponse(probabilities=_vectors(chances))
 
     def GetLogLikelihood(  # noqa: N802
         self, request: pb.GetLogLikelihoodRequest, context: grpc.ServicerContext
     ) -> pb.GetLogLikelihoodResponse:
-        hosted = self._models.get(request.model, "nll")
+        card = self._models.able(request.model, "nll")
         nats = self._models.ask(
-            request.model, Task("nll", _pictures(request.pictures, hosted), seed=request.seed)
+            request.model, Task("nll", _pictures(request.pictures, card), seed=request.seed)
         )
         return pb.GetLogLikelihoodResponse(nats=(-nats).tolist())
 
@@ -100,29 +102,24 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
         )
 
 
-def _pictures(given: pb.Pictures, hosted: Hosted) -> Floats:
+def _pictures(given: pb.Pictures, card: ArtifactCard) -> Floats:
     """(B, C, H, W). Raises MalformedRequest, BadInput."""
-    _check_count(len(given.png), "pictures", "pictures.png")
-    return png.to_floats(given.png, hosted.picture_shape)
+    check_count(len(given.png), "pictures", "pictures.png")
+    return png.to_floats(given.png, picture_shape(card))
 
 
-def _codes(given: Sequence[pb.Vector], hosted: Hosted) -> Floats:
+def _codes(given: Sequence[pb.Vector], card: ArtifactCard) -> Floats:
     """(B, D). Raises MalformedRequest."""
-    _check_count(len(given), "codes", "codes")
+    check_count(len(given), "codes", "codes")
     for number, vector in enumerate(given):
-        if len(vector.values) != hosted.code_size:
+        if len(vector.values) != code_size(card):
             raise MalformedRequest(
-                f"code {number} has {len(vector.values)} numbers; {hosted.code_size} are allowed", "codes"
+                f"code {number} has {len(vector.values)} numbers; {code_size(card)} are allowed", "codes"
             )
     codes = np.array([vector.values for vector in given], np.float32)
     if not np.isfinite(codes).all():
         raise MalformedRequest("a code holds numbers that are not finite", "codes")
     return codes
-
-
-def _check_count(count: int, what: str, field: str) -> None:
-    if not 1 <= count <= MOST_AT_ONCE:
-        raise MalformedRequest(f"{count} {what}; 1 to {MOST_AT_ONCE:,} are allowed", field)
 
 
 def _vectors(rows: Floats) -> list[pb.Vector]:

@@ -13,13 +13,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.models.errors import ModelError
 from wordspot.services.errors import DeadlinePassed, Overloaded
+from wordspot.services.modelhost.statistics import Statistics
 from wordspot.services.runtime import ensure_wanted, time_remaining
 from wordspot.services.settings import ModelHostSettings
 
@@ -70,8 +71,18 @@ class Limits:
 class _Job(Generic[WorkT, AnswerT]):
     work: WorkT
     size: float
+    arrived_ns: int  # time.perf_counter_ns()
     expires: float  # time.monotonic()
     answer: Future[AnswerT]
+
+
+Watch = Callable[[Sequence[WorkT], Sequence[int], int, bool], None]
+"""Told of each batch: the work, how long each piece waited, how long the batch took (nanoseconds), and
+whether it was answered."""
+
+
+def _unwatched(work: Sequence[Any], waited_ns: Sequence[int], took_ns: int, answered: bool) -> None:
+    return
 
 
 class ShutDown(Overloaded):
@@ -82,6 +93,7 @@ class Batcher(Generic[WorkT, AnswerT]):
     """Owns a function of many pieces of work and the thread that runs it.
 
     name: for errors. run: as many answers as pieces of work, in their order. size: of a piece.
+    watch: called by the thread that runs the batches.
     """
 
     def __init__(
@@ -91,9 +103,10 @@ class Batcher(Generic[WorkT, AnswerT]):
         size: Callable[[WorkT], float],
         limits: Limits,
         clock: Callable[[], float] = time.monotonic,
+        watch: Watch[WorkT] = _unwatched,
     ) -> None:
         self.name = name
-        self._function, self._size, self._limits = run, size, limits
+        self._function, self._size, self._limits, self._watch = run, size, limits, watch
         self._clock = clock
         self._jobs: deque[_Job[WorkT, AnswerT]] = deque()
         self._changed = threading.Condition()
@@ -107,7 +120,7 @@ class Batcher(Generic[WorkT, AnswerT]):
         The future raises DeadlinePassed for work that was dropped; cancel it to have it dropped.
         """
         expires = float("inf") if remaining is None else self._clock() + remaining
-        job = _Job(work, self._size(work), expires, Future[AnswerT]())
+        job = _Job(work, self._size(work), time.perf_counter_ns(), expires, Future[AnswerT]())
         with self._changed:
             if self._closed:
                 raise ShutDown(f"{self.name} is being shut down")
@@ -171,16 +184,21 @@ class Batcher(Generic[WorkT, AnswerT]):
         return True
 
     def _answer(self, jobs: Sequence[_Job[WorkT, AnswerT]]) -> None:
+        work = [job.work for job in jobs]
+        begun = time.perf_counter_ns()
+        waited = [begun - job.arrived_ns for job in jobs]
         try:
-            answers = self._function([job.work for job in jobs])
+            answers = self._function(work)
         except Exception as error:
             if len(jobs) == 1:
+                self._watch(work, waited, time.perf_counter_ns() - begun, False)
                 jobs[0].answer.set_exception(error)
                 return
             # One bad request must not fail its neighbours: each by itself finds the culprit.
             for job in jobs:
                 self._answer([job])
             return
+        self._watch(work, waited, time.perf_counter_ns() - begun, True)
         for job, answer in zip(jobs, answers, strict=True):
             job.answer.set_result(answer)
 
@@ -193,6 +211,7 @@ class Scheduler(Batcher[Section, EmbeddedSection]):
         encoder: SectionEncoder,
         settings: ModelHostSettings,
         clock: Callable[[], float] = time.monotonic,
+        watch: Watch[Section] = _unwatched,
     ) -> None:
         self.encoder = encoder
         limits = Limits(
@@ -201,7 +220,11 @@ class Scheduler(Batcher[Section, EmbeddedSection]):
             settings.batch_delay_ms / 1000,
             settings.queue_sections,
         )
-        super().__init__(f"encoder {encoder.name!r}", encoder.embed_sections, _seconds, limits, clock)
+        super().__init__(f"encoder {encoder.name!r}", encoder.embed_sections, _seconds, limits, clock, watch)
+
+
+def _spans(section: Section) -> int:
+    return len(section[1])
 
 
 def _seconds(section: Section) -> float:
@@ -234,8 +257,10 @@ class Encoders:
         names: Callable[[], Sequence[str]],
         load: Callable[[str], SectionEncoder],
         settings: ModelHostSettings,
+        statistics: Statistics | None = None,
     ) -> None:
         self.names = names
+        self.statistics = statistics or Statistics()
         self._load = load
         self._settings = settings
         self._schedulers: dict[str, Scheduler] = {}
@@ -244,8 +269,20 @@ class Encoders:
     def get(self, name: str) -> Scheduler:
         with self._lock:
             if name not in self._schedulers:
-                self._schedulers[name] = Scheduler(self._load(name), self._settings)
+                watch = self.statistics.watch(name, lambda _: "embed", _spans)
+                self._schedulers[name] = Scheduler(self._load(name), self._settings, watch=watch)
             return self._schedulers[name]
+
+    def loaded(self, name: str) -> bool:
+        with self._lock:
+            return name in self._schedulers
+
+    def unload(self, name: str) -> None:
+        """Returns when what waits is done."""
+        with self._lock:
+            scheduler = self._schedulers.pop(name, None)
+        if scheduler is not None:
+            scheduler.finish()
 
     def offered(self) -> list[SectionEncoder]:
         """By name; what cannot be loaded is left out, and reported to those who ask for it."""

@@ -186,7 +186,7 @@ def test_a_model_is_changed_under_load_without_a_failed_call(models: Models, hom
 
 def test_a_full_queue_turns_calls_away(home: Path) -> None:
     hosting = load_models(ModelHostSettings(home=home, device="cpu", queue_sections=1))
-    hosted = hosting.get("small-vae", "sample")
+    hosted = hosting.get("small-vae")
     reached, go_on = threading.Event(), threading.Event()
     sample = hosted._model.sample
 

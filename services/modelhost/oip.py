@@ -1,0 +1,348 @@
+"""The Open Inference Protocol over the same queues as ModelService.
+
+A model of the protocol is one capability of one of ours: `digits-vae:sample`. Its version is the beginning of
+the artifact's hash; a request may leave it empty. Loading and unloading take the name with or without the
+capability, and mean the whole model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+import grpc
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.models.artifact import ArtifactCard
+from wordspot.models.errors import BadInput, UnknownModel
+from wordspot.oip import inference_pb2 as pb
+from wordspot.oip import inference_pb2_grpc
+from wordspot.services import errors
+from wordspot.services.errors import MalformedRequest
+from wordspot.services.modelhost.functions import ANY, DTYPES, Function, TensorKind, functions
+from wordspot.services.modelhost.hosting import MOST_AT_ONCE, Models, Task, check_count
+from wordspot.services.modelhost.scheduler import SAMPLE_RATE, Encoders, awaited
+from wordspot.services.modelhost.servicer import MAX_SECTION_SECONDS
+from wordspot.services.modelhost.statistics import Duration, Figures
+from wordspot.services.runtime import time_remaining
+from wordspot.services.settings import ModelHostSettings
+
+Array = NDArray[Any]
+
+PLATFORM = "wordspot"
+EXTENSIONS = ("model_repository", "model_configuration", "statistics")
+VERSION_DIGITS = 12
+READY, UNAVAILABLE = "READY", "UNAVAILABLE"
+DATA_TYPES = {
+    "FP32": pb.TYPE_FP32,
+    "INT32": pb.TYPE_INT32,
+    "INT64": pb.TYPE_INT64,
+    "UINT64": pb.TYPE_UINT64,
+}
+CONTENTS = {
+    "FP32": "fp32_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "UINT64": "uint64_contents",
+}
+
+
+class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
+    def __init__(self, models: Models, encoders: Encoders, settings: ModelHostSettings) -> None:
+        self._models, self._encoders, self._settings = models, encoders, settings
+
+    def ServerLive(  # noqa: N802
+        self, request: pb.ServerLiveRequest, context: grpc.ServicerContext
+    ) -> pb.ServerLiveResponse:
+        return pb.ServerLiveResponse(live=True)
+
+    def ServerReady(  # noqa: N802
+        self, request: pb.ServerReadyRequest, context: grpc.ServicerContext
+    ) -> pb.ServerReadyResponse:
+        return pb.ServerReadyResponse(ready=True)
+
+    def ModelReady(  # noqa: N802
+        self, request: pb.ModelReadyRequest, context: grpc.ServicerContext
+    ) -> pb.ModelReadyResponse:
+        name, _, _ = self._find(request.name, request.version)
+        return pb.ModelReadyResponse(ready=self._ready(name))
+
+    def ServerMetadata(  # noqa: N802
+        self, request: pb.ServerMetadataRequest, context: grpc.ServicerContext
+    ) -> pb.ServerMetadataResponse:
+        return pb.ServerMetadataResponse(name=PLATFORM, version=version(PLATFORM), extensions=EXTENSIONS)
+
+    def ModelMetadata(  # noqa: N802
+        self, request: pb.ModelMetadataRequest, context: grpc.ServicerContext
+    ) -> pb.ModelMetadataResponse:
+        _, card, function = self._find(request.name, request.version)
+        return pb.ModelMetadataResponse(
+            name=request.name,
+            versions=[_version(card)],
+            platform=PLATFORM,
+            inputs=map(_metadata, function.inputs),
+            outputs=map(_metadata, function.outputs),
+        )
+
+    def ModelConfig(  # noqa: N802
+        self, request: pb.ModelConfigRequest, context: grpc.ServicerContext
+    ) -> pb.ModelConfigResponse:
+        _, _, function = self._find(request.name, request.version)
+        first = 1 if function.batched else 0
+        return pb.ModelConfigResponse(
+            config=pb.ModelConfig(
+                name=request.name,
+                platform=PLATFORM,
+                backend=PLATFORM,
+                max_batch_size=MOST_AT_ONCE if function.batched else 0,
+                input=[
+                    pb.ModelInput(name=t.name, data_type=DATA_TYPES[t.datatype], dims=t.shape[first:])
+                    for t in function.inputs
+                ],
+                output=[
+                    pb.ModelOutput(name=t.name, data_type=DATA_TYPES[t.datatype], dims=t.shape[first:])
+                    for t in function.outputs
+                ],
+                dynamic_batching=pb.ModelDynamicBatching(
+                    max_queue_delay_microseconds=round(1_000 * self._settings.batch_delay_ms)
+                ),
+            )
+        )
+
+    def ModelStatistics(  # noqa: N802
+        self, request: pb.ModelStatisticsRequest, context: grpc.ServicerContext
+    ) -> pb.ModelStatisticsResponse:
+        names = [request.name] if request.name else self._names()
+        found = []
+        for full in names:
+            name, card, function = self._find(full, request.version)
+            source = self._encoders if function.capability == "embed" else self._models
+            figures = source.statistics.of(name, function.capability)
+            found.append(_statistics(full, _version(card), figures))
+        return pb.ModelStatisticsResponse(model_stats=found)
+
+    def RepositoryIndex(  # noqa: N802
+        self, request: pb.RepositoryIndexRequest, context: grpc.ServicerContext
+    ) -> pb.RepositoryIndexResponse:
+        entries = []
+        for full in self._names():
+            name, card, _ = self._find(full, "")
+            ready = self._ready(name)
+            if request.ready and not ready:
+                continue
+            entries.append(
+                pb.RepositoryIndexResponse.ModelIndex(
+                    name=full,
+                    version=_version(card),
+                    state=READY if ready else UNAVAILABLE,
+                    reason="" if ready else "not loaded; a request loads it",
+                )
+            )
+        return pb.RepositoryIndexResponse(models=entries)
+
+    def RepositoryModelLoad(  # noqa: N802
+        self, request: pb.RepositoryModelLoadRequest, context: grpc.ServicerContext
+    ) -> pb.RepositoryModelLoadResponse:
+        if request.parameters:
+            raise BadInput(
+                f"load came with {', '.join(sorted(request.parameters))}; configuration and files cannot be "
+                "sent along, models come from the server's own folders"
+            )
+        name = self._whole(request.model_name)
+        if "embed" in self._models.card(name).capabilities:
+            self._encoders.get(name)
+        else:
+            self._models.load(name)
+        return pb.RepositoryModelLoadResponse()
+
+    def RepositoryModelUnload(  # noqa: N802
+        self, request: pb.RepositoryModelUnloadRequest, context: grpc.ServicerContext
+    ) -> pb.RepositoryModelUnloadResponse:
+        name = self._whole(request.model_name)
+        if "embed" in self._models.card(name).capabilities:
+            self._encoders.unload(name)
+        else:
+            self._models.unload(name)
+        return pb.RepositoryModelUnloadResponse()
+
+    def ModelInfer(  # noqa: N802
+        self, request: pb.ModelInferRequest, context: grpc.ServicerContext
+    ) -> pb.ModelInferResponse:
+        return self._infer(request)
+
+    def ModelStreamInfer(  # noqa: N802
+        self, request_iterator: Iterator[pb.ModelInferRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.ModelStreamInferResponse]:
+        for request in request_iterator:
+            try:
+                yield pb.ModelStreamInferResponse(infer_response=self._infer(request))
+            except Exception as error:
+                if errors.to_status(error) is None:
+                    raise
+                failed = pb.ModelInferResponse(model_name=request.model_name, id=request.id)
+                yield pb.ModelStreamInferResponse(error_message=str(error), infer_response=failed)
+
+    def _infer(self, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
+        name, card, function = self._find(request.model_name, request.model_version)
+        given = _inputs(request, function)
+        wanted = _wanted(request, function)
+        made = (
+            self._embedded(name, given)
+            if function.capability == "embed"
+            else self._made(name, function, given)
+        )
+        response = pb.ModelInferResponse(
+            model_name=request.model_name, model_version=_version(card), id=request.id
+        )
+        for kind in wanted:
+            values = made[kind.name]
+            response.outputs.add(name=kind.name, datatype=kind.datatype, shape=values.shape)
+            response.raw_output_contents.append(values.astype(DTYPES[kind.datatype], copy=False).tobytes())
+        return response
+
+    def _made(self, name: str, function: Function, given: Mapping[str, Array]) -> dict[str, Array]:
+        values = given.get("pictures", given.get("codes"))
+        count = int(given["count"][0]) if "count" in given else 0
+        check_count(count if values is None else len(values), "examples", "inputs")
+        seed = int(given["seed"][0]) if "seed" in given else 0
+        task = Task(function.capability, values, count, seed)
+        return {function.outputs[0].name: self._models.ask(name, task)}
+
+    def _embedded(self, name: str, given: Mapping[str, Array]) -> dict[str, Array]:
+        audio, spans = given["audio"], given["spans"]
+        if len(audio) > MAX_SECTION_SECONDS * SAMPLE_RATE:
+            raise MalformedRequest(
+                f"{len(audio)} samples; at most {MAX_SECTION_SECONDS} s at {SAMPLE_RATE} Hz are allowed",
+                "audio",
+            )
+        table = np.concatenate([np.zeros((len(spans), 1), np.int32), spans], axis=1)
+        vectors, frames = awaited(self._encoders.get(name).submit(([audio], table), time_remaining()))
+        return {"vectors": vectors, "frames": frames[0]}
+
+    def _names(self) -> list[str]:
+        return [
+            f"{name}:{capability}"
+            for name, card in sorted(self._models.cards().items())
+            for capability in sorted(functions(card))
+        ]
+
+    def _find(self, full: str, wanted: str) -> tuple[str, ArtifactCard, Function]:
+        """Name, card and function. Raises UnknownModel."""
+        name, _, capability = full.rpartition(":")
+        try:
+            card = self._models.card(name)
+        except UnknownModel:
+            card = None
+        if card is None or capability not in functions(card):
+            raise UnknownModel(f"no model {full!r}; there are {', '.join(self._names())}")
+        if wanted and wanted != _version(card):
+            raise UnknownModel(f"model {full!r} has no version {wanted!r}; there is {_version(card)}")
+        return name, card, functions(card)[capability]
+
+    def _whole(self, given: str) -> str:
+        """The name without a capability. Raises UnknownModel."""
+        name = given.rpartition(":")[0] or given
+        self._models.card(name)
+        return name
+
+    def _ready(self, name: str) -> bool:
+        return self._models.loaded(name) or self._encoders.loaded(name)
+
+
+def _version(card: ArtifactCard) -> str:
+    return card.hash[:VERSION_DIGITS]
+
+
+def _metadata(kind: TensorKind) -> pb.ModelMetadataResponse.TensorMetadata:
+    return pb.ModelMetadataResponse.TensorMetadata(name=kind.name, datatype=kind.datatype, shape=kind.shape)
+
+
+def _inputs(request: pb.ModelInferRequest, function: Function) -> dict[str, Array]:
+    """Arrays by name, checked against what the function takes. Raises MalformedRequest."""
+    given = [tensor.name for tensor in request.inputs]
+    wanted = [kind.name for kind in function.inputs]
+    if sorted(given) != sorted(wanted):
+        raise MalformedRequest(
+            f"inputs {', '.join(given) or 'none'}; {', '.join(wanted)} are allowed, each once", "inputs"
+        )
+    raw = request.raw_input_contents
+    if raw and len(raw) != len(given):
+        raise MalformedRequest(
+            f"{len(raw)} raw contents for {len(given)} inputs; as many are allowed", "raw_input_contents"
+        )
+    kinds = {kind.name: kind for kind in function.inputs}
+    return {
+        tensor.name: _array(tensor, raw[number] if raw else None, kinds[tensor.name])
+        for number, tensor in enumerate(request.inputs)
+    }
+
+
+def _array(tensor: pb.ModelInferRequest.InferInputTensor, raw: bytes | None, kind: TensorKind) -> Array:
+    if tensor.datatype != kind.datatype:
+        raise MalformedRequest(
+            f"input {kind.name!r} has the type {tensor.datatype}; {kind.datatype} is allowed", "inputs"
+        )
+    shape = tuple(tensor.shape)
+    fits = len(shape) == len(kind.shape) and all(
+        size == wanted or (wanted == ANY and size >= 0)
+        for size, wanted in zip(shape, kind.shape, strict=True)
+    )
+    if not fits:
+        raise MalformedRequest(
+            f"input {kind.name!r} has the shape {list(shape)}; {list(kind.shape)} is allowed (-1: any)",
+            "inputs",
+        )
+    dtype = DTYPES[kind.datatype]
+    if raw is None:
+        values = np.array(getattr(tensor.contents, CONTENTS[kind.datatype]), dtype)
+    elif len(raw) % dtype.itemsize:
+        raise MalformedRequest(
+            f"input {kind.name!r} has {len(raw)} bytes; a multiple of {dtype.itemsize} is allowed", "inputs"
+        )
+    else:
+        values = np.frombuffer(raw, dtype)
+    if len(values) != math.prod(shape):
+        raise MalformedRequest(
+            f"input {kind.name!r} holds {len(values)} values; {math.prod(shape)} are allowed by its shape "
+            f"{list(shape)}",
+            "inputs",
+        )
+    if dtype.kind == "f" and not np.isfinite(values).all():
+        raise MalformedRequest(f"input {kind.name!r} holds values that are not finite", "inputs")
+    return values.reshape(shape).copy()
+
+
+def _wanted(request: pb.ModelInferRequest, function: Function) -> Sequence[TensorKind]:
+    kinds = {kind.name: kind for kind in function.outputs}
+    names = [output.name for output in request.outputs] or list(kinds)
+    for name in names:
+        if name not in kinds:
+            raise MalformedRequest(f"output {name!r}; {', '.join(kinds)} is allowed", "outputs")
+    return [kinds[name] for name in names]
+
+
+def _statistics(name: str, version: str, figures: Figures) -> pb.ModelStatistics:
+    return pb.ModelStatistics(
+        name=name,
+        version=version,
+        last_inference=figures.last_ms,
+        inference_count=figures.examples,
+        execution_count=sum(one.count for one in figures.batches.values()),
+        inference_stats=pb.InferStatistics(
+            success=_duration(figures.answered),
+            fail=_duration(figures.failed),
+            queue=_duration(figures.queued),
+            compute_infer=_duration(figures.computed),
+        ),
+        batch_stats=[
+            pb.InferBatchStatistics(batch_size=size, compute_infer=_duration(one))
+            for size, one in sorted(figures.batches.items())
+        ],
+    )
+
+
+def _duration(one: Duration) -> pb.StatisticDuration:
+    return pb.StatisticDuration(count=one.count, ns=one.ns)

@@ -1,0 +1,101 @@
+"""What a program with Triton's own client does; its environment's interpreter runs it with the address."""
+
+from __future__ import annotations
+
+import json
+import queue
+import sys
+from typing import Any
+
+import numpy as np
+import tritonclient.grpc as triton
+
+
+def tensor(name: str, values: np.ndarray, datatype: str) -> Any:
+    made = triton.InferInput(name, list(values.shape), datatype)
+    made.set_data_from_numpy(values)
+    return made
+
+
+def encode(client: Any, values: np.ndarray, name: str = "pictures", datatype: str = "FP32") -> Any:
+    return client.infer("small-vae:encode", [tensor(name, values, datatype)])
+
+
+def refused(call: Any) -> str:
+    try:
+        call()
+    except triton.InferenceServerException as error:
+        return f"{error.status()} {error.message()}"
+    return "answered"
+
+
+def main(address: str) -> None:
+    client = triton.InferenceServerClient(address)
+    pictures = np.random.default_rng(1).random((3, 1, 8, 6), np.float32)
+    told: dict[str, Any] = {
+        "live": client.is_server_live(),
+        "ready": client.is_server_ready(),
+        "server": client.get_server_metadata(as_json=True),
+        "index": client.get_model_repository_index(as_json=True)["models"],
+        "metadata": client.get_model_metadata("small-vae:sample", as_json=True),
+        "config": client.get_model_config("small-vae:encode", as_json=True)["config"],
+        "ready_before": client.is_model_ready("small-vae:sample"),
+    }
+    client.load_model("small-vae")
+    told["ready_after"] = client.is_model_ready("small-vae:sample")
+    codes = client.infer("small-vae:encode", [tensor("pictures", pictures, "FP32")], request_id="one")
+    told["codes"] = codes.as_numpy("codes").tolist()
+    told["id"] = codes.get_response().id
+    drawing = [
+        tensor("count", np.array([4], np.int64), "INT64"),
+        tensor("seed", np.array([7], np.uint64), "UINT64"),
+    ]
+    first, second = (client.infer("small-vae:sample", drawing).as_numpy("pictures") for _ in range(2))
+    told["drawn"], told["again"] = list(first.shape), bool((first == second).all())
+    chances = client.infer("small-mlp:classify", [tensor("pictures", pictures, "FP32")])
+    told["sums"] = chances.as_numpy("probabilities").sum(axis=1).tolist()
+    audio = np.random.default_rng(2).standard_normal(16_000).astype(np.float32)
+    spans = np.array([[0, 50], [20, 90]], np.int32)
+    heard = client.infer(
+        "naive:embed",
+        [tensor("audio", audio, "FP32"), tensor("spans", spans, "INT32")],
+        outputs=[triton.InferRequestedOutput("vectors")],
+    )
+    told["vectors"] = np.linalg.norm(heard.as_numpy("vectors"), axis=1).tolist()
+
+    answers: queue.Queue[Any] = queue.Queue()
+    client.start_stream(callback=lambda result, error: answers.put((result, error)))
+    for seed in (1, 2):
+        drawing[1].set_data_from_numpy(np.array([seed], np.uint64))
+        client.async_stream_infer("small-vae:sample", drawing, request_id=str(seed))
+    client.async_stream_infer("small-vae:sample", [drawing[0]])
+    streamed = [answers.get(timeout=30) for _ in range(3)]
+    client.stop_stream()
+    told["streamed"] = [
+        result.get_response().id if error is None else error.message() for result, error in streamed
+    ]
+    told["statistics"] = client.get_inference_statistics("small-vae:sample", as_json=True)["model_stats"][0]
+    told["refused"] = {
+        "unknown": refused(lambda: client.infer("cats:sample", drawing)),
+        "version": refused(lambda: client.get_model_metadata("small-vae:sample", "2")),
+        "name": refused(lambda: encode(client, pictures, name="x")),
+        "type": refused(lambda: encode(client, pictures.astype(np.float64), datatype="FP64")),
+        "shape": refused(lambda: encode(client, pictures[:, :, :5])),
+        "nan": refused(lambda: encode(client, pictures * np.nan)),
+        "output": refused(
+            lambda: client.infer(
+                "small-vae:encode",
+                [tensor("pictures", pictures, "FP32")],
+                outputs=[triton.InferRequestedOutput("cats")],
+            )
+        ),
+        "empty": refused(lambda: encode(client, pictures[:0])),
+        "upload": refused(lambda: client.load_model("small-vae", config="{}")),
+    }
+    client.unload_model("small-vae")
+    told["ready_unloaded"] = client.is_model_ready("small-vae:sample")
+    sys.stdout.write(json.dumps(told))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
