@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from wordspot.services.modelhost import hosting
+from wordspot.services.modelhost import hosting, metrics
 from wordspot.services.modelhost.scheduler import Encoders
 from wordspot.services.runtime import Server, create_server, serve
 from wordspot.services.settings import ModelHostSettings, SearcherSettings, SegmenterSettings, ServerSettings
@@ -47,7 +47,8 @@ class Settings:
 
 
 class Embedded:
-    """A context manager; `address` is where it listens. encoders: None loads those of the settings."""
+    """A context manager; `address` is where it listens, `metrics_port` where Prometheus finds figures, if
+    anywhere. encoders: None loads those of the settings."""
 
     def __init__(self, settings: Settings, encoders: Encoders | None = None) -> None:
         from wordspot.services.modelhost import __main__ as modelhost
@@ -61,6 +62,11 @@ class Embedded:
             leaving.callback(encoders.close)
             models = hosting.load_models(settings.modelhost)
             leaving.callback(models.close)
+            listening = settings.server or ServerSettings(socket=str(folder / "socket"))
+            figures = (encoders.statistics, models.statistics)
+            self.metrics_port = leaving.enter_context(
+                metrics.served(figures, listening.host, settings.modelhost.metrics_port)
+            )
             segmenters = segmenter.segmenters(settings.segmenter)
             archive = searcher.Searcher(
                 settings.searcher,
@@ -75,7 +81,6 @@ class Embedded:
                 modelhost.inference_service(models, encoders, settings.modelhost),
                 *archive.services,
             ]
-            listening = settings.server or ServerSettings(socket=str(folder / "socket"))
             self.server: Server
             self.server, _ = create_server(services, listening)
             self._closing = leaving.pop_all()

@@ -43,7 +43,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name, (least, most) in self.bounds.items():
             value = getattr(self, name)
-            if not least <= value <= most:
+            if value is not None and not least <= value <= most:
                 raise SettingsError(f"{name} is {value}; {least:g} to {most:g} is allowed")
         for name, allowed in self.choices.items():
             if (value := getattr(self, name)) not in allowed:
@@ -99,6 +99,7 @@ class ModelHostSettings(Settings):
     threads: of torch, 0 for half the cores. batch_sections, batch_seconds: what one batch holds at most.
     batch_examples: what one batch of a model that is not an encoder of speech holds at most.
     batch_delay_ms: how long work waits for company. queue_sections: more waiting are turned away.
+    metrics_port: where Prometheus finds figures, 0 for any; None serves none.
     """
 
     home: Path = Path()
@@ -109,6 +110,7 @@ class ModelHostSettings(Settings):
     batch_examples: int = 64
     batch_delay_ms: float = 2.0
     queue_sections: int = 64
+    metrics_port: int | None = None
 
     bounds: ClassVar[Bounds] = {
         "threads": (0, 1_024),
@@ -117,6 +119,7 @@ class ModelHostSettings(Settings):
         "batch_examples": (1, 1_024),
         "batch_delay_ms": (0, 1_000),
         "queue_sections": (1, 100_000),
+        "metrics_port": (0, 65_535),
     }
 
 
@@ -174,9 +177,9 @@ def _parsed(name: str, text: str, kind: Any) -> Any:
         if text.lower() not in allowed:
             raise SettingsError(f"{name} is {text!r}; {', '.join(allowed)} is allowed")
         return allowed[text.lower()]
-    if kind in (int, float):
+    if kind in (int, float, int | None):
         try:
-            return kind(text)
+            return float(text) if kind is float else int(text)
         except ValueError:
             raise SettingsError(f"{name} is {text!r}; a number is allowed") from None
     if kind == tuple[Path, ...]:

@@ -50,7 +50,10 @@ def serve(
         list[Path] | None, typer.Option(help="Files below this folder may be added by path; repeatable.")
     ] = None,
     detector: Annotated[str | None, typer.Option(help="Of speech: silero, energy or none.")] = None,
-    device: Annotated[str | None, typer.Option(help="For the encoders: cpu, cuda or auto.")] = None,
+    device: Annotated[str | None, typer.Option(help="For the models: cpu, cuda or auto.")] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(help="Of the model host: where Prometheus finds figures; default nowhere.")
+    ] = None,
 ) -> None:
     """Serve until interrupted; prints the address once ready."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -61,7 +64,7 @@ def serve(
         environment, **(default_port | _given(host=host, port=port, reflection=reflection))
     )
     segmenting = SegmenterSettings.read(environment, detector=detector)
-    hosting = ModelHostSettings.read(environment, home=home, device=device)
+    hosting = ModelHostSettings.read(environment, home=home, device=device, metrics_port=metrics_port)
     searching = SearcherSettings.read(
         environment, home=home, roots=tuple(root) if root else None, segmenter=segmenter, modelhost=modelhost
     )

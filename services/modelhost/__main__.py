@@ -9,6 +9,7 @@ from contextlib import closing
 from wordspot.models.errors import UnknownModel
 from wordspot.oip import inference_pb2_grpc
 from wordspot.services import settings
+from wordspot.services.modelhost import metrics
 from wordspot.services.modelhost.hosting import Models, load_models
 from wordspot.services.modelhost.model_servicer import ModelServicer
 from wordspot.services.modelhost.oip import InferenceServicer
@@ -80,7 +81,10 @@ def run(server_settings: ServerSettings, options: ModelHostSettings) -> None:
             inference_service(models, encoders, options),
         ]
         server, _ = create_server(services, server_settings)
-        serve(server)
+        with metrics.served(
+            (encoders.statistics, models.statistics), server_settings.host, options.metrics_port
+        ):
+            serve(server)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -11,6 +12,8 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 WorkT = TypeVar("WorkT")
+
+LATENCIES_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 @dataclass
@@ -26,7 +29,9 @@ class Duration:
 @dataclass
 class Figures:
     """answered, failed: requests, from arrival to the end. queued, computed: of answered requests.
-    examples: of answered requests. batches: durations by number of examples. last_ms: since 1970."""
+    examples: of answered requests. batches: durations by number of examples. last_ms: since 1970.
+    latencies: answered requests that took up to each of LATENCIES_S and no less than the one before it; the
+    last are those that took longer than all."""
 
     answered: Duration = field(default_factory=Duration)
     failed: Duration = field(default_factory=Duration)
@@ -35,6 +40,7 @@ class Figures:
     examples: int = 0
     batches: defaultdict[int, Duration] = field(default_factory=lambda: defaultdict(Duration))
     last_ms: int = 0
+    latencies: list[int] = field(default_factory=lambda: [0] * (len(LATENCIES_S) + 1))
 
 
 class Statistics:
@@ -48,6 +54,11 @@ class Statistics:
         """A copy."""
         with self._lock:
             return deepcopy(self._figures[name, capability])
+
+    def all(self) -> dict[tuple[str, str], Figures]:
+        """A copy, by model and capability."""
+        with self._lock:
+            return deepcopy(dict(self._figures))
 
     def watch(
         self, name: str, capability: Callable[[WorkT], str], examples: Callable[[WorkT], int]
@@ -65,6 +76,7 @@ class Statistics:
                         figures.failed.add(waited + took_ns)
                         continue
                     figures.answered.add(waited + took_ns)
+                    figures.latencies[bisect_left(LATENCIES_S, (waited + took_ns) / 1e9)] += 1
                     figures.queued.add(waited)
                     figures.computed.add(took_ns)
                     figures.examples += examples(piece)

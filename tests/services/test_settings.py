@@ -99,3 +99,10 @@ def test_a_fault_is_armed_from_the_environment() -> None:
 def test_an_unknown_fault_is_an_error_that_lists_the_known() -> None:
     with pytest.raises(SettingsError, match=r"WORDSPOT_FAULT is 'nowhere'.*upload-written"):
         settings.arm_faults({"WORDSPOT_FAULT": "nowhere"})
+
+
+def test_a_field_that_may_be_nothing_is_read_as_its_type() -> None:
+    assert ModelHostSettings.read({}).metrics_port is None
+    assert ModelHostSettings.read({"WORDSPOT_METRICS_PORT": "9100"}).metrics_port == 9100
+    with pytest.raises(SettingsError, match="metrics_port is 70000; 0 to 65535 is allowed"):
+        ModelHostSettings.read({"WORDSPOT_METRICS_PORT": "70000"})

@@ -1,0 +1,87 @@
+"""What the model host did, for Prometheus: http://HOST:PORT/metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
+from prometheus_client.registry import Collector
+
+from wordspot.services.errors import ServiceError
+from wordspot.services.modelhost.statistics import LATENCIES_S, Figures, Statistics
+
+BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+LABELS = ("model", "capability")
+
+
+class Figured(Collector):
+    """Reads the counters that the queues keep; nothing is counted twice."""
+
+    def __init__(self, sources: Sequence[Statistics]) -> None:
+        self._sources = sources
+
+    def collect(self) -> Iterator[Metric]:
+        requests = CounterMetricFamily(
+            "wordspot_requests", "Requests that ended, by outcome.", labels=(*LABELS, "outcome")
+        )
+        examples = CounterMetricFamily("wordspot_examples", "Examples in answered requests.", labels=LABELS)
+        latency = HistogramMetricFamily(
+            "wordspot_latency_seconds", "Of answered requests, from arrival to answer.", labels=LABELS
+        )
+        queue = SummaryMetricFamily(
+            "wordspot_queue_seconds", "Of answered requests, until a batch took them.", labels=LABELS
+        )
+        batch = HistogramMetricFamily("wordspot_batch_examples", "Examples a batch.", labels=LABELS)
+        for source in self._sources:
+            for labels, figures in sorted(source.all().items()):
+                requests.add_metric((*labels, "answered"), figures.answered.count)
+                requests.add_metric((*labels, "failed"), figures.failed.count)
+                examples.add_metric(labels, figures.examples)
+                latency.add_metric(labels, _latencies(figures), figures.answered.ns / 1e9)
+                queue.add_metric(labels, figures.queued.count, figures.queued.ns / 1e9)
+                batch.add_metric(labels, _batches(figures), figures.examples)
+        yield from (requests, examples, latency, queue, batch)
+
+
+@contextmanager
+def served(sources: Sequence[Statistics], host: str, port: int | None) -> Iterator[int | None]:
+    """The port at which the figures are served meanwhile; 0 takes any, None serves none.
+
+    Raises ServiceError where the port is taken.
+    """
+    if port is None:
+        yield None
+        return
+    registry = CollectorRegistry()
+    registry.register(Figured(sources))
+    try:
+        server, thread = start_http_server(port, host, registry)
+    except OSError as error:
+        raise ServiceError(f"cannot serve metrics at {host}:{port}: {error}") from error
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _latencies(figures: Figures) -> list[tuple[str, float]]:
+    edges = [*map(str, LATENCIES_S), "+Inf"]
+    return list(zip(edges, accumulate(figures.latencies), strict=True))
+
+
+def _batches(figures: Figures) -> list[tuple[str, float]]:
+    found = [
+        (str(float(edge)), float(sum(one.count for size, one in figures.batches.items() if size <= edge)))
+        for edge in BATCHES
+    ]
+    return [*found, ("+Inf", float(sum(one.count for one in figures.batches.values())))]
