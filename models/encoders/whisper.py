@@ -60,7 +60,7 @@ class Whisper(MappedSpanModel[WhisperConfig]):
 
     @property
     def listener(self) -> str:
-        return f"whisper-{self.config.weights}"
+        return f"whisper-{self.config.weights}-{WINDOW_TICKS // 100}s"
 
     def features(self, waveform: Tensor) -> Tensor:
         """Whisper's log-mel before its scaling: log10 of 80 bands' power, (T, 80)."""

@@ -304,7 +304,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     home = Path(os.environ.get("WORDSPOT_HOME", "~/.wordspot")).expanduser()
-    console = Console(width=150)
+    console = Console(width=190)
     material = development.prepare(home)
     console.print(development.describe(material), highlight=False)
     encoders = present(arguments.encoders, home, console)
