@@ -4,8 +4,9 @@
 
 Each example is searched by itself, then places that overlap become one hit, with the extent of the best of
 them. Scores count deviations above random places, so those of several examples compare: a place's score is
-their mean, to which an example that did not find the place adds `floor`. Each is asked for all places above
-the floor, so that what it leaves out it should like no better.
+their mean, to which an example that did not find the place adds `floor`; rivals are brought to their usual
+score by the examples' mean handicap. Each is asked for all places above the floor, so that what it leaves
+out it should like no better.
 
 On the development archive, 47 words with two or three examples by speakers who are not in it, encoder
 `phonetic`, the words alone: MAP .222 for one example at a time, .277 for the best of the scores, .295 for
@@ -67,14 +68,19 @@ def find_together(
     asked = replace(
         options, top=max(options.top, settings.depth), min_score=settings.floor, include_undetected=True
     )
-    outcomes = [finder.find(view, example, asked) for example in examples]
+    # A handicap of its own for each example would let those of few rivals outvote the others.
+    outcomes = [finder.find(view, example, asked, level=False) for example in examples]
     threshold = outcomes[0].threshold
+    handicap = float(np.mean([outcome.handicap for outcome in outcomes]))
     lowest = -np.inf if options.include_undetected else threshold
     if options.min_score is not None:
         lowest = max(lowest, options.min_score)
-    hits = fused([outcome.hits for outcome in outcomes], settings.floor)
+    hits = [
+        replace(hit, score=round(hit.score + handicap, 3))
+        for hit in fused([outcome.hits for outcome in outcomes], settings.floor)
+    ]
     kept = [replace(hit, detected=hit.score >= threshold) for hit in hits if hit.score >= lowest]
-    return replace(outcomes[0], hits=tuple(kept[: options.top]))
+    return replace(outcomes[0], hits=tuple(kept[: options.top]), handicap=handicap)
 
 
 def fused(found: Sequence[Sequence[Hit]], floor: float) -> list[Hit]:

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -152,11 +152,15 @@ class EmbeddedQuery:
 
 @dataclass(frozen=True)
 class SearchOutcome:
-    """hits best first; compared: the stretch of the query's audio that was meant, in seconds."""
+    """hits best first; compared: the stretch of the query's audio that was meant, in seconds.
+
+    handicap: what brings the rivals to their usual score; the hits' scores have it unless it was left out.
+    """
 
     hits: tuple[Hit, ...]
     compared: tuple[float, float]
     threshold: float
+    handicap: float = 0.0
 
 
 def trim(samples: Samples, segmenter: Segmenter, interval: tuple[float, float] | None = None) -> QueryAudio:
@@ -358,10 +362,16 @@ class Finder:
         self._prepared: dict[int, _Prepared] = {}
 
     def find(
-        self, view: ArchiveView, query: EmbeddedQuery, options: SearchOptions | None = None
+        self,
+        view: ArchiveView,
+        query: EmbeddedQuery,
+        options: SearchOptions | None = None,
+        *,
+        level: bool = True,
     ) -> SearchOutcome:
         """The places most like the query, best first; equals in order of recording id and start.
 
+        level: bring rivals to their usual score; without it the handicap is left to the caller.
         Raises InvalidInput if top or min_score is out of range, NotFound if a recording to search is not in
         the view, FailedPrecondition if the query was made by another encoder than the view.
         """
@@ -375,19 +385,23 @@ class Finder:
         if options.min_score is not None:
             floor = max(floor, options.min_score)
         hits: tuple[Hit, ...] = ()
+        handicap = 0.0
         wanted = max(self._candidates(view), options.top)
         while True:
             candidates = _nearest(view, query, allowed, min(wanted, view.spans))
             if not len(candidates.region):
                 break
-            places = self._places(view, prepared, query, candidates, rivals)
+            places = self._places(view, prepared, query, candidates)
+            if self._settings.rerank:
+                handicap = _handicap(places.score, rivals)
+                places = replace(places, score=places.score + handicap) if level else places
             complete = len(places.score) >= options.top or bool((places.score < floor).any())
             exhausted = len(candidates.region) < wanted or wanted == MOST_CANDIDATES
             if complete or exhausted:
                 hits = self._hits(view, prepared, places, floor, options.top, threshold)
                 break
             wanted = min(4 * wanted, MOST_CANDIDATES)
-        return SearchOutcome(hits, (to_seconds(query.start), to_seconds(query.stop)), threshold)
+        return SearchOutcome(hits, (to_seconds(query.start), to_seconds(query.stop)), threshold, handicap)
 
     def check(self, view: ArchiveView, query: EmbeddedQuery, options: SearchOptions) -> None:
         """Raises what `find` would raise of these, except that a recording is not in the view."""
@@ -420,12 +434,7 @@ class Finder:
         return prepared
 
     def _places(
-        self,
-        view: ArchiveView,
-        prepared: _Prepared,
-        query: EmbeddedQuery,
-        candidates: _Candidates,
-        rivals: int,
+        self, view: ArchiveView, prepared: _Prepared, query: EmbeddedQuery, candidates: _Candidates
     ) -> _Places:
         if not self._settings.rerank:
             return self._first_stage(view, prepared, query, candidates)
@@ -458,7 +467,6 @@ class Finder:
             best = int(np.argmax(share * first - (1 - share) * cost.astype(np.float64) / scale))
             cost = self._by_example(view, best, cost, location, region, start, stop)
             score = (1 - share) * (location - cost.astype(np.float64)) / scale + share * first
-            score += _handicap(score, rivals)
         return _Places(region, start, stop, score)
 
     def _by_example(

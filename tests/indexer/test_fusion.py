@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
@@ -102,16 +102,18 @@ class FakeFinder:
 
     hits: Sequence[Sequence[Hit]]
     asked: list[SearchOptions]
+    handicaps: ClassVar[tuple[float, ...]] = (0.0, 0.0)
 
     def check(self, view: object, query: int, options: SearchOptions) -> None:
         if not 0 <= query < len(self.hits):
             raise InvalidInput(f"example {query}")
 
-    def find(self, view: object, query: int, options: SearchOptions) -> SearchOutcome:
+    def find(self, view: object, query: int, options: SearchOptions, *, level: bool = True) -> SearchOutcome:
+        assert level == (options.top == 1)  # one example is asked as it is, several are left as they are
         self.asked.append(options)
         assert options.min_score is not None
         hits = tuple(one for one in self.hits[query] if one.score >= options.min_score)
-        return SearchOutcome(hits[: options.top], (query, query + 0.5), THRESHOLD)
+        return SearchOutcome(hits[: options.top], (query, query + 0.5), THRESHOLD, self.handicaps[query])
 
 
 FOUND = (
@@ -126,6 +128,17 @@ def together(
 ) -> SearchOutcome:
     finder: Any = FakeFinder(FOUND, [] if asked is None else asked)
     return find_together(finder, cast(Any, None), cast(Sequence[EmbeddedQuery], examples), options, SETTINGS)
+
+
+def test_rivals_are_brought_to_their_usual_score_by_the_mean_of_the_handicaps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    everything = SearchOptions(include_undetected=True)
+    plain = together(everything)
+    monkeypatch.setattr(FakeFinder, "handicaps", (-1.0, 0.5))
+    moved = together(everything)
+    assert [hit.score for hit in moved.hits] == [round(hit.score - 0.25, 3) for hit in plain.hits]
+    assert moved.handicap == -0.25
 
 
 def test_only_what_reaches_the_threshold_together_is_detected() -> None:
