@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from librosa.sequence import dtw
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -161,6 +160,8 @@ def _align(
     ticks of the corpus and the mean cosine distance on the path as a share of that between the span's own
     frames: a held vowel or a roar is near to itself everywhere and no word. None where one is over twice as
     long as the other."""
+    from librosa.sequence import dtw  # whoever loads an encoder need not wait for it
+
     own = int(np.searchsorted(bounds, span[0], side="right")) - 1
     start, stop = ((span - bounds[own]) // step).tolist()
     heard = frames[own][start:stop]
