@@ -41,7 +41,7 @@ class PictureRecipe:
     source: str
     thresholds: Mapping[str, float] = field(default_factory=dict)
     supervision: str = "none"
-    scale: str = "the paper's"
+    scale: str = ""
     half: bool = True
 
 

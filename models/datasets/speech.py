@@ -184,16 +184,26 @@ def write_clips(clips: Iterable[Clip], folder: Path) -> None:
 
 
 def _convert(one: Source, folder: Path, stamp: str, packages: Path | None) -> None:
-    with building(folder, stamp) as made, tempfile.TemporaryDirectory(dir=made.parent) as temporary:
-        downloads, unpacked = (Path(temporary) / part for part in ("debs", "unpacked"))
-        for part in (downloads, unpacked):
-            part.mkdir()
-        for package in one.packages:
-            unpack(fetch(package, downloads, packages), unpacked)
-        rows = [write(take, one.name, made) for take in one.convert(unpacked)]
+    with building(folder, stamp) as made, unpacked(one.packages, made.parent, packages) as root:
+        rows = [write(take, one.name, made) for take in one.convert(root)]
         if not rows:
             raise DatasetError(f"source {one.name!r} yielded no clips")
         write_clips(rows, made)
+
+
+@contextmanager
+def unpacked(wanted: Iterable[Package], beside: Path, packages: Path | None) -> Iterator[Path]:
+    """A temporary folder in `beside` with the files of all packages. packages: as in `package.fetch`.
+
+    Raises DatasetError.
+    """
+    with tempfile.TemporaryDirectory(dir=beside) as temporary:
+        downloads, root = (Path(temporary) / part for part in ("packages", "unpacked"))
+        for part in (downloads, root):
+            part.mkdir()
+        for package in wanted:
+            unpack(fetch(package, downloads, packages), root)
+        yield root
 
 
 def write(take: Take, source_name: str, folder: Path) -> Clip:
@@ -214,10 +224,15 @@ def write(take: Take, source_name: str, folder: Path) -> Clip:
 
 
 def _stamp(one: Source) -> str:
+    return stamp(one.name, one.licence, one.packages, CACHE_VERSION)
+
+
+def stamp(name: str, licence: str, packages: Iterable[Package], version: int) -> str:
+    """What a converted source was made from, for `read_stamp` to compare."""
     content = {
-        "source": one.name,
-        "licence": one.licence,
-        "packages": [asdict(package) for package in one.packages],
-        "cache_version": CACHE_VERSION,
+        "source": name,
+        "licence": licence,
+        "packages": [asdict(package) for package in packages],
+        "cache_version": version,
     }
     return json.dumps(content, indent=1, ensure_ascii=False)

@@ -62,6 +62,7 @@ recipe(
         batch_size=128,
         plan=Plan(steps=4_000, learning_rate=1e-3, validate_every=400),
         description="A convolutional network that reads handwritten digits, or says that it sees none.",
+        supervision="the labels of the training pictures",
         thresholds={"accuracy": 0.99, "noise_rejected": 0.99, "shuffled_rejected": 0.99},
         source="LeCun et al. 1998, Gradient-based learning applied to document recognition",
     )

@@ -49,6 +49,7 @@ recipe(
         batch_size=128,
         plan=Plan(steps=10_000, learning_rate=1e-3, validate_every=500),
         description="A multi-layer perceptron that reads handwritten digits, or says that it sees none.",
+        supervision="the labels of the training pictures",
         thresholds={"accuracy": 0.98, "noise_rejected": 0.99, "shuffled_rejected": 0.99},
         source="Lee 2017, machine learning as looking for a function",
     )

@@ -42,6 +42,7 @@ recipe(
         batch_size=128,
         plan=Plan(steps=6_000, learning_rate=2e-3, validate_every=500),
         description="A recurrent network that reads digits row by row, or says that it sees none.",
+        supervision="the labels of the training pictures",
         thresholds={"accuracy": 0.975, "noise_rejected": 0.99, "shuffled_rejected": 0.99},
         source="Hochreiter and Schmidhuber 1997, Long short-term memory",
     )

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from wordspot.models.artifact import ArtifactCard, Metric
 from wordspot.models.datasets.pictures import Pictures
-from wordspot.models.evaluation import measure
+from wordspot.models.evaluation import Subject, measure
 from wordspot.models.judges import pictures as judges
 
 SIDE = 6
@@ -130,6 +130,12 @@ def test_nats_are_compared_with_those_of_single_pixels() -> None:
     found = judged(Coins(), "nll", thresholds={"nats": 100.0})["nats"]
     assert found.value == pytest.approx(found.baseline, rel=0.05)
     assert found.passed is True
+
+
+def test_drawings_are_not_judged_without_the_models_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judges.registry, "folders", lambda home: {judges.READER: home})
+    card = ArtifactCard(name="one", model="none", config={}, weights_sha256="", data={"source": "digits"})
+    assert judges.drawings(Subject(None, card, Path("nowhere"))) == []
 
 
 def test_a_smooth_picture_is_less_sharp() -> None:
