@@ -22,8 +22,12 @@ prompts and game dialogue with 39 MFCC, within and across speakers.
 A word that resembles much has more false alarms at the same score. So that one threshold serves all words,
 their rivals are held to be equally good: the score of the 50th place, or in less than an hour of speech of as
 many as come to 50 an hour, is brought to USUAL_RIVAL. No score moves further than RIVALS allow, for where a
-word is said often, places so far down hold it too; and none moves where fewer than FEWEST_RIVALS places are
-too few to tell. Within one query the order stays.
+word is said often, places so far down hold it too. Within one query the order stays.
+
+Fewer than FEWEST_RIVALS places are too few to tell. In an archive of so little speech all scores rise
+instead, by LENIENCE for each e times less of it and by MOST_LENIENT at most: minutes hold fewer false alarms
+than hours, so a search may ask for less and yet give no more of them. False alarms were measured to become e
+times as frequent where the threshold falls by .3 (phonetic) to .45 (whisper).
 """
 
 from __future__ import annotations
@@ -80,6 +84,8 @@ FEWEST_RIVALS = 20
 MOST_RIVALS = 50
 USUAL_RIVAL = 3.0
 RIVALS = (2.5, 4.0)
+LENIENCE = 1 / 3
+MOST_LENIENT = 1.0
 
 
 @dataclass(frozen=True)
@@ -154,7 +160,8 @@ class EmbeddedQuery:
 class SearchOutcome:
     """hits best first; compared: the stretch of the query's audio that was meant, in seconds.
 
-    handicap: what brings the rivals to their usual score; the hits' scores have it unless it was left out.
+    handicap: what brings the rivals to their usual score, or what a short archive adds; the hits' scores have
+        it unless it was left out.
     """
 
     hits: tuple[Hit, ...]
@@ -371,7 +378,7 @@ class Finder:
     ) -> SearchOutcome:
         """The places most like the query, best first; equals in order of recording id and start.
 
-        level: bring rivals to their usual score; without it the handicap is left to the caller.
+        level: add the handicap to the scores; without it that is left to the caller.
         Raises InvalidInput if top or min_score is out of range, NotFound if a recording to search is not in
         the view, FailedPrecondition if the query was made by another encoder than the view.
         """
@@ -393,7 +400,7 @@ class Finder:
                 break
             places = self._places(view, prepared, query, candidates)
             if self._settings.rerank:
-                handicap = _handicap(places.score, rivals)
+                handicap = _handicap(places.score, rivals) if rivals else _lenience(prepared)
                 places = replace(places, score=places.score + handicap) if level else places
             complete = len(places.score) >= options.top or bool((places.score < floor).any())
             exhausted = len(candidates.region) < wanted or wanted == MOST_CANDIDATES
@@ -619,17 +626,27 @@ def _rivals(prepared: _Prepared, options: SearchOptions) -> int:
     ticks = prepared.recording_ticks
     if options.recordings is not None:
         ticks = ticks[[prepared.ordinals[name] for name in options.recordings]]
-    hours = to_seconds(int(ticks.sum())) / 3_600
-    rivals = int(min(RIVALS_PER_HOUR * hours, MOST_RIVALS))
+    rivals = int(min(_comparable(ticks), MOST_RIVALS))
     return rivals if rivals >= FEWEST_RIVALS else 0
 
 
+def _comparable(ticks: Ints) -> float:
+    """How many places of so much speech come to RIVALS_PER_HOUR."""
+    return RIVALS_PER_HOUR * to_seconds(int(ticks.sum())) / 3_600
+
+
 def _handicap(score: NDArray[np.float64], rivals: int) -> float:
-    """What to add to all scores of a query."""
-    if not 0 < rivals <= len(score):
+    """What to add to all scores of a query for its rivals."""
+    if len(score) < rivals:
         return 0.0
     rival = np.partition(score, len(score) - rivals)[len(score) - rivals]
     return USUAL_RIVAL - float(np.clip(rival, *RIVALS))
+
+
+def _lenience(prepared: _Prepared) -> float:
+    """What to add to all scores in an archive that is short as a whole; 0 in others."""
+    longer = FEWEST_RIVALS / max(_comparable(prepared.recording_ticks), 1e-9)
+    return float(np.clip(LENIENCE * math.log(longer), 0, MOST_LENIENT))
 
 
 def _nearest(view: ArchiveView, query: EmbeddedQuery, allowed: IdSet | None, k: int) -> _Candidates:

@@ -361,6 +361,7 @@ def test_rivals_of_a_word_are_brought_to_the_usual_score_where_there_are_enough(
 ) -> None:
     query, rivals = ask(say("lantern")), 30
     one = replace(ALL, recordings=frozenset({"b"}))
+    monkeypatch.setattr(search, "LENIENCE", 0.0)
     plain = Finder().find(archive, query, ALL).hits  # two minutes of speech are too little
     alone = Finder().find(archive, query, one).hits
     monkeypatch.setattr(search, "RIVALS_PER_HOUR", 1 + rivals * 30)
@@ -370,6 +371,17 @@ def test_rivals_of_a_word_are_brought_to_the_usual_score_where_there_are_enough(
     assert [hit.score for hit in hits] == pytest.approx([hit.score + shift for hit in plain], abs=2e-3)
     assert [hit.start for hit in hits] == [hit.start for hit in plain]
     assert Finder().find(archive, query, one).hits == alone
+
+
+def test_an_archive_of_minutes_is_searched_more_leniently_the_shorter_it_is() -> None:
+    query = ask(say("lantern"))
+    minutes = [recording(f"e{n}", babble(8 + n, 6_000)) for n in range(24)]
+    handicaps = [
+        Finder().find(build([*RECORDINGS, *minutes[:more]]), query, ALL).handicap for more in (0, 1, 24)
+    ]
+    assert search.MOST_LENIENT > handicaps[0] > handicaps[1] > 0
+    assert handicaps[0] - handicaps[1] == pytest.approx(search.LENIENCE * np.log(2), abs=0.01)
+    assert handicaps[2] <= search.USUAL_RIVAL - search.RIVALS[0]
 
 
 def test_the_same_question_gets_the_same_answer_whatever_the_threads_and_the_segments(
