@@ -123,6 +123,22 @@ def _free_curves(similarity, frames, offsets, cost, start):  # type: ignore[no-u
 
 
 @_compiled
+def _minima(cost, offsets, minima, stop, groups):  # type: ignore[no-untyped-def]
+    count = 0
+    for window in range(len(offsets) - 1):
+        before = np.float32(np.inf)
+        for row in range(offsets[window], offsets[window + 1]):
+            last = row + 1 == offsets[window + 1]
+            if cost[row] < before and (last or cost[row] <= cost[row + 1]):
+                minima[count] = row
+                stop[count] = row + 1 - offsets[window]
+                count += 1
+            before = cost[row]
+        groups[window + 1] = count
+    return count
+
+
+@_compiled
 def _disjoint(cost, start, stop, offsets, overlap, free, chosen):  # type: ignore[no-untyped-def]
     count = 0
     for group in range(len(offsets) - 1):
@@ -304,15 +320,11 @@ def alignments(cost: Floats, start: NDArray[np.int32], offsets: Ints, overlap: f
     cost, start (F,) from alignment_curves. Only local minima of a window's cost over its end frames count:
     the best one, and whatever else in the window resembles the query.
     """
-    windows = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    before, after = np.full_like(cost, np.inf), np.full_like(cost, np.inf)
-    inside = windows[1:] == windows[:-1]
-    before[1:][inside] = cost[:-1][inside]
-    after[:-1][inside] = cost[1:][inside]
-    minima = np.flatnonzero((cost < before) & (cost <= after) & np.isfinite(cost))
-    stop = minima - offsets[windows[minima]] + 1
-    groups = np.searchsorted(minima, offsets)
-    return minima[disjoint(cost[minima], start[minima], stop, groups, overlap)]
+    minima, stop = np.empty(len(cost), np.int64), np.empty(len(cost), np.int64)
+    groups = np.zeros(len(offsets), np.int64)
+    count = _minima(cost, offsets, minima, stop, groups)
+    minima = minima[:count]
+    return minima[disjoint(cost[minima], start[minima], stop[:count], groups, overlap)]
 
 
 def warm_up() -> None:

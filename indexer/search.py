@@ -542,15 +542,15 @@ class Finder:
 
         settings = self._settings
         forward = cheapest(costs)
-        location = float(np.median(forward))
-        deviation = _deviation(forward)
+        location = _median(forward)
+        deviation = _deviation(forward, location)
         speech = float(prepared.speech[prepared.fitting(query) - 1])
         doubt = max(0.0, 1 - speech / _width(query) / INDEPENDENT)
         if doubt:
             reversed_curve, _ = alignment_curves(
                 query.frames[::-1], random.load, random.offsets, settings.steps, settings.threads
             )
-            backward = float(np.median(cheapest(reversed_curve)))
+            backward = _median(cheapest(reversed_curve))
             location = (1 - doubt) * location + doubt * REVERSAL * backward
         own = (1 - doubt) / 2
         variance = own * deviation**2 + (1 - own) * (SPREAD * location) ** 2
@@ -579,7 +579,8 @@ class Finder:
         if last - first >= INDEPENDENT:
             vectors = vectors[first:last]
         usual = (vectors @ query.vectors.T).ravel().astype(np.float64)
-        return (similarity - np.median(usual)) / max(_deviation(usual), 1e-2)
+        middle = _median(usual)
+        return (similarity - middle) / max(_deviation(usual, middle), 1e-2)
 
     def _hits(
         self,
@@ -708,6 +709,12 @@ def _similarity_at(
     return best
 
 
-def _deviation(values: NDArray[Any]) -> float:
+def _median(values: NDArray[Any]) -> float:
+    """As np.median, which for the few hundred values here takes ten times as long."""
+    ordered = np.sort(values)
+    return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
+
+
+def _deviation(values: NDArray[Any], median: float) -> float:
     """Standard deviation by way of the median absolute deviation, the normal distribution supposed."""
-    return float(1.4826 * np.median(np.abs(values - np.median(values))))
+    return 1.4826 * _median(np.abs(values - median))

@@ -86,8 +86,16 @@ class BucketedIndex:
     def exact(self) -> bool:
         return all(isinstance(index, ExactIndex) for index in self.indexes)
 
-    def search(self, queries: NDArray[np.float32], k: int, ticks: int, allowed: IdSet | None = None) -> Found:
-        """As SpanIndex.search, by the indexes' own, approximate similarity."""
+    def search(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        ticks: int,
+        allowed: IdSet | None = None,
+        *,
+        ordered: bool = True,
+    ) -> Found:
+        """As SpanIndex.search, by the indexes' own, approximate similarity; else ordered, in any order."""
         ids = np.full((len(queries), k), -1, dtype=np.int64)
         similarity = np.full((len(queries), k), -np.inf, dtype=np.float32)
         if allowed is not None and not allowed.count:
@@ -95,7 +103,7 @@ class BucketedIndex:
         for buckets in rounds(ticks):
             indexes = [self.indexes[bucket] for bucket in buckets if self.indexes[bucket].size]
             if indexes:
-                ids, similarity = merged(_side_by_side(indexes, queries, k, allowed), k)
+                ids, similarity = merged(_side_by_side(indexes, queries, k, allowed), k, ordered=ordered)
             if (ids >= 0).any():
                 break
         return ids, similarity
@@ -152,7 +160,7 @@ class Snapshot:
         if self._index.exact:
             return self._index.search(queries, k, ticks, allowed)
         depth = max(k, min(rescored(k), MOST_RESCORED, self.size))
-        ids, _ = self._index.search(queries, depth, ticks, allowed)
+        ids, _ = self._index.search(queries, depth, ticks, allowed, ordered=False)
         return merged([(ids, self._similarity(queries, ids))], k)
 
     @cached_property

@@ -103,19 +103,21 @@ def nearest(
 
 
 def merged(
-    found: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]], k: int
+    found: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]], k: int, *, ordered: bool = True
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The best k of several results, each ids (q, n_i) and similarity (q, n_i); equals by id.
 
-    Missing places fill up what is not there.
+    Missing places fill up what is not there. ordered: best first; else in any order, for less work.
     """
     ids = np.concatenate([part for part, _ in found], axis=1)
     similarity = np.concatenate([part for _, part in found], axis=1)
-    if ids.shape[1] > 2 * k > 0:
+    if ids.shape[1] > (2 * k if ordered else k) > 0:
         # A whole sort of what will not be kept is the larger part of the work.
         place = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
         ids = np.take_along_axis(ids, place, axis=1)
         similarity = np.take_along_axis(similarity, place, axis=1)
+    if not ordered and ids.shape[1] == k:
+        return ids, similarity
     order = np.lexsort((ids, -similarity), axis=-1)[:, :k]
     best_ids = np.full((len(ids), k), -1, dtype=np.int64)
     best = np.full((len(ids), k), -np.inf, dtype=np.float32)
