@@ -92,7 +92,7 @@ MOST_LENIENT = 1.0
 class SearchSettings:
     """How thoroughly to look, and from which score on a hit counts.
 
-    candidates: spans that the first stage hands on; more where more hits are asked for. None means 400, and
+    candidates: spans that the first stage hands on; more where more hits are asked for. None means 320, and
         1,000 in an archive of at most SMALL_ARCHIVE spans, where there is time for them.
     rerank: without it hits are the candidates themselves, scored by their vectors' similarity.
     similarity_weight: share of the first stage's score in the final one, 0 to 1.
@@ -109,7 +109,7 @@ class SearchSettings:
     similarity_weight: float = 0.3
     threshold: float | None = None
     example_weight: float = 0.5
-    example_depth: int = 128
+    example_depth: int = 96
     random_windows: int = 128
     seed: int = 0
     steps: Steps = Steps.SLOPE
@@ -425,7 +425,7 @@ class Finder:
     def _candidates(self, view: ArchiveView) -> int:
         if self._settings.candidates is not None:
             return self._settings.candidates
-        return 1_000 if view.spans <= SMALL_ARCHIVE else 400
+        return 1_000 if view.spans <= SMALL_ARCHIVE else 320
 
     def _threshold(self, query: EmbeddedQuery) -> float:
         if self._settings.threshold is not None:
