@@ -9,8 +9,10 @@ import dataclasses
 import hashlib
 import json
 import os
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +53,8 @@ class ArtifactCard:
 
     model: the registered class. modality, capabilities: as its class has them, so that who looks for a model
     need not import any. codec: vocabulary, palette and the like. data: what it learned from.
-    supervision: what labels it saw, in words. scale: how it differs from the paper in size.
+    commit: of the code that made it. supervision: what labels it saw, in words. scale: how it differs from the
+    paper in size.
     detection_threshold: of an encoder, the score from which a place found with it counts as a detection.
     """
 
@@ -147,6 +150,17 @@ def _config(model_type: type[Model[Any]], values: Mapping[str, Any]) -> Any:
     """JSON has no tuples; configurations have no lists."""
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     return model_type.Config(**given)
+
+
+def commit() -> str:
+    """The commit that this code was checked out at, `-dirty` added where it was changed; else its version."""
+    here = Path(__file__).parent
+    ask = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        told = subprocess.run(ask, capture_output=True, text=True, check=True, timeout=10)
+        return told.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return f"wordspot {version('wordspot')}"
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -23,21 +23,33 @@ class Loss:
     figures: Mapping[str, float]
 
 
-CAPABILITIES = ("encode", "decode", "reconstruct", "sample", "complete", "generate", "nll", "classify")
+CAPABILITIES = (
+    "encode",
+    "decode",
+    "reconstruct",
+    "sample",
+    "complete",
+    "generate",
+    "nll",
+    "classify",
+    "neighbours",
+    "analogy",
+)
 
 
 class Model(nn.Module, Generic[ConfigT]):
     """Base of all models.
 
     Config: a frozen dataclass of JSON values; it alone determines the shape of the network.
-    modality: what goes in or comes out: speech, picture.
+    modality: what goes in or comes out: speech, picture, word.
     capabilities: `embed` for encoders of spans, and those of CAPABILITIES that the class has a method for.
     What the methods take and return, B examples at a time, on the model's device:
         encode(x) -> (B, dimension); decode(code) -> like x; reconstruct(x) -> like x
         sample(count, rng) -> (count, ...); complete(x, known, rng) -> like x, known bool like x
         generate(rng, ...) -> an iterator of parts as they are made
         nll(x, rng) -> (B,) nats, or an upper bound of them; classify(x) -> (B, classes) probabilities
-    Pictures are float32 (B, C, H, W), 0 to 1. Randomness comes from `rng` alone.
+        neighbours(word, count), analogy((a, b, c), count) -> words and their similarities, best first
+    Pictures are float32 (B, C, H, W), 0 to 1; words a sequence of str. Randomness comes from `rng` alone.
     """
 
     Config: ClassVar[type[Any]]

@@ -1,14 +1,15 @@
 """Recipes: how a model that ships was made, and how anybody makes it again.
 
-    learned = train_pictures(RECIPES["digits-vae"], home, out, report=print)
+    learned = RECIPES["digits-vae"].train(home, out, report=print)
 
-Each stands in the file of its model and is trained by the one trainer.
+Each stands in the file of its model.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,12 +21,15 @@ from wordspot.models import artifact, evaluation, registry, trainer
 from wordspot.models.artifact import ArtifactCard, Metric
 from wordspot.models.datasets import pictures as picture_sources
 from wordspot.models.datasets.picture_batches import PictureData
+from wordspot.models.model import Model
 from wordspot.models.trainer import Plan, Progress
+
+Report = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
-class PictureRecipe:
-    """name: of the artifact. model: its registered class. pictures: the data source.
+class Recipe(ABC):
+    """name: of the artifact. model: its registered class.
 
     description, source, supervision, scale: for the card. thresholds: what figures have to reach, by name.
     half: whether weights are stored as fp16.
@@ -34,88 +38,131 @@ class PictureRecipe:
     name: str
     model: str
     config: Any
-    pictures: str
-    batch_size: int
-    plan: Plan
     description: str
     source: str
-    thresholds: Mapping[str, float] = field(default_factory=dict)
-    supervision: str = "none"
-    scale: str = ""
-    half: bool = True
+    thresholds: Mapping[str, float] = field(default_factory=dict, kw_only=True)
+    supervision: str = field(default="none", kw_only=True)
+    scale: str = field(default="", kw_only=True)
+    half: bool = field(default=True, kw_only=True)
+
+    @abstractmethod
+    def train(
+        self,
+        home: Path,
+        out: Path,
+        *,
+        resume: bool = False,
+        seed: int = 0,
+        steps: int | None = None,
+        minutes: float | None = None,
+        device: str = "cpu",
+        report: Report = lambda progress: None,
+    ) -> ArtifactCard:
+        """Trains on data that are fetched, judges, and writes the artifact into `out`.
+
+        Raises DatasetError, BadInput.
+        """
+
+    def finished(
+        self,
+        model: Model[Any],
+        home: Path,
+        out: Path,
+        *,
+        data: Mapping[str, Any],
+        seed: int | None,
+        budget: Mapping[str, Any],
+        licence: str = "Apache-2.0",
+        codec: Mapping[str, Any] | None = None,
+    ) -> ArtifactCard:
+        """Writes the artifact and judges it as it is stored."""
+        card = ArtifactCard(
+            name=self.name,
+            model=self.model,
+            config={},
+            weights_sha256="",
+            description=self.description,
+            source=self.source,
+            codec=codec or {},
+            data=data,
+            supervision=self.supervision,
+            scale=self.scale,
+            licence=licence,
+            seed=seed,
+            budget=budget,
+            commit=artifact.commit(),
+        )
+        card = artifact.save(model.cpu(), card, out, half=self.half)
+        stored, card = registry.load(str(out))
+        named = tuple(Metric(name, math.nan, threshold=value) for name, value in self.thresholds.items())
+        figures = evaluation.measure(stored, replace(card, metrics=named), home)
+        return artifact.save(stored, replace(card, metrics=tuple(figures)), out, half=self.half)
 
 
-RECIPES: dict[str, PictureRecipe] = {}
+RECIPES: dict[str, Recipe] = {}
 
 
-def recipe(one: PictureRecipe) -> None:
+def recipe(one: Recipe) -> None:
     """Makes a recipe known by its name."""
     if RECIPES.get(one.name, one) != one:
         raise ValueError(f"two recipes are called {one.name!r}")
     RECIPES[one.name] = one
 
 
-def train_pictures(
-    one: PictureRecipe,
-    home: Path,
-    out: Path,
-    *,
-    resume: bool = False,
-    seed: int = 0,
-    steps: int | None = None,
-    minutes: float | None = None,
-    device: str = "cpu",
-    report: Callable[[Progress], None] = lambda progress: None,
-) -> ArtifactCard:
-    """Trains on the recipe's pictures, which are fetched, and writes the artifact into `out`.
+@dataclass(frozen=True)
+class PictureRecipe(Recipe):
+    """Trained by the one trainer. pictures: the data source."""
 
-    Raises DatasetError, BadInput.
-    """
-    train, validation = (
-        picture_sources.pictures(one.pictures, split, home) for split in ("train", "validation")
-    )
-    plan = replace(one.plan, seed=seed, minutes=minutes, steps=steps or one.plan.steps)
-    torch.manual_seed(seed)
-    model = registry.model_class(one.model)(one.config)
-    progress = trainer.fit(
-        model,
-        PictureData(train, validation, one.batch_size, seed),
-        plan,
-        out,
-        device=device,
-        resume=resume,
-        report=report,
-    )
-    source = picture_sources.sources()[one.pictures]
-    card = ArtifactCard(
-        name=one.name,
-        model=one.model,
-        config={},
-        weights_sha256="",
-        description=one.description,
-        source=one.source,
-        data={
-            "source": one.pictures,
-            "licence": source.licence,
-            "split": source.split,
-            "pictures": len(train),
-            "sha256": hashlib.sha256(train.pixels.tobytes()).hexdigest(),
-        },
-        supervision=one.supervision,
-        scale=one.scale,
-        licence="Apache-2.0",
-        seed=seed,
-        budget={
-            **asdict(plan),
-            "batch_size": one.batch_size,
-            "steps_done": progress.step,
-            "minutes_spent": round(progress.minutes, 1),
-        },
-    )
-    card = artifact.save(model.cpu(), card, out, half=one.half)
-    stored, card = registry.load(str(out))
-    named = tuple(Metric(name, math.nan, threshold=value) for name, value in one.thresholds.items())
-    figures = evaluation.measure(stored, replace(card, metrics=named), home)
-    card = artifact.save(stored, replace(card, metrics=tuple(figures)), out, half=one.half)
-    (out / trainer.CHECKPOINT).unlink(missing_ok=True)
-    return card
+    pictures: str
+    batch_size: int
+    plan: Plan
+
+    def train(
+        self,
+        home: Path,
+        out: Path,
+        *,
+        resume: bool = False,
+        seed: int = 0,
+        steps: int | None = None,
+        minutes: float | None = None,
+        device: str = "cpu",
+        report: Report = lambda progress: None,
+    ) -> ArtifactCard:
+        train, validation = (
+            picture_sources.pictures(self.pictures, split, home) for split in ("train", "validation")
+        )
+        plan = replace(self.plan, seed=seed, minutes=minutes, steps=steps or self.plan.steps)
+        torch.manual_seed(seed)
+        model = registry.model_class(self.model)(self.config)
+        progress = trainer.fit(
+            model,
+            PictureData(train, validation, self.batch_size, seed),
+            plan,
+            out,
+            device=device,
+            resume=resume,
+            report=report,
+        )
+        source = picture_sources.sources()[self.pictures]
+        card = self.finished(
+            model,
+            home,
+            out,
+            data={
+                "source": self.pictures,
+                "licence": source.licence,
+                "split": source.split,
+                "pictures": len(train),
+                "sha256": hashlib.sha256(train.pixels.tobytes()).hexdigest(),
+            },
+            seed=seed,
+            budget={
+                **asdict(plan),
+                "batch_size": self.batch_size,
+                "steps_done": progress.step,
+                "minutes_spent": round(progress.minutes, 1),
+            },
+        )
+        (out / trainer.CHECKPOINT).unlink(missing_ok=True)
+        return card

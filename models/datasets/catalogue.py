@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wordspot.models.datasets import pictures, speech
-from wordspot.models.datasets.package import DatasetError
+from wordspot.models.datasets import analogies, glove, pictures, speech, texts
+from wordspot.models.datasets.package import DatasetError, Package
 
 
 @dataclass(frozen=True)
 class Entry:
-    """kind: speech or pictures. split: how it is divided, in words. packages: what it is fetched from.
-    fetched: whether it lies below the state folder."""
+    """kind: speech, pictures, text or words. split: how it is divided, in words. packages: what it is fetched
+    from. fetched: whether it lies below the state folder."""
 
     name: str
     kind: str
@@ -25,13 +26,22 @@ class Entry:
 def entries(home: Path) -> list[Entry]:
     """In order of kind and name."""
     found = [
-        Entry(one.name, "pictures", one.licence, one.split, _names(one), _fetched(one.name, home))
+        Entry(one.name, "pictures", one.licence, one.split, _names(one.packages), _fetched(one.name, home))
         for one in pictures.sources().values()
     ]
     found += [
-        Entry(one.name, "speech", one.licence, _held_out(one), _names(one), _fetched(one.name, home))
+        Entry(one.name, "speech", one.licence, _held_out(one), _names(one.packages), _fetched(one.name, home))
         for one in speech.sources().values()
     ]
+    found += [
+        Entry(one.name, "text", one.licence, "trains", _names(one.packages), _fetched(one.name, home))
+        for one in texts.sources().values()
+    ]
+    for name, licence, split, package in (
+        (analogies.NAME, analogies.LICENCE, "never trains", analogies.GENSIM),
+        (glove.NAME, glove.LICENCE, "trained already", glove.PACKAGE),
+    ):
+        found.append(Entry(name, "words", licence, split, _names((package,)), _fetched(name, home)))
     return found
 
 
@@ -42,12 +52,16 @@ def fetch(name: str, home: Path) -> Path:
     if name in speech.sources():
         speech.clips(name, home)
         return home / "datasets" / name
-    known = sorted([*pictures.sources(), *speech.sources()])
+    if name in texts.sources():
+        return texts.prepare(name, home)
+    if name in (analogies.NAME, glove.NAME):
+        return (analogies if name == analogies.NAME else glove).prepare(home)
+    known = sorted([*pictures.sources(), *speech.sources(), *texts.sources(), analogies.NAME, glove.NAME])
     raise DatasetError(f"no data source {name!r}; there are {', '.join(known)}")
 
 
-def _names(one: pictures.Source | speech.Source) -> tuple[str, ...]:
-    return tuple(f"{package.name} {package.version}" for package in one.packages)
+def _names(packages: Iterable[Package]) -> tuple[str, ...]:
+    return tuple(f"{package.name} {package.version}" for package in packages)
 
 
 def _held_out(one: speech.Source) -> str:

@@ -1,4 +1,4 @@
-"""Packages as data: fetched by their own client (apt, npm), checked against a pinned hash, unpacked."""
+"""Packages as data: fetched by their own client (apt, npm, pip), checked against a pinned hash, unpacked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +33,8 @@ class Package:
 
     @property
     def file_name(self) -> str:
-        # apt writes the epoch's colon as %3a; none of the versions here has one.
-        return f"{self.name}_{self.version}_all.deb"
+        version = self.version.replace(":", "%3a")  # as apt writes an epoch
+        return f"{self.name}_{version}_all.deb"
 
     @property
     def download(self) -> list[str]:
@@ -59,6 +61,29 @@ class NpmPackage(Package):
     @property
     def advice(self) -> str:
         return f"npm has no {self.name} {self.version}: check its registry"
+
+
+@dataclass(frozen=True)
+class PythonPackage(Package):
+    """A wheel of the Python package index. tags: of its file name, whatever Python and machine this is."""
+
+    tags: str = "py3-none-any"
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.name.replace('-', '_')}-{self.version}-{self.tags}.whl"
+
+    @property
+    def download(self) -> list[str]:
+        python, abi, platforms = self.tags.split("-")
+        kind = ["--only-binary=:all:", "--python-version", python.lstrip("cpy"), "--abi", abi]
+        kind += [flag for platform in platforms.split(".") for flag in ("--platform", platform)]
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", "."]
+        return [*pip, *(kind if abi != "none" else []), f"{self.name}=={self.version}"]
+
+    @property
+    def advice(self) -> str:
+        return f"pip finds no {self.name} {self.version}: check its package index"
 
 
 def fetch(package: Package, folder: Path, packages: Path | None = None) -> Path:
@@ -88,9 +113,13 @@ def unpack(file: Path, folder: Path) -> None:
         )
         return
     try:
-        with tarfile.open(file) as archive:
-            archive.extractall(folder, filter="data")
-    except (tarfile.TarError, OSError) as error:
+        if file.suffix == ".whl":
+            with zipfile.ZipFile(file) as wheel:
+                wheel.extractall(folder)
+        else:
+            with tarfile.open(file) as archive:
+                archive.extractall(folder, filter="data")
+    except (tarfile.TarError, zipfile.BadZipFile, OSError) as error:
         raise DatasetError(f"{file.name} cannot be unpacked: {error}") from error
 
 

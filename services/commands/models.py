@@ -86,8 +86,7 @@ def train(
             f"loss {progress.loss:.4f}  validation {progress.validation:.4f}  best {progress.best:.4f}"
         )
 
-    card = recipe.train_pictures(
-        recipe.RECIPES[name],
+    card = recipe.RECIPES[name].train(
         home,
         folder,
         resume=resume,
