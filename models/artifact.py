@@ -53,8 +53,8 @@ class ArtifactCard:
 
     model: the registered class. modality, capabilities: as its class has them, so that who looks for a model
     need not import any. codec: vocabulary, palette and the like. data: what it learned from.
-    commit: of the code that made it. supervision: what labels it saw, in words. scale: how it differs from the
-    paper in size.
+    commit: of the code that made it. supervision: what labels it saw, in words. scale: how it differs from
+    the paper in size.
     detection_threshold: of an encoder, the score from which a place found with it counts as a detection.
     """
 

@@ -45,10 +45,10 @@ class Model(nn.Module, Generic[ConfigT]):
     capabilities: `embed` for encoders of spans, and those of CAPABILITIES that the class has a method for.
     What the methods take and return, B examples at a time, on the model's device:
         encode(x) -> (B, dimension); decode(code) -> like x; reconstruct(x) -> like x
-        sample(count, rng) -> (count, ...); complete(x, known, rng) -> like x, known bool like x
-        generate(rng, ...) -> an iterator of parts as they are made
+        sample(count, rng) -> (count, ...); complete(x, known, rng) -> like x, known bool (B, 1, H, W)
+        generate(count, rng) -> an iterator of parts (...) as they are made
         nll(x, rng) -> (B,) nats, or an upper bound of them; classify(x) -> (B, classes) probabilities
-        neighbours(word, count), analogy((a, b, c), count) -> words and their similarities, best first
+        neighbours(word, count), analogy((a, b, c), count, keep) -> words and similarities, best first
     Pictures are float32 (B, C, H, W), 0 to 1; words a sequence of str. Randomness comes from `rng` alone.
     """
 

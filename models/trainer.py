@@ -6,6 +6,7 @@ goes the same way as one that was never cut off.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import math
@@ -40,6 +41,9 @@ class Plan:
     """steps and minutes: whichever ends first. minutes count over all resumptions.
 
     The learning rate rises over `warm_up` steps and falls as a cosine to a tenth at the end.
+    average: how much of the mean of past weights a step keeps, 0 for no mean. It is the mean that is
+    validated and kept. At step t at most (1 + t) / (10 + t) is kept, so that the first are soon forgotten.
+    patience: stop after so many validations without a better one; None goes on.
     """
 
     steps: int
@@ -50,6 +54,8 @@ class Plan:
     clip_norm: float = 1.0
     validate_every: int = 250
     seed: int = 0
+    average: float = 0.0
+    patience: int | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,7 @@ class _State:
     validation: float = math.inf
     best: float = math.inf
     best_step: int = 0
+    worse: int = 0  # validations since the best
 
 
 def fit(
@@ -98,15 +105,16 @@ def fit(
     }
     state, best = _State(), _copy(model)
     identity = _identity(model, plan)
+    mean = copy.deepcopy(model) if plan.average else None
     if resume:
-        state, best = _restore(folder, identity, model, optimisers)
+        state, best = _restore(folder, identity, model, mean, optimisers)
     validation = [_moved(batch, device) for batch in data.validation()]
     started = time.monotonic() - 60.0 * state.minutes
     losses: list[float] = []
     figures: Mapping[str, float] = {}
     with ThreadPoolExecutor(1) as loader:
         upcoming = loader.submit(data.batch, state.step)
-        while state.step < plan.steps and (plan.minutes is None or state.minutes < plan.minutes):
+        while not _over(state, plan):
             batch = _moved(upcoming.result(), device)
             upcoming = loader.submit(data.batch, state.step + 1)
             rng = generator(device, plan.seed, state.step)
@@ -114,14 +122,18 @@ def fit(
             for player in model.schedule(state.step):
                 figures = _move(model, player, optimisers, batch, rng, plan, state.step)
                 losses.append(figures["loss"])
+            if mean is not None:
+                _follow(mean, model, min(plan.average, (1 + state.step) / (10 + state.step)))
             state.step += 1
             state.minutes = (time.monotonic() - started) / 60.0
-            over = state.step == plan.steps or (plan.minutes is not None and state.minutes >= plan.minutes)
-            if state.step % plan.validate_every == 0 or over:
-                state.validation = validate(model, validation, plan.seed, device)
+            if state.step % plan.validate_every == 0 or _over(state, plan):
+                judged = model if mean is None else mean
+                state.validation = validate(judged, validation, plan.seed, device)
+                state.worse += 1
                 if state.validation < state.best:
-                    state.best, state.best_step, best = state.validation, state.step, _copy(model)
-                _save(folder, identity, state, model, best, optimisers)
+                    state.best, state.best_step, best = state.validation, state.step, _copy(judged)
+                    state.worse = 0
+                _save(folder, identity, state, model, mean, best, optimisers)
                 report(_progress(state, plan, losses, figures))
                 losses.clear()
     model.load_state_dict(best)
@@ -137,6 +149,22 @@ def validate(model: Model[Any], batches: Sequence[Any], seed: int, device: str) 
     with torch.no_grad():
         losses = [model.loss(player, b, generator(device, seed, -1 - i)).value for i, b in enumerate(batches)]
     return float(torch.stack(losses).mean())
+
+
+def _over(state: _State, plan: Plan) -> bool:
+    spent = plan.minutes is not None and state.minutes >= plan.minutes
+    stuck = plan.patience is not None and state.worse > plan.patience
+    return state.step >= plan.steps or spent or stuck
+
+
+@torch.no_grad()
+def _follow(mean: Model[Any], model: Model[Any], kept: float) -> None:
+    """Moves the mean towards the model; what is counted, not learned, is taken over."""
+    for old, new in zip(mean.state_dict().values(), model.state_dict().values(), strict=True):
+        if old.is_floating_point():
+            old.lerp_(new, 1 - kept)
+        else:
+            old.copy_(new)
 
 
 def generator(device: str, seed: int, step: int) -> Generator:
@@ -194,7 +222,10 @@ def _moved(batch: Any, device: str) -> Any:
 
 
 def _identity(model: Model[Any], plan: Plan) -> str:
-    content = [type(model).__name__, asdict(model.config), plan.seed, plan.learning_rate, plan.steps]
+    content = [
+        *(type(model).__name__, asdict(model.config)),
+        *(plan.seed, plan.learning_rate, plan.steps, plan.average),
+    ]
     return json.dumps(content, sort_keys=True)
 
 
@@ -203,12 +234,15 @@ def _save(
     identity: str,
     state: _State,
     model: Model[Any],
+    mean: Model[Any] | None,
     best: Mapping[str, Tensor],
     optimisers: Mapping[str, torch.optim.AdamW],
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {f"now/{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
+    if mean is not None:
+        tensors |= {f"mean/{name}": tensor for name, tensor in mean.state_dict().items()}
     for player, optimiser in optimisers.items():
         for index, slots in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{player}/{index}/{slot}": value for slot, value in slots.items()}
@@ -218,7 +252,11 @@ def _save(
 
 
 def _restore(
-    folder: Path, identity: str, model: Model[Any], optimisers: Mapping[str, torch.optim.AdamW]
+    folder: Path,
+    identity: str,
+    model: Model[Any],
+    mean: Model[Any] | None,
+    optimisers: Mapping[str, torch.optim.AdamW],
 ) -> tuple[_State, dict[str, Tensor]]:
     path = folder / CHECKPOINT
     if not path.is_file():
@@ -227,7 +265,11 @@ def _restore(
     if metadata.get("identity") != identity:
         raise BadInput(f"{path}: belongs to another model or plan; train with the same settings, or afresh")
     tensors = load_file(path)
-    model.load_state_dict({k.removeprefix("now/"): t for k, t in tensors.items() if k.startswith("now/")})
+    for prefix, one in (("now/", model), ("mean/", mean)):
+        if one is not None:
+            one.load_state_dict(
+                {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+            )
     for player, optimiser in optimisers.items():
         content = optimiser.state_dict()
         prefix = f"optimiser/{player}/"

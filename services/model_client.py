@@ -3,6 +3,7 @@
     with Models.at("localhost:50051") as models:
         pictures = models.sample("digits-vae", 16, seed=7)      # uint8 (16, 28, 28)
         codes = models.encode("digits-vae", pictures)            # float32 (16, 50)
+        models.analogy("words-en", "man", "king", "woman")       # [("queen", 0.68), ...]
 
 Pictures are uint8 (N, H, W) if grey, (N, H, W, 3) if coloured. Errors are those of an archive's
 client: NotFound, InvalidInput, DataLoss, and Overloaded, after which the same call may succeed.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,7 @@ from wordspot.v1 import models_pb2_grpc
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+Ranked = list[tuple[str, float]]
 AnswerT = TypeVar("AnswerT")
 
 TIMEOUT_S = 600.0
@@ -110,6 +112,37 @@ class Models:
         request = pb.GetLogLikelihoodRequest(model=name, pictures=_files(pictures), seed=seed)
         return np.array(self._call(self._stub.GetLogLikelihood, request).nats, np.float32)
 
+    def encode_words(self, name: str, words: Sequence[str]) -> tuple[Floats, list[str]]:
+        """(N, D), and which words the model does not know; those have zeros."""
+        request = pb.EncodeRequest(model=name, words=pb.Words(words=words))
+        answer = self._call(self._stub.Encode, request)
+        return _rows(answer.codes), [*answer.unknown]
+
+    def complete(self, name: str, pictures: Pixels, known: NDArray[np.bool_], seed: int) -> Pixels:
+        """known: (N, H, W); what is not is filled in."""
+        masks = pb.Pictures(png=[png.encoded(Image.fromarray(mask.astype(np.uint8) * 255)) for mask in known])
+        request = pb.CompleteRequest(model=name, pictures=_files(pictures), known=masks, seed=seed)
+        return _pixels(self._call(self._stub.Complete, request).pictures)
+
+    def generate(self, name: str, count: int, seed: int) -> Iterator[Pixels]:
+        """Each picture, (H, W) or (H, W, 3), as soon as it is made."""
+        request = pb.GenerateRequest(model=name, count=count, seed=seed)
+        with errors.translated(self._address):
+            for part in self._stub.Generate(request, timeout=TIMEOUT_S):
+                yield np.asarray(Image.open(io.BytesIO(part.png)))
+
+    def neighbours(self, name: str, word: str, count: int = 10) -> Ranked:
+        """Words and their cosines, the nearest first."""
+        request = pb.ListNeighboursRequest(model=name, word=word, count=count)
+        return _ranked(self._call(self._stub.ListNeighbours, request).neighbours)
+
+    def analogy(
+        self, name: str, a: str, b: str, c: str, count: int = 5, *, keep_given: bool = False
+    ) -> Ranked:
+        """a : b = c : what? The best first."""
+        request = pb.SolveAnalogyRequest(model=name, a=a, b=b, c=c, count=count, keep_given=keep_given)
+        return _ranked(self._call(self._stub.SolveAnalogy, request).answers)
+
     def _call(self, method: Callable[..., AnswerT], request: Any) -> AnswerT:
         with errors.translated(self._address):
             return method(request, timeout=TIMEOUT_S, wait_for_ready=False)
@@ -137,6 +170,10 @@ def _files(pictures: Pixels) -> pb.Pictures:
 
 def _pixels(given: pb.Pictures) -> Pixels:
     return np.stack([np.asarray(Image.open(io.BytesIO(file))) for file in given.png])
+
+
+def _ranked(found: Iterable[pb.Neighbour]) -> Ranked:
+    return [(one.word, one.similarity) for one in found]
 
 
 def _rows(vectors: Sequence[pb.Vector]) -> Floats:

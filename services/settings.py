@@ -16,6 +16,7 @@ from wordspot.services.errors import ServiceError
 
 PREFIX = "WORDSPOT_"
 DETECTORS = ("silero", "energy", "none")
+PRECISIONS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
 INDEX_KINDS = ("auto", "exact", "ivf-sq8", "ivf-pq")
 
 Bounds = Mapping[str, tuple[float, float]]
@@ -93,6 +94,14 @@ class SegmenterSettings(Settings):
 
 
 @dataclass(frozen=True)
+class Placement:
+    """device: cpu, cuda, cuda:1 or auto. precision: one of PRECISIONS."""
+
+    device: str = "auto"
+    precision: str = "fp32"
+
+
+@dataclass(frozen=True)
 class ModelHostSettings(Settings):
     """home: models of the user's own lie below home/models. device: cpu, cuda or auto.
 
@@ -100,6 +109,8 @@ class ModelHostSettings(Settings):
     batch_examples: what one batch of a model that is not an encoder of speech holds at most.
     batch_delay_ms: how long work waits for company. queue_sections: more waiting are turned away.
     metrics_port: where Prometheus finds figures, 0 for any; None serves none.
+    placements: of single models that do not embed speech, as NAME=DEVICE or NAME=DEVICE/PRECISION with fp32,
+    fp16 or bf16.
     """
 
     home: Path = Path()
@@ -111,6 +122,7 @@ class ModelHostSettings(Settings):
     batch_delay_ms: float = 2.0
     queue_sections: int = 64
     metrics_port: int | None = None
+    placements: tuple[str, ...] = ()
 
     bounds: ClassVar[Bounds] = {
         "threads": (0, 1_024),
@@ -121,6 +133,26 @@ class ModelHostSettings(Settings):
         "queue_sections": (1, 100_000),
         "metrics_port": (0, 65_535),
     }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for text in self.placements:
+            name, _, where = text.partition("=")
+            device, _, precision = where.partition("/")
+            if not name or not device or (precision or "fp32") not in PRECISIONS:
+                raise SettingsError(
+                    f"placements holds {text!r}; NAME=DEVICE or NAME=DEVICE/PRECISION is allowed, with "
+                    f"{', '.join(PRECISIONS)}"
+                )
+
+    def placement(self, name: str) -> Placement:
+        """Of a model."""
+        for text in self.placements:
+            given, _, where = text.partition("=")
+            if given == name:
+                device, _, precision = where.partition("/")
+                return Placement(device, precision or "fp32")
+        return Placement(self.device)
 
 
 @dataclass(frozen=True)
@@ -184,4 +216,6 @@ def _parsed(name: str, text: str, kind: Any) -> Any:
             raise SettingsError(f"{name} is {text!r}; a number is allowed") from None
     if kind == tuple[Path, ...]:
         return tuple(Path(part) for part in text.split(os.pathsep) if part)
+    if kind == tuple[str, ...]:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
     return Path(text) if kind is Path else text

@@ -92,9 +92,7 @@ class WordVectors(Model[WordVectorsConfig]):
         row = self._known(word)
         return self._nearest(self.unit[row], count, {row})
 
-    def analogy(
-        self, given: tuple[str, str, str], count: int, *, keep: bool = False
-    ) -> list[tuple[str, float]]:
+    def analogy(self, given: tuple[str, str, str], count: int, keep: bool = False) -> list[tuple[str, float]]:
         """What may stand at d in a : b = c : d. keep: the given words may. Raises BadInput."""
         a, b, c = (self._known(word) for word in given)
         aim = self.unit[b] - self.unit[a] + self.unit[c]

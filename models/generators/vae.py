@@ -11,6 +11,7 @@ of each pixel:
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,9 @@ from wordspot.models.registry import register
 from wordspot.models.trainer import Plan
 
 VARIANCE_LIMIT = 8.0  # of its logarithm, in both directions
+COMPLETIONS = 50
+MEAN_OF = 64
+WALK = 12
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,30 @@ class Vae(Model[VaeConfig]):
     def sample(self, count: int, rng: Generator) -> Tensor:
         device = next(self.parameters()).device
         return self.decode(torch.randn((count, self.config.code), generator=rng, device=device))
+
+    def complete(self, pictures: Tensor, known: Tensor, rng: Generator) -> Tensor:
+        """Encodes and decodes in turn, what is known put back each time (Rezende et al. 2014, appendix F).
+
+        What is drawn of the unknown begins as the mean of samples, so that no code is far from all others.
+        """
+        filled = torch.where(known, pictures, self.sample(MEAN_OF, rng).mean(dim=0, keepdim=True))
+        for _ in range(COMPLETIONS):
+            mean, log_variance = self._posterior(filled.flatten(1))
+            noise = torch.randn(mean.shape, generator=rng, device=mean.device)
+            filled = torch.where(known, pictures, self.decode(mean + (log_variance / 2).exp() * noise))
+        return filled
+
+    def generate(self, count: int, rng: Generator) -> Iterator[Tensor]:
+        """A walk through the codes: from one random code to the next, WALK pictures each."""
+        device = next(self.parameters()).device
+        here, there = torch.randn((2, 1, self.config.code), generator=rng, device=device)
+        for step in range(count):
+            share = step % WALK / WALK
+            if step and not share:
+                here, there = there, torch.randn(here.shape, generator=rng, device=device)
+            # On the arc, not the chord: as far from the middle as a random code is.
+            angle = share * math.pi / 2
+            yield self.decode(math.cos(angle) * here + math.sin(angle) * there)[0]
 
     def nll(self, pictures: Tensor, rng: Generator, samples: int = 500) -> Tensor:
         """The importance-weighted bound of so many codes. pictures are drawn black or white here."""

@@ -17,7 +17,9 @@ from wordspot.services.commands import console
 if TYPE_CHECKING:
     from wordspot.models.artifact import Metric
 
-app = typer.Typer(help="Encoders and generators: list, show, train, evaluate.", no_args_is_help=True)
+app = typer.Typer(
+    help="Encoders and generators: list, show, train, evaluate, load, unload.", no_args_is_help=True
+)
 
 FAILED = 1
 
@@ -51,6 +53,32 @@ def show(name: Annotated[str, typer.Argument(help="A name that `wordspot models 
 
     card = artifact.read_card(registry.find(name, settings.home(os.environ)))
     console.say(json.dumps({**asdict(card), "hash": card.hash}, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def load(
+    name: Annotated[str, typer.Argument(help="A name that `wordspot models list` shows.")],
+    address: console.Address = None,
+) -> None:
+    """Load a model into a running service, afresh if its artifact has changed, so that no caller waits."""
+    from wordspot.services.model_client import Models
+
+    with Models.at(_running(address)) as models:
+        told = models.load(name)
+    console.say(f"{told.name} is loaded, hash {told.hash[:12]}")
+
+
+@app.command()
+def unload(
+    name: Annotated[str, typer.Argument(help="A name that `wordspot models list` shows.")],
+    address: console.Address = None,
+) -> None:
+    """Free a model's memory in a running service. The next call that needs it loads it again."""
+    from wordspot.services.model_client import Models
+
+    with Models.at(_running(address)) as models:
+        told = models.unload(name)
+    console.say(f"{told.name} is not loaded")
 
 
 @app.command()
@@ -136,6 +164,13 @@ def evaluate(
         _say_figures(rows)
     if any(row["passed"] is False for row in rows):
         raise typer.Exit(FAILED)
+
+
+def _running(address: str | None) -> str:
+    """Raises InvalidInput."""
+    if address is None:
+        raise InvalidInput("no --address: a model is loaded and unloaded in a running `wordspot serve`")
+    return address
 
 
 def _row(model: str, metric: Metric) -> dict[str, Any]:

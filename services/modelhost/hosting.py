@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import queue
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -18,30 +20,72 @@ from numpy.typing import NDArray
 from wordspot.models.artifact import ArtifactCard
 from wordspot.models.errors import BadInput, UnknownModel
 from wordspot.services.errors import MalformedRequest
+from wordspot.services.modelhost.functions import ANY, functions
 from wordspot.services.modelhost.scheduler import Batcher, Limits, ShutDown, awaited
 from wordspot.services.modelhost.statistics import Statistics
-from wordspot.services.runtime import time_remaining
-from wordspot.services.settings import ModelHostSettings
+from wordspot.services.runtime import ensure_wanted, time_remaining
+from wordspot.services.settings import PRECISIONS, ModelHostSettings, Placement
 
 Floats = NDArray[np.float32]
 
+Flags = NDArray[np.bool_]
+Ranked = list[tuple[str, float]]
+
 MOST_AT_ONCE = 1_024
+POLL_S = 0.05
+RANKING = frozenset({"neighbours", "analogy"})
 TOGETHER = frozenset({"encode", "decode", "reconstruct", "classify"})
 """What may run for several callers at once: of each example by itself, without randomness."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What one caller wants of a model. values: (B, ...), or empty for samples, of which count are wanted."""
+    """What one caller wants of a model.
+
+    values: (B, ...), or empty for what is made of nothing, of which count are wanted. words: in their place.
+    known: of pictures, (B, 1, H, W), to be completed. keep: the given words may be among the answers.
+    parts: takes what is generated as it is made.
+    """
 
     capability: str
     values: Floats | None = None
     count: int = 0
     seed: int = 0
+    words: tuple[str, ...] = ()
+    known: Flags | None = None
+    keep: bool = False
+    parts: Parts | None = None
 
     @property
     def size(self) -> int:
-        return self.count if self.values is None else len(self.values)
+        if self.capability in RANKING:
+            return 1
+        return len(self.words) or (self.count if self.values is None else len(self.values))
+
+
+class Parts:
+    """What a model makes on its thread, for the caller to take. Neither waits longer than need be."""
+
+    def __init__(self) -> None:
+        self._made: queue.SimpleQueue[Floats] = queue.SimpleQueue()
+        self._unwanted = threading.Event()
+
+    def put(self, part: Floats) -> bool:
+        """Whether more are wanted."""
+        self._made.put(part)
+        return not self._unwanted.is_set()
+
+    def until(self, done: Future[Any]) -> Iterator[Floats]:
+        """Each part, until the work is done. Raises what the work raises, DeadlinePassed."""
+        try:
+            while not done.done() or not self._made.empty():
+                ensure_wanted()
+                with suppress(queue.Empty):
+                    yield self._made.get(timeout=POLL_S)
+            done.result()
+        finally:
+            self._unwanted.set()
+            done.cancel()
 
 
 def _capability(task: Task) -> str:
@@ -59,31 +103,49 @@ def check_count(count: int, what: str, field: str) -> None:
 
 
 class Hosted:
-    """A loaded model and its queue. device: where it runs."""
+    """A loaded model and its queue, warm. placement: where and how precisely it runs."""
 
     def __init__(
         self,
         name: str,
         model: Any,
         card: ArtifactCard,
-        device: str,
+        placement: Placement,
         settings: ModelHostSettings,
         statistics: Statistics,
     ) -> None:
+        import torch
+
         self.card = card
-        self._model, self._device = model.to(device), device
+        self._device, self._dtype = placement.device, getattr(torch, PRECISIONS[placement.precision])
+        self._model = model.to(self._device)
         limits = Limits(
             settings.batch_examples,
             settings.batch_examples,
             settings.batch_delay_ms / 1000,
             settings.queue_sections,
         )
+        self._warm_up(settings.batch_examples)
         watch = statistics.watch(name, _capability, _size)
         self._batcher = Batcher(f"model {name!r}", self._run, _size, limits, watch=watch)
 
-    def ask(self, task: Task) -> Floats:
+    def _warm_up(self, most: int) -> None:
+        """Runs every size of batch that memory and kernels are kept ready for, so that no caller waits."""
+        for function in functions(self.card).values():
+            shape = function.inputs[0].shape[1:]
+            if function.capability in TOGETHER and function.inputs[0].datatype == "FP32" and ANY not in shape:
+                for power in range((most - 1).bit_length() + 1):
+                    self._run(
+                        [Task(function.capability, np.zeros((min(2**power, most), *shape), np.float32))]
+                    )
+
+    def ask(self, task: Task) -> Any:
         """Waits no longer than the caller of this service does. Raises Overloaded, DeadlinePassed."""
         return awaited(self._batcher.submit(task, time_remaining()))
+
+    def begin(self, task: Task) -> Future[Any]:
+        """Raises Overloaded."""
+        return self._batcher.submit(task, time_remaining())
 
     def close(self) -> None:
         """Drops what waits."""
@@ -93,11 +155,12 @@ class Hosted:
         """Returns when what waits is done."""
         self._batcher.finish()
 
-    def _run(self, tasks: Sequence[Task]) -> list[Floats]:
+    def _run(self, tasks: Sequence[Task]) -> list[Any]:
         import torch
 
-        answers: list[Floats] = []
-        with torch.inference_mode():
+        answers: list[Any] = []
+        kind, reduced = self._device.partition(":")[0], self._dtype != torch.float32
+        with torch.inference_mode(), torch.autocast(kind, self._dtype, enabled=reduced):
             for capability, group in groupby(tasks, key=lambda task: task.capability):
                 some = list(group)
                 if capability in TOGETHER:
@@ -107,22 +170,42 @@ class Hosted:
         return answers
 
     def _together(self, capability: str, tasks: Sequence[Task]) -> list[Floats]:
-        import torch
-
-        given = np.concatenate([task.values for task in tasks if task.values is not None])
-        made = getattr(self._model, capability)(torch.from_numpy(given).to(self._device)).cpu().numpy()
+        function = getattr(self._model, capability)
+        if tasks[0].words:
+            made = function([word for task in tasks for word in task.words]).cpu().numpy()
+        else:
+            given = np.concatenate([task.values for task in tasks if task.values is not None])
+            made = self._out(function(self._in(given)))
         return np.split(made, np.cumsum([task.size for task in tasks])[:-1])
 
-    def _alone(self, task: Task) -> Floats:
+    def _alone(self, task: Task) -> Any:
         import torch
 
-        rng = torch.Generator(self._device).manual_seed(task.seed)
         function = getattr(self._model, task.capability)
+        if task.capability == "neighbours":
+            return function(*task.words, task.count)
+        if task.capability == "analogy":
+            return function(task.words, task.count, task.keep)
+        rng = torch.Generator(self._device).manual_seed(task.seed)
+        if task.parts is not None:
+            for part in function(task.count, rng):
+                if not task.parts.put(self._out(part)):
+                    break
+            return None
         if task.values is None:
-            made = function(task.count, rng)
-        else:
-            made = function(torch.from_numpy(task.values).to(self._device), rng)
-        values: Floats = made.cpu().numpy()
+            return self._out(function(task.count, rng))
+        given = [self._in(task.values)]
+        if task.known is not None:
+            given.append(torch.from_numpy(task.known).to(self._device))
+        return self._out(function(*given, rng))
+
+    def _in(self, values: Floats) -> Any:
+        import torch
+
+        return torch.from_numpy(values).to(self._device)
+
+    def _out(self, made: Any) -> Floats:
+        values: Floats = made.float().cpu().numpy()
         return values
 
 
@@ -184,7 +267,14 @@ class Models:
                 hosted = hosted or self._put(name)
         return hosted
 
-    def ask(self, name: str, task: Task) -> Floats:
+    def begin(self, name: str, task: Task) -> Future[Any]:
+        """As `ask`, without waiting. Raises what `able` and `get` raise, Overloaded."""
+        while True:
+            self.able(name, task.capability)
+            with suppress(ShutDown):
+                return self.get(name).begin(task)
+
+    def ask(self, name: str, task: Task) -> Any:
         """Of the model that has the name now, were it changed a moment ago.
 
         Raises what `able` and `get` raise, Overloaded, DeadlinePassed.
@@ -233,8 +323,9 @@ class Models:
 
     def _put(self, name: str) -> Hosted:
         model, card = self._load(name)
-        device = _device(self._settings.device)
-        hosted = Hosted(name, model, card, device, self._settings, self.statistics)
+        placement = self._settings.placement(name)
+        placement = replace(placement, device=_device(placement.device))
+        hosted = Hosted(name, model, card, placement, self._settings, self.statistics)
         with self._lock:
             self._hosted[name] = hosted
         return hosted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 import grpc
@@ -13,9 +13,11 @@ from wordspot.models.artifact import ArtifactCard
 from wordspot.services import png
 from wordspot.services.errors import MalformedRequest
 from wordspot.services.modelhost.functions import code_size, picture_shape
-from wordspot.services.modelhost.hosting import Floats, Models, Task, check_count
+from wordspot.services.modelhost.hosting import Floats, Models, Parts, Ranked, Task, check_count
 from wordspot.v1 import models_pb2 as pb
 from wordspot.v1 import models_pb2_grpc
+
+HALF = 0.5  # of white
 
 
 class ModelServicer(models_pb2_grpc.ModelServiceServicer):
@@ -50,8 +52,20 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
         self, request: pb.EncodeRequest, context: grpc.ServicerContext
     ) -> pb.EncodeResponse:
         card = self._models.able(request.model, "encode")
-        codes = self._models.ask(request.model, Task("encode", _pictures(request.pictures, card)))
-        return pb.EncodeResponse(codes=_vectors(codes))
+        given = request.WhichOneof("examples") or "pictures"
+        wanted = "words" if card.modality == "word" else "pictures"
+        if given != wanted:
+            raise MalformedRequest(
+                f"{given} came; {wanted} are allowed by model {request.model!r}", "examples"
+            )
+        if given == "pictures":
+            codes = self._models.ask(request.model, Task("encode", _pictures(request.pictures, card)))
+            return pb.EncodeResponse(codes=_vectors(codes))
+        words = tuple(request.words.words)
+        check_count(len(words), "words", "words.words")
+        codes = self._models.ask(request.model, Task("encode", words=words))
+        unknown = [word for word, code in zip(words, codes, strict=True) if not code.any()]
+        return pb.EncodeResponse(codes=_vectors(codes), unknown=unknown)
 
     def Decode(  # noqa: N802
         self, request: pb.DecodeRequest, context: grpc.ServicerContext
@@ -91,6 +105,51 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
         )
         return pb.GetLogLikelihoodResponse(nats=(-nats).tolist())
 
+    def Complete(  # noqa: N802
+        self, request: pb.CompleteRequest, context: grpc.ServicerContext
+    ) -> pb.CompleteResponse:
+        card = self._models.able(request.model, "complete")
+        given = _pictures(request.pictures, card)
+        if len(request.known.png) != len(given):
+            raise MalformedRequest(
+                f"{len(request.known.png)} masks for {len(given)} pictures; one for each is allowed",
+                "known.png",
+            )
+        masks = png.to_floats(request.known.png, (1, *picture_shape(card)[1:])) >= HALF
+        task = Task("complete", given, seed=request.seed, known=masks)
+        return pb.CompleteResponse(
+            pictures=pb.Pictures(png=png.to_files(self._models.ask(request.model, task)))
+        )
+
+    def Generate(  # noqa: N802
+        self, request: pb.GenerateRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.GenerateResponse]:
+        self._models.able(request.model, "generate")
+        check_count(request.count, "parts", "count")
+        parts = Parts()
+        task = Task("generate", count=request.count, seed=request.seed, parts=parts)
+        for part in parts.until(self._models.begin(request.model, task)):
+            yield pb.GenerateResponse(png=png.encoded(png.to_image(part)))
+
+    def ListNeighbours(  # noqa: N802
+        self, request: pb.ListNeighboursRequest, context: grpc.ServicerContext
+    ) -> pb.ListNeighboursResponse:
+        self._models.able(request.model, "neighbours")
+        check_count(request.count, "neighbours", "count")
+        found = self._models.ask(
+            request.model, Task("neighbours", words=(request.word,), count=request.count)
+        )
+        return pb.ListNeighboursResponse(neighbours=_ranked(found))
+
+    def SolveAnalogy(  # noqa: N802
+        self, request: pb.SolveAnalogyRequest, context: grpc.ServicerContext
+    ) -> pb.SolveAnalogyResponse:
+        self._models.able(request.model, "analogy")
+        check_count(request.count, "answers", "count")
+        words = (request.a, request.b, request.c)
+        task = Task("analogy", words=words, count=request.count, keep=request.keep_given)
+        return pb.SolveAnalogyResponse(answers=_ranked(self._models.ask(request.model, task)))
+
     def _told(self, name: str, card: ArtifactCard) -> pb.Model:
         return pb.Model(
             name=name,
@@ -120,6 +179,10 @@ def _codes(given: Sequence[pb.Vector], card: ArtifactCard) -> Floats:
     if not np.isfinite(codes).all():
         raise MalformedRequest("a code holds numbers that are not finite", "codes")
     return codes
+
+
+def _ranked(found: Ranked) -> list[pb.Neighbour]:
+    return [pb.Neighbour(word=word, similarity=similarity) for word, similarity in found]
 
 
 def _vectors(rows: Floats) -> list[pb.Vector]:

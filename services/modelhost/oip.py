@@ -1,14 +1,17 @@
 """The Open Inference Protocol over the same queues as ModelService.
 
 A model of the protocol is one capability of one of ours: `digits-vae:sample`. Its version is the beginning of
-the artifact's hash; a request may leave it empty. Loading and unloading take the name with or without the
+the artifact's hash; a request may leave it empty. An artifact called `digits-vae@ANYTHING` is another version
+of `digits-vae`, and both may run side by side. Loading and unloading take the name with or without the
 capability, and mean the whole model.
 """
 
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -23,7 +26,7 @@ from wordspot.oip import inference_pb2_grpc
 from wordspot.services import errors
 from wordspot.services.errors import MalformedRequest
 from wordspot.services.modelhost.functions import ANY, DTYPES, Function, TensorKind, functions
-from wordspot.services.modelhost.hosting import MOST_AT_ONCE, Models, Task, check_count
+from wordspot.services.modelhost.hosting import MOST_AT_ONCE, RANKING, Models, Parts, Task, check_count
 from wordspot.services.modelhost.scheduler import SAMPLE_RATE, Encoders, awaited
 from wordspot.services.modelhost.servicer import MAX_SECTION_SECONDS
 from wordspot.services.modelhost.statistics import Duration, Figures
@@ -41,13 +44,19 @@ DATA_TYPES = {
     "INT32": pb.TYPE_INT32,
     "INT64": pb.TYPE_INT64,
     "UINT64": pb.TYPE_UINT64,
+    "BOOL": pb.TYPE_BOOL,
+    "BYTES": pb.TYPE_STRING,
 }
 CONTENTS = {
     "FP32": "fp32_contents",
     "INT32": "int_contents",
     "INT64": "int64_contents",
     "UINT64": "uint64_contents",
+    "BOOL": "bool_contents",
+    "BYTES": "bytes_contents",
 }
+LENGTH = struct.Struct("<I")  # before each element of BYTES
+FINAL = "triton_final_response"
 
 
 class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
@@ -78,10 +87,10 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
     def ModelMetadata(  # noqa: N802
         self, request: pb.ModelMetadataRequest, context: grpc.ServicerContext
     ) -> pb.ModelMetadataResponse:
-        _, card, function = self._find(request.name, request.version)
+        name, card, function = self._find(request.name, request.version)
         return pb.ModelMetadataResponse(
             name=request.name,
-            versions=[_version(card)],
+            versions=[*self._versions(name, card)],
             platform=PLATFORM,
             inputs=map(_metadata, function.inputs),
             outputs=map(_metadata, function.outputs),
@@ -171,45 +180,80 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
     def ModelInfer(  # noqa: N802
         self, request: pb.ModelInferRequest, context: grpc.ServicerContext
     ) -> pb.ModelInferResponse:
-        return self._infer(request)
+        _, _, function = self._find(request.model_name, request.model_version)
+        if function.streamed:
+            raise BadInput(
+                f"model {request.model_name!r} answers piece by piece; ModelStreamInfer is allowed"
+            )
+        (response,) = self._infer(request)
+        return response
 
     def ModelStreamInfer(  # noqa: N802
         self, request_iterator: Iterator[pb.ModelInferRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.ModelStreamInferResponse]:
         for request in request_iterator:
             try:
-                yield pb.ModelStreamInferResponse(infer_response=self._infer(request))
+                for response in self._infer(request):
+                    yield pb.ModelStreamInferResponse(infer_response=response)
             except Exception as error:
                 if errors.to_status(error) is None:
                     raise
                 failed = pb.ModelInferResponse(model_name=request.model_name, id=request.id)
                 yield pb.ModelStreamInferResponse(error_message=str(error), infer_response=failed)
 
-    def _infer(self, request: pb.ModelInferRequest) -> pb.ModelInferResponse:
+    def _infer(self, request: pb.ModelInferRequest) -> Iterator[pb.ModelInferResponse]:
+        """One response; of a function that streams, one for each part and an empty one at the end."""
         name, card, function = self._find(request.model_name, request.model_version)
         given = _inputs(request, function)
         wanted = _wanted(request, function)
         made = (
-            self._embedded(name, given)
+            iter([self._embedded(name, given)])
             if function.capability == "embed"
             else self._made(name, function, given)
         )
-        response = pb.ModelInferResponse(
-            model_name=request.model_name, model_version=_version(card), id=request.id
-        )
-        for kind in wanted:
-            values = made[kind.name]
-            response.outputs.add(name=kind.name, datatype=kind.datatype, shape=values.shape)
-            response.raw_output_contents.append(values.astype(DTYPES[kind.datatype], copy=False).tobytes())
-        return response
+        about = {"model_name": request.model_name, "model_version": _version(card), "id": request.id}
+        for some in made:
+            response = pb.ModelInferResponse(**about)
+            for kind in wanted:
+                values = some[kind.name]
+                response.outputs.add(name=kind.name, datatype=kind.datatype, shape=values.shape)
+                response.raw_output_contents.append(_raw(values, kind.datatype))
+            if function.streamed:
+                response.parameters[FINAL].bool_param = False
+            yield response
+        if function.streamed:
+            response = pb.ModelInferResponse(**about)
+            response.parameters[FINAL].bool_param = True
+            yield response
 
-    def _made(self, name: str, function: Function, given: Mapping[str, Array]) -> dict[str, Array]:
+    def _made(self, name: str, function: Function, given: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
         values = given.get("pictures", given.get("codes"))
+        words = tuple(str(word) for word in given.get("words", ()))
         count = int(given["count"][0]) if "count" in given else 0
-        check_count(count if values is None else len(values), "examples", "inputs")
+        if "count" in given:
+            check_count(count, "examples", "count")
+        if values is not None or words:
+            check_count(len(words) if values is None else len(values), "examples", "inputs")
+        known = given.get("known")
+        if known is not None and values is not None and len(known) != len(values):
+            raise MalformedRequest(
+                f"{len(known)} masks for {len(values)} pictures; as many are allowed", "known"
+            )
         seed = int(given["seed"][0]) if "seed" in given else 0
-        task = Task(function.capability, values, count, seed)
-        return {function.outputs[0].name: self._models.ask(name, task)}
+        task = Task(function.capability, values, count, seed, words, known)
+        first = function.outputs[0].name
+        if function.streamed:
+            parts = Parts()
+            for part in parts.until(self._models.begin(name, replace(task, parts=parts))):
+                yield {first: part[np.newaxis]}
+        elif function.capability in RANKING:
+            found = self._models.ask(name, task)
+            yield {
+                first: np.array([word for word, _ in found], object),
+                function.outputs[1].name: np.array([similarity for _, similarity in found], np.float32),
+            }
+        else:
+            yield {first: self._models.ask(name, task)}
 
     def _embedded(self, name: str, given: Mapping[str, Array]) -> dict[str, Array]:
         audio, spans = given["audio"], given["spans"]
@@ -239,8 +283,23 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
         if card is None or capability not in functions(card):
             raise UnknownModel(f"no model {full!r}; there are {', '.join(self._names())}")
         if wanted and wanted != _version(card):
-            raise UnknownModel(f"model {full!r} has no version {wanted!r}; there is {_version(card)}")
+            versions = self._versions(name, card)
+            if wanted not in versions:
+                raise UnknownModel(
+                    f"model {full!r} has no version {wanted!r}; there is {', '.join(versions)}"
+                )
+            name, card = versions[wanted]
         return name, card, functions(card)[capability]
+
+    def _versions(self, name: str, card: ArtifactCard) -> dict[str, tuple[str, ArtifactCard]]:
+        """Names and cards by version: of the model itself, and of those called NAME@ANYTHING, which are other
+        versions of it."""
+        found = {
+            _version(other): (other_name, other)
+            for other_name, other in self._models.cards().items()
+            if other_name.startswith(f"{name}@")
+        }
+        return {_version(card): (name, card), **found}
 
     def _whole(self, given: str) -> str:
         """The name without a capability. Raises UnknownModel."""
@@ -296,7 +355,9 @@ def _array(tensor: pb.ModelInferRequest.InferInputTensor, raw: bytes | None, kin
             "inputs",
         )
     dtype = DTYPES[kind.datatype]
-    if raw is None:
+    if kind.datatype == "BYTES":
+        values = _texts(tensor.contents.bytes_contents if raw is None else _elements(raw, kind), kind)
+    elif raw is None:
         values = np.array(getattr(tensor.contents, CONTENTS[kind.datatype]), dtype)
     elif len(raw) % dtype.itemsize:
         raise MalformedRequest(
@@ -313,6 +374,41 @@ def _array(tensor: pb.ModelInferRequest.InferInputTensor, raw: bytes | None, kin
     if dtype.kind == "f" and not np.isfinite(values).all():
         raise MalformedRequest(f"input {kind.name!r} holds values that are not finite", "inputs")
     return values.reshape(shape).copy()
+
+
+def _elements(raw: bytes, kind: TensorKind) -> list[bytes]:
+    """Each behind its length. Raises MalformedRequest."""
+    found, at = [], 0
+    while at < len(raw):
+        end = at + LENGTH.size
+        if end <= len(raw):
+            end += LENGTH.unpack_from(raw, at)[0]
+        if end > len(raw):
+            raise MalformedRequest(
+                f"input {kind.name!r} ends within an element, after {len(raw)} bytes; each is allowed "
+                f"behind its length of {LENGTH.size} bytes",
+                "inputs",
+            )
+        found.append(raw[at + LENGTH.size : end])
+        at = end
+    return found
+
+
+def _texts(elements: Sequence[bytes], kind: TensorKind) -> Array:
+    """Raises MalformedRequest."""
+    try:
+        return np.array([element.decode() for element in elements], object)
+    except UnicodeDecodeError as error:
+        raise MalformedRequest(
+            f"input {kind.name!r} is no UTF-8 ({error}); that is allowed", "inputs"
+        ) from error
+
+
+def _raw(values: Array, datatype: str) -> bytes:
+    if datatype != "BYTES":
+        return values.astype(DTYPES[datatype], copy=False).tobytes()
+    texts = [text.encode() for text in values]
+    return b"".join(LENGTH.pack(len(text)) + text for text in texts)
 
 
 def _wanted(request: pb.ModelInferRequest, function: Function) -> Sequence[TensorKind]:

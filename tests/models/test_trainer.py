@@ -80,9 +80,11 @@ def test_a_player_out_of_turn_stays_bit_identical(tmp_path: Path) -> None:
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
-def test_a_resumed_training_ends_bit_identical_to_an_unbroken_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_a_resumed_training_ends_bit_identical_to_an_unbroken_one(tmp_path: Path, average: float) -> None:
+    plan = replace(PLAN, average=average)
     unbroken = duel()
-    fit(unbroken, Rows(), PLAN, tmp_path / "whole")
+    fit(unbroken, Rows(), plan, tmp_path / "whole")
 
     class CutOff(Exception):  # noqa: N818
         pass
@@ -94,10 +96,10 @@ def test_a_resumed_training_ends_bit_identical_to_an_unbroken_one(tmp_path: Path
             return super().batch(step)
 
     with pytest.raises(CutOff):
-        fit(duel(), Failing(), PLAN, tmp_path / "parts")
+        fit(duel(), Failing(), plan, tmp_path / "parts")
     torch.manual_seed(99)
     resumed = Duel(DuelConfig())
-    fit(resumed, Rows(), PLAN, tmp_path / "parts", resume=True)
+    fit(resumed, Rows(), plan, tmp_path / "parts", resume=True)
     for name, tensor in unbroken.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
 
@@ -122,3 +124,35 @@ def test_a_budget_of_no_minutes_ends_after_no_step(tmp_path: Path) -> None:
     model = duel()
     assert fit(model, Rows(), replace(PLAN, minutes=0.0), tmp_path).step == 0
     assert model.moved == []
+
+
+def test_the_mean_of_past_weights_is_kept_and_the_first_ones_are_forgotten(tmp_path: Path) -> None:
+    seen: list[Tensor] = []
+
+    class Watched(Duel):
+        def loss(self, player: str, batch: Tensor, rng: Generator) -> Loss:
+            if self.training and player == "first":
+                seen.append(self.first.weight.detach().clone())
+            return super().loss(player, batch, rng)
+
+    torch.manual_seed(1)
+    model = Watched(DuelConfig())
+    fit(model, Rows(), replace(PLAN, average=0.9, validate_every=40), tmp_path)
+    expected = seen[0].clone()
+    last = torch.zeros_like(expected)
+    for step, weights in enumerate([*seen[1:], last]):
+        if step + 1 < len(seen):
+            kept = min(0.9, (1 + step) / (10 + step))
+            expected = kept * expected + (1 - kept) * weights
+    # All but the last step, of which nobody sees the weights: a tenth at most of what they moved.
+    assert (model.first.weight - expected).abs().max() <= 0.1 * 0.02 * 2
+    assert (model.first.weight - seen[0]).abs().max() > 0.1
+
+
+def test_training_stops_where_validation_does_not_get_better(tmp_path: Path) -> None:
+    worse = replace(PLAN, learning_rate=3.0, warm_up=0, steps=1_000, patience=2)
+    reports = []
+    fit(duel(), Rows(), worse, tmp_path, report=reports.append)
+    values = [report.validation for report in reports]
+    assert values.index(min(values)) == len(values) - 4
+    assert reports[-1].step < 1_000

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18wordspot/v1/models.proto\x12\x0bwordspot.v1\"p\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\t\x12\x10\n\x08modality\x18\x03 \x01(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x04 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x0e\n\x06loaded\x18\x06 \x01(\x08\"\x13\n\x11ListModelsRequest\"8\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.wordspot.v1.Model\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"C\n\x10GetModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.wordspot.v1.Model\x12\x0c\n\x04\x63\x61rd\x18\x02 \x01(\t\" \n\x10LoadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x11LoadModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.wordspot.v1.Model\"\"\n\x12UnloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"8\n\x13UnloadModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.wordspot.v1.Model\"\x17\n\x08Pictures\x12\x0b\n\x03png\x18\x01 \x03(\x0c\"\x18\n\x06Vector\x12\x0e\n\x06values\x18\x01 \x03(\x02\"G\n\rEncodeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x08pictures\x18\x02 \x01(\x0b\x32\x15.wordspot.v1.Pictures\"4\n\x0e\x45ncodeResponse\x12\"\n\x05\x63odes\x18\x01 \x03(\x0b\x32\x13.wordspot.v1.Vector\"B\n\rDecodeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\"\n\x05\x63odes\x18\x02 \x03(\x0b\x32\x13.wordspot.v1.Vector\"9\n\x0e\x44\x65\x63odeResponse\x12\'\n\x08pictures\x18\x01 \x01(\x0b\x32\x15.wordspot.v1.Pictures\"L\n\x12ReconstructRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x08pictures\x18\x02 \x01(\x0b\x32\x15.wordspot.v1.Pictures\">\n\x13ReconstructResponse\x12\'\n\x08pictures\x18\x01 \x01(\x0b\x32\x15.wordspot.v1.Pictures\";\n\rSampleRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x0c\n\x04seed\x18\x03 \x01(\x04\"9\n\x0eSampleResponse\x12\'\n\x08pictures\x18\x01 \x01(\x0b\x32\x15.wordspot.v1.Pictures\"I\n\x0f\x43lassifyRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x08pictures\x18\x02 \x01(\x0b\x32\x15.wordspot.v1.Pictures\">\n\x10\x43lassifyResponse\x12*\n\rprobabilities\x18\x01 \x03(\x0b\x32\x13.wordspot.v1.Vector\"_\n\x17GetLogLikelihoodRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x08pictures\x18\x02 \x01(\x0b\x32\x15.wordspot.v1.Pictures\x12\x0c\n\x04seed\x18\x03 \x01(\x04\"(\n\x18GetLogLikelihoodResponse\x12\x0c\n\x04nats\x18\x01 \x03(\x02\x32\x89\x06\n\x0cModelService\x12M\n\nListModels\x12\x1e.wordspot.v1.ListModelsRequest\x1a\x1f.wordspot.v1.ListModelsResponse\x12G\n\x08GetModel\x12\x1c.wordspot.v1.GetModelRequest\x1a\x1d.wordspot.v1.GetModelResponse\x12J\n\tLoadModel\x12\x1d.wordspot.v1.LoadModelRequest\x1a\x1e.wordspot.v1.LoadModelResponse\x12P\n\x0bUnloadModel\x12\x1f.wordspot.v1.UnloadModelRequest\x1a .wordspot.v1.UnloadModelResponse\x12\x41\n\x06\x45ncode\x12\x1a.wordspot.v1.EncodeRequest\x1a\x1b.wordspot.v1.EncodeResponse\x12\x41\n\x06\x44\x65\x63ode\x12\x1a.wordspot.v1.DecodeRequest\x1a\x1b.wordspot.v1.DecodeResponse\x12P\n\x0bReconstruct\x12\x1f.wordspot.v1.ReconstructRequest\x1a .wordspot.v1.ReconstructResponse\x12\x41\n\x06Sample\x12\x1a.wordspot.v1.SampleRequest\x1a\x1b.wordspot.v1.SampleResponse\x12G\n\x08\x43lassify\x12\x1c.wordspot.v1.ClassifyRequest\x1a\x1d.wordspot.v1.ClassifyResponse\x12_\n\x10GetLogLikelihood\x12$.wordspot.v1.GetLogLikelihoodRequest\x1a%.wordspot.v1.GetLogLikelihoodResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18wordspot/v1/models.proto\x12\x0bwordspot.v1\"p\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\t\x12\x10\n\x08modality\x18\x03 \x01(\t\x12\x14\n\x0c\x63\x61pabilities\x18\x04 \x03(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x0e\n\x06loaded\x18\x06 \x01(\x08\"\x13\n\x11ListModelsRequest\"8\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.wordspot.v1.Model\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"C\n\x10GetModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.wordspot.v1.Model\x12\x0c\n\x04\x63\x61rd\x18\x02 \x01(\t\" \n\x10LoadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"6\n\x11LoadModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.wordspot.v1.Model\"\"\n\x12UnloadModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"8\n\x13UnloadModelResponse\x12!\n\x05model\x18\x01 \x01(\x0b\x32\x12.wordspot.v1.Model\"\x17\n\x08Pictures\x12\x0b\n\x03png\x18\x01 \x03(\x0c\"\x18\n\x06Vector\x12\x0e\n\x06values\x18\x01 \x03(\x02\"\x16\n\x05Words\x12\r\n\x05words\x18\x01 \x03(\t\"z\n\rEncodeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12)\n\x08pictures\x18\x02 \x01(\x0b\x32\x15.wordspot.v1.PicturesH\x00\x12#\n\x05words\x18\x03 \x01(\x0b\x32\x12.wordspot.v1.WordsH\x00\x42\n\n\x08\x65xamples\"E\n\x0e\x45ncodeResponse\x12\"\n\x05\x63odes\x18\x01 \x03(\x0b\x32\x13.wordspot.v1.Vector\x12\x0f\n\x07unknown\x18\x02 \x03(\t\"B\n\rDecodeRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\"\n\x05\x63odes\x18\x02 \x03(\x0b\x32\x13.wordspot.v1.Vector\"9\n\x0e\x44\x65\x63odeResponse\x12\'\n\x08pictures\x18\x01 \x01(\x0b\x32\x15.wordspot.v1.Pictures\"L\n\x12ReconstructRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x08pictures\x18\x02 \x01(\x0b\x32\x15.wordspot.v1.Pictures\">\n\x13ReconstructResponse\x12\'\n\x08pictures\x18\x01 \x01(\x0b\x32\x15.wordspot.v1.Pictures\";\n\rSampleRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x0c\n\x04seed\x18\x03 \x01(\x04\"9\n\x0eSampleResponse\x12\'\n\x08pictures\x18\x01 \x01(\x0b\x32\x15.wordspot.v1.Pictures\"I\n\x0f\x43lassifyRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x08pictures\x18\x02 \x01(\x0b\x32\x15.wordspot.v1.Pictures\">\n\x10\x43lassifyResponse\x12*\n\rprobabilities\x18\x01 \x03(\x0b\x32\x13.wordspot.v1.Vector\"_\n\x17GetLogLikelihoodRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x08pictures\x18\x02 \x01(\x0b\x32\x15.wordspot.v1.Pictures\x12\x0c\n\x04seed\x18\x03 \x01(\x04\"(\n\x18GetLogLikelihoodResponse\x12\x0c\n\x04nats\x18\x01 \x03(\x02\"}\n\x0f\x43ompleteRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\'\n\x08pictures\x18\x02 \x01(\x0b\x32\x15.wordspot.v1.Pictures\x12$\n\x05known\x18\x03 \x01(\x0b\x32\x15.wordspot.v1.Pictures\x12\x0c\n\x04seed\x18\x04 \x01(\x04\";\n\x10\x43ompleteResponse\x12\'\n\x08pictures\x18\x01 \x01(\x0b\x32\x15.wordspot.v1.Pictures\"=\n\x0fGenerateRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x05\x12\x0c\n\x04seed\x18\x03 \x01(\x04\")\n\x10GenerateResponse\x12\r\n\x03png\x18\x01 \x01(\x0cH\x00\x42\x06\n\x04part\"-\n\tNeighbour\x12\x0c\n\x04word\x18\x01 \x01(\t\x12\x12\n\nsimilarity\x18\x02 \x01(\x02\"C\n\x15ListNeighboursRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0c\n\x04word\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\x05\"D\n\x16ListNeighboursResponse\x12*\n\nneighbours\x18\x01 \x03(\x0b\x32\x16.wordspot.v1.Neighbour\"h\n\x13SolveAnalogyRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\t\n\x01\x61\x18\x02 \x01(\t\x12\t\n\x01\x62\x18\x03 \x01(\t\x12\t\n\x01\x63\x18\x04 \x01(\t\x12\r\n\x05\x63ount\x18\x05 \x01(\x05\x12\x12\n\nkeep_given\x18\x06 \x01(\x08\"?\n\x14SolveAnalogyResponse\x12\'\n\x07\x61nswers\x18\x01 \x03(\x0b\x32\x16.wordspot.v1.Neighbour2\xcd\x08\n\x0cModelService\x12M\n\nListModels\x12\x1e.wordspot.v1.ListModelsRequest\x1a\x1f.wordspot.v1.ListModelsResponse\x12G\n\x08GetModel\x12\x1c.wordspot.v1.GetModelRequest\x1a\x1d.wordspot.v1.GetModelResponse\x12J\n\tLoadModel\x12\x1d.wordspot.v1.LoadModelRequest\x1a\x1e.wordspot.v1.LoadModelResponse\x12P\n\x0bUnloadModel\x12\x1f.wordspot.v1.UnloadModelRequest\x1a .wordspot.v1.UnloadModelResponse\x12\x41\n\x06\x45ncode\x12\x1a.wordspot.v1.EncodeRequest\x1a\x1b.wordspot.v1.EncodeResponse\x12\x41\n\x06\x44\x65\x63ode\x12\x1a.wordspot.v1.DecodeRequest\x1a\x1b.wordspot.v1.DecodeResponse\x12P\n\x0bReconstruct\x12\x1f.wordspot.v1.ReconstructRequest\x1a .wordspot.v1.ReconstructResponse\x12\x41\n\x06Sample\x12\x1a.wordspot.v1.SampleRequest\x1a\x1b.wordspot.v1.SampleResponse\x12G\n\x08\x43lassify\x12\x1c.wordspot.v1.ClassifyRequest\x1a\x1d.wordspot.v1.ClassifyResponse\x12_\n\x10GetLogLikelihood\x12$.wordspot.v1.GetLogLikelihoodRequest\x1a%.wordspot.v1.GetLogLikelihoodResponse\x12G\n\x08\x43omplete\x12\x1c.wordspot.v1.CompleteRequest\x1a\x1d.wordspot.v1.CompleteResponse\x12I\n\x08Generate\x12\x1c.wordspot.v1.GenerateRequest\x1a\x1d.wordspot.v1.GenerateResponse0\x01\x12Y\n\x0eListNeighbours\x12\".wordspot.v1.ListNeighboursRequest\x1a#.wordspot.v1.ListNeighboursResponse\x12S\n\x0cSolveAnalogy\x12 .wordspot.v1.SolveAnalogyRequest\x1a!.wordspot.v1.SolveAnalogyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -53,30 +53,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PICTURES']._serialized_end=543
   _globals['_VECTOR']._serialized_start=545
   _globals['_VECTOR']._serialized_end=569
-  _globals['_ENCODEREQUEST']._serialized_start=571
-  _globals['_ENCODEREQUEST']._serialized_end=642
-  _globals['_ENCODERESPONSE']._serialized_start=644
-  _globals['_ENCODERESPONSE']._serialized_end=696
-  _globals['_DECODEREQUEST']._serialized_start=698
-  _globals['_DECODEREQUEST']._serialized_end=764
-  _globals['_DECODERESPONSE']._serialized_start=766
-  _globals['_DECODERESPONSE']._serialized_end=823
-  _globals['_RECONSTRUCTREQUEST']._serialized_start=825
-  _globals['_RECONSTRUCTREQUEST']._serialized_end=901
-  _globals['_RECONSTRUCTRESPONSE']._serialized_start=903
-  _globals['_RECONSTRUCTRESPONSE']._serialized_end=965
-  _globals['_SAMPLEREQUEST']._serialized_start=967
-  _globals['_SAMPLEREQUEST']._serialized_end=1026
-  _globals['_SAMPLERESPONSE']._serialized_start=1028
-  _globals['_SAMPLERESPONSE']._serialized_end=1085
-  _globals['_CLASSIFYREQUEST']._serialized_start=1087
-  _globals['_CLASSIFYREQUEST']._serialized_end=1160
-  _globals['_CLASSIFYRESPONSE']._serialized_start=1162
-  _globals['_CLASSIFYRESPONSE']._serialized_end=1224
-  _globals['_GETLOGLIKELIHOODREQUEST']._serialized_start=1226
-  _globals['_GETLOGLIKELIHOODREQUEST']._serialized_end=1321
-  _globals['_GETLOGLIKELIHOODRESPONSE']._serialized_start=1323
-  _globals['_GETLOGLIKELIHOODRESPONSE']._serialized_end=1363
-  _globals['_MODELSERVICE']._serialized_start=1366
-  _globals['_MODELSERVICE']._serialized_end=2143
+  _globals['_WORDS']._serialized_start=571
+  _globals['_WORDS']._serialized_end=593
+  _globals['_ENCODEREQUEST']._serialized_start=595
+  _globals['_ENCODEREQUEST']._serialized_end=717
+  _globals['_ENCODERESPONSE']._serialized_start=719
+  _globals['_ENCODERESPONSE']._serialized_end=788
+  _globals['_DECODEREQUEST']._serialized_start=790
+  _globals['_DECODEREQUEST']._serialized_end=856
+  _globals['_DECODERESPONSE']._serialized_start=858
+  _globals['_DECODERESPONSE']._serialized_end=915
+  _globals['_RECONSTRUCTREQUEST']._serialized_start=917
+  _globals['_RECONSTRUCTREQUEST']._serialized_end=993
+  _globals['_RECONSTRUCTRESPONSE']._serialized_start=995
+  _globals['_RECONSTRUCTRESPONSE']._serialized_end=1057
+  _globals['_SAMPLEREQUEST']._serialized_start=1059
+  _globals['_SAMPLEREQUEST']._serialized_end=1118
+  _globals['_SAMPLERESPONSE']._serialized_start=1120
+  _globals['_SAMPLERESPONSE']._serialized_end=1177
+  _globals['_CLASSIFYREQUEST']._serialized_start=1179
+  _globals['_CLASSIFYREQUEST']._serialized_end=1252
+  _globals['_CLASSIFYRESPONSE']._serialized_start=1254
+  _globals['_CLASSIFYRESPONSE']._serialized_end=1316
+  _globals['_GETLOGLIKELIHOODREQUEST']._serialized_start=1318
+  _globals['_GETLOGLIKELIHOODREQUEST']._serialized_end=1413
+  _globals['_GETLOGLIKELIHOODRESPONSE']._serialized_start=1415
+  _globals['_GETLOGLIKELIHOODRESPONSE']._serialized_end=1455
+  _globals['_COMPLETEREQUEST']._serialized_start=1457
+  _globals['_COMPLETEREQUEST']._serialized_end=1582
+  _globals['_COMPLETERESPONSE']._serialized_start=1584
+  _globals['_COMPLETERESPONSE']._serialized_end=1643
+  _globals['_GENERATEREQUEST']._serialized_start=1645
+  _globals['_GENERATEREQUEST']._serialized_end=1706
+  _globals['_GENERATERESPONSE']._serialized_start=1708
+  _globals['_GENERATERESPONSE']._serialized_end=1749
+  _globals['_NEIGHBOUR']._serialized_start=1751
+  _globals['_NEIGHBOUR']._serialized_end=1796
+  _globals['_LISTNEIGHBOURSREQUEST']._serialized_start=1798
+  _globals['_LISTNEIGHBOURSREQUEST']._serialized_end=1865
+  _globals['_LISTNEIGHBOURSRESPONSE']._serialized_start=1867
+  _globals['_LISTNEIGHBOURSRESPONSE']._serialized_end=1935
+  _globals['_SOLVEANALOGYREQUEST']._serialized_start=1937
+  _globals['_SOLVEANALOGYREQUEST']._serialized_end=2041
+  _globals['_SOLVEANALOGYRESPONSE']._serialized_start=2043
+  _globals['_SOLVEANALOGYRESPONSE']._serialized_end=2106
+  _globals['_MODELSERVICE']._serialized_start=2109
+  _globals['_MODELSERVICE']._serialized_end=3210
 # @@protoc_insertion_point(module_scope)

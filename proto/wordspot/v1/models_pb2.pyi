@@ -82,19 +82,29 @@ class Vector(_message.Message):
     values: _containers.RepeatedScalarFieldContainer[float]
     def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
 
+class Words(_message.Message):
+    __slots__ = ("words",)
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    words: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, words: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class EncodeRequest(_message.Message):
-    __slots__ = ("model", "pictures")
+    __slots__ = ("model", "pictures", "words")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PICTURES_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
     model: str
     pictures: Pictures
-    def __init__(self, model: _Optional[str] = ..., pictures: _Optional[_Union[Pictures, _Mapping]] = ...) -> None: ...
+    words: Words
+    def __init__(self, model: _Optional[str] = ..., pictures: _Optional[_Union[Pictures, _Mapping]] = ..., words: _Optional[_Union[Words, _Mapping]] = ...) -> None: ...
 
 class EncodeResponse(_message.Message):
-    __slots__ = ("codes",)
+    __slots__ = ("codes", "unknown")
     CODES_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     codes: _containers.RepeatedCompositeFieldContainer[Vector]
-    def __init__(self, codes: _Optional[_Iterable[_Union[Vector, _Mapping]]] = ...) -> None: ...
+    unknown: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, codes: _Optional[_Iterable[_Union[Vector, _Mapping]]] = ..., unknown: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class DecodeRequest(_message.Message):
     __slots__ = ("model", "codes")
@@ -169,3 +179,83 @@ class GetLogLikelihoodResponse(_message.Message):
     NATS_FIELD_NUMBER: _ClassVar[int]
     nats: _containers.RepeatedScalarFieldContainer[float]
     def __init__(self, nats: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class CompleteRequest(_message.Message):
+    __slots__ = ("model", "pictures", "known", "seed")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PICTURES_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    pictures: Pictures
+    known: Pictures
+    seed: int
+    def __init__(self, model: _Optional[str] = ..., pictures: _Optional[_Union[Pictures, _Mapping]] = ..., known: _Optional[_Union[Pictures, _Mapping]] = ..., seed: _Optional[int] = ...) -> None: ...
+
+class CompleteResponse(_message.Message):
+    __slots__ = ("pictures",)
+    PICTURES_FIELD_NUMBER: _ClassVar[int]
+    pictures: Pictures
+    def __init__(self, pictures: _Optional[_Union[Pictures, _Mapping]] = ...) -> None: ...
+
+class GenerateRequest(_message.Message):
+    __slots__ = ("model", "count", "seed")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    count: int
+    seed: int
+    def __init__(self, model: _Optional[str] = ..., count: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+
+class GenerateResponse(_message.Message):
+    __slots__ = ("png",)
+    PNG_FIELD_NUMBER: _ClassVar[int]
+    png: bytes
+    def __init__(self, png: _Optional[bytes] = ...) -> None: ...
+
+class Neighbour(_message.Message):
+    __slots__ = ("word", "similarity")
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    word: str
+    similarity: float
+    def __init__(self, word: _Optional[str] = ..., similarity: _Optional[float] = ...) -> None: ...
+
+class ListNeighboursRequest(_message.Message):
+    __slots__ = ("model", "word", "count")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    WORD_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    word: str
+    count: int
+    def __init__(self, model: _Optional[str] = ..., word: _Optional[str] = ..., count: _Optional[int] = ...) -> None: ...
+
+class ListNeighboursResponse(_message.Message):
+    __slots__ = ("neighbours",)
+    NEIGHBOURS_FIELD_NUMBER: _ClassVar[int]
+    neighbours: _containers.RepeatedCompositeFieldContainer[Neighbour]
+    def __init__(self, neighbours: _Optional[_Iterable[_Union[Neighbour, _Mapping]]] = ...) -> None: ...
+
+class SolveAnalogyRequest(_message.Message):
+    __slots__ = ("model", "a", "b", "c", "count", "keep_given")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    A_FIELD_NUMBER: _ClassVar[int]
+    B_FIELD_NUMBER: _ClassVar[int]
+    C_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    KEEP_GIVEN_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    a: str
+    b: str
+    c: str
+    count: int
+    keep_given: bool
+    def __init__(self, model: _Optional[str] = ..., a: _Optional[str] = ..., b: _Optional[str] = ..., c: _Optional[str] = ..., count: _Optional[int] = ..., keep_given: _Optional[bool] = ...) -> None: ...
+
+class SolveAnalogyResponse(_message.Message):
+    __slots__ = ("answers",)
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    answers: _containers.RepeatedCompositeFieldContainer[Neighbour]
+    def __init__(self, answers: _Optional[_Iterable[_Union[Neighbour, _Mapping]]] = ...) -> None: ...

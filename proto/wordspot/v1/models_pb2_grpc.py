@@ -88,6 +88,26 @@ class ModelServiceStub:
                 request_serializer=wordspot_dot_v1_dot_models__pb2.GetLogLikelihoodRequest.SerializeToString,
                 response_deserializer=wordspot_dot_v1_dot_models__pb2.GetLogLikelihoodResponse.FromString,
                 _registered_method=True)
+        self.Complete = channel.unary_unary(
+                '/wordspot.v1.ModelService/Complete',
+                request_serializer=wordspot_dot_v1_dot_models__pb2.CompleteRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_models__pb2.CompleteResponse.FromString,
+                _registered_method=True)
+        self.Generate = channel.unary_stream(
+                '/wordspot.v1.ModelService/Generate',
+                request_serializer=wordspot_dot_v1_dot_models__pb2.GenerateRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_models__pb2.GenerateResponse.FromString,
+                _registered_method=True)
+        self.ListNeighbours = channel.unary_unary(
+                '/wordspot.v1.ModelService/ListNeighbours',
+                request_serializer=wordspot_dot_v1_dot_models__pb2.ListNeighboursRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_models__pb2.ListNeighboursResponse.FromString,
+                _registered_method=True)
+        self.SolveAnalogy = channel.unary_unary(
+                '/wordspot.v1.ModelService/SolveAnalogy',
+                request_serializer=wordspot_dot_v1_dot_models__pb2.SolveAnalogyRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_models__pb2.SolveAnalogyResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
@@ -159,6 +179,32 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Complete(self, request, context):
+        """Fills in what is not known of pictures.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Generate(self, request, context):
+        """A series that belongs together, each part as soon as it is made.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListNeighbours(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SolveAnalogy(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -211,6 +257,26 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.GetLogLikelihood,
                     request_deserializer=wordspot_dot_v1_dot_models__pb2.GetLogLikelihoodRequest.FromString,
                     response_serializer=wordspot_dot_v1_dot_models__pb2.GetLogLikelihoodResponse.SerializeToString,
+            ),
+            'Complete': grpc.unary_unary_rpc_method_handler(
+                    servicer.Complete,
+                    request_deserializer=wordspot_dot_v1_dot_models__pb2.CompleteRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_models__pb2.CompleteResponse.SerializeToString,
+            ),
+            'Generate': grpc.unary_stream_rpc_method_handler(
+                    servicer.Generate,
+                    request_deserializer=wordspot_dot_v1_dot_models__pb2.GenerateRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_models__pb2.GenerateResponse.SerializeToString,
+            ),
+            'ListNeighbours': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListNeighbours,
+                    request_deserializer=wordspot_dot_v1_dot_models__pb2.ListNeighboursRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_models__pb2.ListNeighboursResponse.SerializeToString,
+            ),
+            'SolveAnalogy': grpc.unary_unary_rpc_method_handler(
+                    servicer.SolveAnalogy,
+                    request_deserializer=wordspot_dot_v1_dot_models__pb2.SolveAnalogyRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_models__pb2.SolveAnalogyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -487,6 +553,114 @@ class ModelService:
             '/wordspot.v1.ModelService/GetLogLikelihood',
             wordspot_dot_v1_dot_models__pb2.GetLogLikelihoodRequest.SerializeToString,
             wordspot_dot_v1_dot_models__pb2.GetLogLikelihoodResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Complete(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wordspot.v1.ModelService/Complete',
+            wordspot_dot_v1_dot_models__pb2.CompleteRequest.SerializeToString,
+            wordspot_dot_v1_dot_models__pb2.CompleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Generate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/wordspot.v1.ModelService/Generate',
+            wordspot_dot_v1_dot_models__pb2.GenerateRequest.SerializeToString,
+            wordspot_dot_v1_dot_models__pb2.GenerateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListNeighbours(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wordspot.v1.ModelService/ListNeighbours',
+            wordspot_dot_v1_dot_models__pb2.ListNeighboursRequest.SerializeToString,
+            wordspot_dot_v1_dot_models__pb2.ListNeighboursResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SolveAnalogy(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wordspot.v1.ModelService/SolveAnalogy',
+            wordspot_dot_v1_dot_models__pb2.SolveAnalogyRequest.SerializeToString,
+            wordspot_dot_v1_dot_models__pb2.SolveAnalogyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,14 +20,22 @@ from wordspot.models import artifact, registry
 from wordspot.models.artifact import ArtifactCard
 from wordspot.models.encoders.deep_autoencoder import DeepAutoencoder, DeepAutoencoderConfig
 from wordspot.models.encoders.mlp import Mlp, MlpConfig
+from wordspot.models.encoders.word_vectors import WordVectors
 from wordspot.models.errors import BadInput
 from wordspot.models.generators.vae import Vae, VaeConfig
 from wordspot.services.errors import Overloaded
 from wordspot.services.model_client import Models
-from wordspot.services.modelhost.hosting import Task, load_models
+from wordspot.services.modelhost.hosting import Parts, Task, load_models
 from wordspot.services.settings import ModelHostSettings
 
 SIZE = {"height": 8, "width": 6}
+WORDS = {
+    "man": [1.0, 0.0, 0.1],
+    "woman": [1.0, 1.0, 0.0],
+    "king": [0.0, 0.0, 1.0],
+    "queen": [0.1, 1.0, 1.0],
+    "Größe": [-1.0, 0.0, 0.0],
+}
 
 
 def put(home: Path, name: str, model_name: str, model: Any) -> Path:
@@ -42,6 +51,7 @@ def home(tmp_path: Path) -> Path:
     put(tmp_path, "small-mlp", "mlp", Mlp(MlpConfig(**SIZE, classes=3, hidden=(16,))))
     coloured = DeepAutoencoder(DeepAutoencoderConfig(**SIZE, channels=3, hidden=(16,), code=2))
     put(tmp_path, "small-colour", "deep_autoencoder", coloured)
+    put(tmp_path, "small-words", "word_vectors", WordVectors.of(list(WORDS), torch.tensor([*WORDS.values()])))
     return tmp_path
 
 
@@ -59,7 +69,9 @@ def test_models_are_listed_with_what_they_can_do(models: Models) -> None:
     told = {model.name: model for model in models.list()}
     assert {"phonetic", "small-vae", "small-mlp"} <= told.keys()
     assert told["small-vae"].modality == "picture"
-    assert set(told["small-vae"].capabilities) == {"encode", "decode", "reconstruct", "sample", "nll"}
+    assert set(told["small-vae"].capabilities) == {
+        *("encode", "decode", "reconstruct", "sample", "nll", "complete", "generate")
+    }
     assert not told["small-vae"].loaded
     assert models.card("small-vae")["config"]["code"] == 4
 
@@ -118,6 +130,26 @@ def test_the_same_seed_gives_the_same_bytes_beside_other_callers(models: Models)
             "not finite",
         ),
         (lambda m: m.encode("small-vae", np.zeros((0, 8, 6), np.uint8)), InvalidInput, "0 pictures"),
+        (
+            lambda m: m.complete("small-vae", pictures(1), np.ones((1, 6, 8), bool), 0),
+            InvalidInput,
+            "picture 0 has 8x6 pixels; 6x8 is allowed",
+        ),
+        (
+            lambda m: m.complete("small-vae", pictures(2), np.ones((1, 8, 6), bool), 0),
+            InvalidInput,
+            "1 masks for 2 pictures",
+        ),
+        (lambda m: list(m.generate("small-vae", 2_000, 0)), InvalidInput, "2000 parts; 1 to 1,024"),
+        (lambda m: m.encode("small-words", pictures(1)), InvalidInput, "pictures came; words are allowed"),
+        (lambda m: m.encode_words("small-vae", ["man"]), InvalidInput, "words came; pictures are allowed"),
+        (lambda m: m.encode_words("small-words", []), InvalidInput, "0 words; 1 to 1,024"),
+        (
+            lambda m: m.neighbours("small-words", "quen"),
+            InvalidInput,
+            "the word 'quen' is none of the 5 that are known; did you mean queen",
+        ),
+        (lambda m: m.neighbours("small-words", "man", 0), InvalidInput, "0 neighbours; 1 to 1,024"),
     ],
 )
 def test_bad_input_is_told_and_the_server_goes_on(
@@ -126,6 +158,71 @@ def test_bad_input_is_told_and_the_server_goes_on(
     with pytest.raises(error, match=told):
         call(models)
     assert models.sample("small-vae", 1, seed=0).shape == (1, 8, 6)
+
+
+def test_words_have_codes_neighbours_and_analogies(models: Models) -> None:
+    codes, unknown = models.encode_words("small-words", ["Queen", "Größe", "cat", "man"])
+    np.testing.assert_allclose(codes, [WORDS["queen"], WORDS["Größe"], [0, 0, 0], WORDS["man"]], atol=1e-6)
+    assert unknown == ["cat"]
+    assert [word for word, _ in models.neighbours("small-words", "king", 2)] == ["queen", "man"]
+    assert len(models.neighbours("small-words", "king", 10)) == 4
+    assert models.analogy("small-words", "man", "king", "woman")[0][0] == "queen"
+    kept = [word for word, _ in models.analogy("small-words", "man", "man", "king", 5, keep_given=True)]
+    assert kept[0] == "king"
+    assert len(kept) == 5
+
+
+def test_what_is_known_of_a_picture_stays_and_the_rest_depends_on_the_seed(models: Models) -> None:
+    given, known = pictures(3), np.random.default_rng(2).random((3, 8, 6)) < 0.5
+    first, again, other = (models.complete("small-vae", given, known, seed) for seed in (1, 1, 2))
+    assert np.array_equal(first[known], given[known])
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_parts_come_as_they_are_made_and_none_after_the_caller_has_gone(home: Path) -> None:
+    hosting = load_models(ModelHostSettings(home=home, device="cpu"))
+    model, made = hosting.get("small-vae")._model, []
+    generate = model.generate
+
+    def counted(count: int, rng: torch.Generator) -> Iterator[torch.Tensor]:
+        for part in generate(count, rng):
+            made.append(len(made))
+            time.sleep(0.01)
+            yield part
+
+    model.generate = counted
+    parts = Parts()
+    stream = parts.until(hosting.begin("small-vae", Task("generate", count=500, parts=parts)))
+    assert next(stream).shape == (1, 8, 6)
+    assert len(made) < 100
+    stream.close()
+    hosting.unload("small-vae")  # waits for what is under way
+    assert len(made) < 100
+    hosting.close()
+
+
+def test_a_walk_is_the_same_for_the_same_seed(models: Models) -> None:
+    walks = [list(models.generate("small-vae", 30, seed)) for seed in (1, 1, 2)]
+    assert np.array_equal(walks[0], walks[1])
+    assert not np.array_equal(walks[0], walks[2])
+    steps = np.abs(np.diff(np.array(walks[0], np.float32), axis=0)).mean(axis=(1, 2))
+    assert steps.max() < 20
+
+
+def test_a_model_runs_where_and_as_precisely_as_it_is_placed(home: Path) -> None:
+    given = pictures(4)
+    settings = [
+        ModelHostSettings(home=home, device="cpu", placements=("small-vae=cpu/bf16", "small-mlp=cpu")),
+        ModelHostSettings(home=home, device="cpu"),
+    ]
+    answers = []
+    for one in settings:
+        with Models.within(one) as models:
+            answers.append((models.encode("small-vae", given), models.classify("small-mlp", given)))
+    (rough, same), (exact, chances) = answers
+    np.testing.assert_array_equal(same, chances)
+    assert 0 < np.abs(rough - exact).max() < 0.02
 
 
 @pytest.mark.parametrize("file", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n and no more"])

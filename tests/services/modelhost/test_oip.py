@@ -20,6 +20,7 @@ import torch
 from wordspot.models import artifact, registry
 from wordspot.models.artifact import ArtifactCard
 from wordspot.models.encoders.mlp import Mlp, MlpConfig
+from wordspot.models.encoders.word_vectors import WordVectors
 from wordspot.models.generators.vae import Vae, VaeConfig
 from wordspot.oip import inference_pb2 as pb
 from wordspot.oip import inference_pb2_grpc
@@ -51,6 +52,8 @@ def home(tmp_path: Path) -> Path:
     for name, kind, model in (
         ("small-vae", "vae", Vae(VaeConfig(**SIZE, hidden=(16,), code=4))),
         ("small-mlp", "mlp", Mlp(MlpConfig(**SIZE, classes=3, hidden=(16,)))),
+        ("small-mlp@older", "mlp", Mlp(MlpConfig(**SIZE, classes=3, hidden=(16,)))),
+        ("small-words", "word_vectors", WordVectors.of(["king", "queen", "Größe"], torch.eye(3) + 0.1)),
     ):
         card = ArtifactCard(name=name, model=kind, config={}, weights_sha256="")
         artifact.save(model, card, tmp_path / "models" / name)
@@ -114,6 +117,16 @@ def test_tritons_client_works_unchanged(told: dict[str, Any], home: Path) -> Non
     assert told["streamed"][:2] == ["1", "2"]
     assert "inputs count; count, seed are allowed" in told["streamed"][2]
 
+    np.testing.assert_allclose(told["words"], [[1.1, 0.1, 0.1], [0.1, 0.1, 1.1]], atol=1e-6)
+    assert set(told["neighbours"]) == {"queen", "Größe"}
+    assert told["similarities"] == pytest.approx([0.23 / 1.23] * 2, abs=1e-3)
+    assert told["kept"]
+    versions = [registry.available(home)[name].hash[:12] for name in ("small-mlp", "small-mlp@older")]
+    assert told["versions"] == versions
+    assert told["by_version"][0] != told["by_version"][1]
+    assert told["walked"] == [[[1, 1, 8, 6]]] * 4 + [[]]
+    assert told["final"] == [False] * 4 + [True]
+
     figures = told["statistics"]
     assert figures["inference_count"] == str(4 * 4)  # two drawn, two streamed
     assert figures["inference_stats"]["success"]["count"] == "4"
@@ -131,6 +144,8 @@ def test_tritons_client_is_told_what_was_wrong(told: dict[str, Any]) -> None:
         "nan": ("INVALID_ARGUMENT", "not finite"),
         "output": ("INVALID_ARGUMENT", "output 'cats'; codes is allowed"),
         "empty": ("INVALID_ARGUMENT", "0 examples; 1 to 1,024 are allowed"),
+        "stream": ("INVALID_ARGUMENT", "answers piece by piece; ModelStreamInfer is allowed"),
+        "word": ("INVALID_ARGUMENT", "the word 'kingx' is none of the 3 that are known"),
         "upload": ("INVALID_ARGUMENT", "cannot be sent along"),
     }
     for case, (code, text) in expected.items():

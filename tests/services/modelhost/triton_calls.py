@@ -63,6 +63,33 @@ def main(address: str) -> None:
     )
     told["vectors"] = np.linalg.norm(heard.as_numpy("vectors"), axis=1).tolist()
 
+    words = np.array(["king", "Größe"], np.object_)
+    told["words"] = (
+        client.infer("small-words:encode", [tensor("words", words, "BYTES")]).as_numpy("codes").tolist()
+    )
+    near = client.infer(
+        "small-words:neighbours",
+        [tensor("words", words[:1], "BYTES"), tensor("count", np.array([2], np.int64), "INT64")],
+    )
+    told["neighbours"] = [word.decode() for word in near.as_numpy("words")]
+    told["similarities"] = near.as_numpy("similarities").tolist()
+    hidden = np.zeros((3, 1, 8, 6), np.bool_)
+    hidden[:, :, :4] = True
+    completing = [
+        tensor("pictures", pictures, "FP32"),
+        tensor("known", hidden, "BOOL"),
+        tensor("seed", np.array([1], np.uint64), "UINT64"),
+    ]
+    completed = client.infer("small-vae:complete", completing).as_numpy("pictures")
+    told["kept"] = bool(np.array_equal(completed[:, :, :4], pictures[:, :, :4]))
+    told["versions"] = client.get_model_metadata("small-mlp:classify", as_json=True)["versions"]
+    told["by_version"] = [
+        client.infer("small-mlp:classify", [tensor("pictures", pictures, "FP32")], model_version=version)
+        .as_numpy("probabilities")[0]
+        .tolist()
+        for version in told["versions"]
+    ]
+
     answers: queue.Queue[Any] = queue.Queue()
     client.start_stream(callback=lambda result, error: answers.put((result, error)))
     for seed in (1, 2):
@@ -70,7 +97,17 @@ def main(address: str) -> None:
         client.async_stream_infer("small-vae:sample", drawing, request_id=str(seed))
     client.async_stream_infer("small-vae:sample", [drawing[0]])
     streamed = [answers.get(timeout=30) for _ in range(3)]
+    drawing[1].set_data_from_numpy(np.array([3], np.uint64))
+    client.async_stream_infer("small-vae:generate", drawing)
+    walked = [answers.get(timeout=30)[0] for _ in range(5)]
     client.stop_stream()
+    told["walked"] = [
+        [list(shape) for shape in (output.shape for output in result.get_response().outputs)]
+        for result in walked
+    ]
+    told["final"] = [
+        result.get_response().parameters["triton_final_response"].bool_param for result in walked
+    ]
     told["streamed"] = [
         result.get_response().id if error is None else error.message() for result, error in streamed
     ]
@@ -90,6 +127,16 @@ def main(address: str) -> None:
             )
         ),
         "empty": refused(lambda: encode(client, pictures[:0])),
+        "stream": refused(lambda: client.infer("small-vae:generate", drawing)),
+        "word": refused(
+            lambda: client.infer(
+                "small-words:neighbours",
+                [
+                    tensor("words", words[:1] + "x", "BYTES"),
+                    tensor("count", np.array([2], np.int64), "INT64"),
+                ],
+            )
+        ),
         "upload": refused(lambda: client.load_model("small-vae", config="{}")),
     }
     client.unload_model("small-vae")
