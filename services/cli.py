@@ -18,6 +18,7 @@ from wordspot.models.errors import ModelError
 from wordspot.services import settings
 from wordspot.services.commands import archive, data, models
 from wordspot.services.commands.doctor import doctor
+from wordspot.services.commands.gallery import gallery
 from wordspot.services.commands.generate import analogy, complete, encode, generate, neighbours
 from wordspot.services.commands.index import index
 from wordspot.services.commands.search import search
@@ -31,7 +32,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (index, search, generate, complete, encode, neighbours, analogy, train, serve, doctor):
+for command in (
+    index,
+    search,
+    generate,
+    complete,
+    encode,
+    neighbours,
+    analogy,
+    gallery,
+    train,
+    serve,
+    doctor,
+):
     app.command()(command)
 for name, group in (("archive", archive.app), ("models", models.app), ("data", data.app)):
     app.add_typer(group, name=name)

@@ -65,8 +65,7 @@ def reconstruction(subject: Subject) -> list[Metric]:
     shape = (-1, *pictures(subject.source, "test", subject.home).tensor().shape[1:])
     back = _by_chunks(subject.model.reconstruct, test.reshape(shape)).flatten(1)
     code = subject.model.encode(test[:1].reshape(shape)).shape[1]
-    mean = train.mean(dim=0)
-    axes = torch.linalg.eigh((train - mean).T @ (train - mean))[1][:, -code:]  # (pixels, code)
+    mean, axes = principal_components(train, code)
     linear = mean + (test - mean) @ axes @ axes.T
     error, baseline = (float((one - test).square().sum(dim=1).mean()) for one in (back, linear))
     return [
@@ -125,6 +124,12 @@ def drawings(subject: Subject) -> list[Metric]:
         Metric("read_as_digit", read(drawn), floor=read(real), baseline=read(plain)),
         Metric("sharpness", sharpness(drawn) / sharpness(real), floor=1.0),
     ]
+
+
+def principal_components(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Mean (D,) and principal axes (D, count) of rows (N, D)."""
+    mean = rows.mean(dim=0)
+    return mean, torch.linalg.eigh((rows - mean).T @ (rows - mean))[1][:, -count:]
 
 
 def sharpness(some: Tensor) -> float:

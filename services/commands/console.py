@@ -6,11 +6,14 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from wordspot.indexer.errors import InvalidInput
 
 Address = Annotated[
     str | None,
@@ -92,3 +95,11 @@ def _plain(field: Any, value: Any) -> Any:
         name: str = field.enum_type.values_by_number[value].name
         return name.rsplit("_", 1)[-1].lower()
     return value
+
+
+def check_png(out: Path) -> None:
+    """Raises InvalidInput where no PNG file can be written there."""
+    if out.suffix.lower() != ".png":
+        raise InvalidInput(f"--out {out}; a name that ends in .png is allowed")
+    if not out.parent.is_dir():
+        raise InvalidInput(f"--out {out}: there is no folder {out.parent}")

@@ -29,7 +29,7 @@ def generate(
     address: console.Address = None,
 ) -> None:
     """Let a model draw; pictures go side by side into one PNG file."""
-    _check_png(out)
+    console.check_png(out)
     from PIL import Image
 
     from wordspot.services import png
@@ -55,7 +55,7 @@ def complete(
     address: console.Address = None,
 ) -> None:
     """Let a model fill in what is hidden of a picture; by default the lower half."""
-    _check_png(out)
+    console.check_png(out)
     import numpy as np
     from PIL import Image
 
@@ -144,13 +144,6 @@ def _say_ranked(found: Sequence[tuple[str, float]]) -> None:
 
 def _rounded(code: Iterable[float]) -> list[float]:
     return [round(float(value), 6) for value in code]
-
-
-def _check_png(out: Path) -> None:
-    if out.suffix.lower() != ".png":
-        raise InvalidInput(f"--out {out}; a name that ends in .png is allowed")
-    if not out.parent.is_dir():
-        raise InvalidInput(f"--out {out}: there is no folder {out.parent}")
 
 
 def _write(content: bytes, out: Path) -> None:

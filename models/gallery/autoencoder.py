@@ -1,0 +1,51 @@
+"""`autoencoder`: what a deep auto-encoder keeps of a digit, beside principal components."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+
+from wordspot.models import registry
+from wordspot.models.datasets.pictures import pictures
+from wordspot.models.gallery import picture
+from wordspot.models.gallery.panels import figure, scatter, tiles
+from wordspot.models.judges.pictures import plane, principal_components
+
+COLUMNS = 20
+SHOWN = 2_000
+
+
+@picture("autoencoder")
+@torch.inference_mode()
+def draw(home: Path) -> Figure:
+    """Digits as 30 and 2 numbers and back, beside PCA; t-SNE of pixels, of 30 numbers; the 2 themselves."""
+    train, test = (pictures("digits", split, home) for split in ("train", "test"))  # type: ignore[arg-type]
+    digits = test.tensor()[:COLUMNS]
+    flat = test.tensor().flatten(1)
+    deep: dict[int, Any] = {code: registry.load(f"deep-autoencoder-{code}", home)[0] for code in (30, 2)}
+    rows = [digits]
+    titles = ["test digits"]
+    for code, model in deep.items():
+        mean, axes = principal_components(train.tensor().flatten(1), code)
+        linear = (mean + (flat - mean) @ axes @ axes.T).clamp(0, 1)
+        back = model.reconstruct(test.tensor()).flatten(1)
+        errors = [float((one - flat).square().sum(dim=1).mean()) for one in (back, linear)]
+        rows += [back[:COLUMNS].reshape(digits.shape), linear[:COLUMNS].reshape(digits.shape)]
+        titles += [
+            f"deep, {code} numbers: error {errors[0]:.1f}",
+            f"PCA, {code} numbers: error {errors[1]:.1f}",
+        ]
+    made = figure(10, 7.4)
+    above, below = made.subfigures(2, 1, height_ratios=(1.15, 1))
+    for panel, row, title in zip(above.subplots(len(rows), 1), rows, titles, strict=True):
+        tiles(panel, [row], title)
+    some = test.part(slice(SHOWN))
+    codes = {code: model.encode(some.tensor()).numpy() for code, model in deep.items()}
+    panels = below.subplots(1, 3)
+    scatter(panels[0], plane(some.tensor().flatten(1).numpy()), some.labels, "t-SNE of 784 pixels")
+    scatter(panels[1], plane(codes[30]), some.labels, "t-SNE of 30 numbers")
+    scatter(panels[2], codes[2], some.labels, "the 2 numbers themselves")
+    return made

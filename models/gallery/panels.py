@@ -1,0 +1,91 @@
+"""What pictures are put together from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+DPI = 110
+
+
+def figure(width: float, height: float) -> Figure:
+    """Inches; drawn without a display."""
+    made = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(made)
+    return made
+
+
+def tiles(axes: Axes, rows: Sequence[Tensor], title: str = "") -> None:
+    """Rows of pictures (N, 1, H, W), 0 to 1, black on white, a pixel of white between them."""
+    shown = np.concatenate(
+        [
+            np.concatenate([np.pad(1 - one[0].numpy(), 1, constant_values=1.0) for one in row], axis=1)
+            for row in rows
+        ]
+    )
+    axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_title(title, fontsize=9, loc="left")
+    axes.axis("off")
+
+
+def scatter(axes: Axes, points: NDArray[Any], labels: NDArray[Any], title: str) -> None:
+    """points (N, 2), coloured by label and with each label at the median of its points."""
+    colours = axes.scatter(*points.T, c=labels, cmap="tab10", s=3, linewidths=0).get_cmap()
+    for label in np.unique(labels):
+        middle = np.median(points[labels == label], axis=0)
+        axes.text(
+            *middle,
+            str(label),
+            ha="center",
+            va="center",
+            fontsize=11,
+            weight="bold",
+            bbox={"boxstyle": "round,pad=0.15", "fc": "white", "ec": colours(label / 9), "alpha": 0.85},
+        )
+    bare(axes, title)
+
+
+def bare(axes: Axes, title: str) -> None:
+    axes.set_title(title, fontsize=9, loc="left")
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_color("0.8")
+
+
+def principal(rows: NDArray[Any], of: NDArray[Any] | None = None) -> NDArray[Any]:
+    """rows (N, D) on the two principal axes of `of`, by default of themselves: (N, 2)."""
+    base = rows if of is None else of
+    middle = base.mean(axis=0)
+    axes = np.linalg.svd(base - middle, full_matrices=False)[2][:2]
+    flat: NDArray[Any] = (rows - middle) @ axes.T
+    return flat
+
+
+def pairs(axes: Axes, points: NDArray[Any], words: Sequence[str], title: str) -> None:
+    """points (2 N, 2): an arrow from each even one to the odd one behind it, every word at its point."""
+    for start, end in zip(points[::2], points[1::2], strict=True):
+        axes.annotate(
+            "", end, start, arrowprops={"arrowstyle": "->", "color": "0.6", "shrinkA": 4, "shrinkB": 4}
+        )
+    axes.scatter(*points.T, s=8, c=np.arange(len(points)) % 2, cmap="coolwarm")
+    for (x, y), word in zip(points, words, strict=True):
+        axes.annotate(word, (x, y), xytext=(3, 3), textcoords="offset points", fontsize=8)
+    axes.margins(0.12)
+    bare(axes, title)
+
+
+def parallel(rows: NDArray[Any]) -> float:
+    """Mean cosine between the steps of all pairs, rows (2 N, D) as in `pairs`."""
+    steps = rows[1::2] - rows[::2]
+    unit = torch.nn.functional.normalize(torch.from_numpy(np.ascontiguousarray(steps)).float(), dim=1)
+    cosines = unit @ unit.T
+    return float(cosines[~torch.eye(len(unit), dtype=torch.bool)].mean())
