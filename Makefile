@@ -8,7 +8,7 @@ ROOT := $(CURDIR)
 # The tools by absolute path, for what runs in another folder.
 TOOLS := $(abspath $(BIN))
 
-.PHONY: help install demo test check proto bench bench-retrieval bench-scale clean
+.PHONY: help install demo test check proto bench bench-retrieval bench-scale bench-serving clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -43,13 +43,16 @@ check: install ## lint, types, import contracts, contract lint, stubs up to date
 proto: install ## regenerate the stubs from proto/
 	$(call generate,proto)
 
-bench: bench-retrieval bench-scale ## every benchmark
+bench: bench-retrieval bench-scale bench-serving ## every benchmark
 
 bench-retrieval: install ## retrieval quality and speed on the development archive
 	$(BIN)/python -m tests.bench.retrieval
 
 bench-scale: install ## indexing speed, memory, search latency, approximate recall
 	$(BIN)/python -m tests.bench.scale
+
+bench-serving: install ## throughput, overhead, hot swap and memory of the model service
+	$(BIN)/python -m tests.bench.serving
 
 clean: ## what the other targets made
 	rm -rf build dist *.egg-info $(VENV)
