@@ -145,6 +145,11 @@ class ModelHostSettings(Settings):
                     f"{', '.join(PRECISIONS)}"
                 )
 
+    @property
+    def torch_threads(self) -> int:
+        # Half the cores: segmentation and alignment keep the others busy, and threads that contend spin.
+        return self.threads or max(1, len(os.sched_getaffinity(0)) // 2)
+
     def placement(self, name: str) -> Placement:
         """Of a model."""
         for text in self.placements:

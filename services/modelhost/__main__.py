@@ -40,8 +40,7 @@ def load_encoders(options: ModelHostSettings) -> Encoders:
 
         from wordspot.models.encoders import load_encoder
 
-        # Half the cores: segmentation and alignment keep the others busy, and threads that contend spin.
-        torch.set_num_threads(options.threads or max(1, len(os.sched_getaffinity(0)) // 2))
+        torch.set_num_threads(options.torch_threads)
         device = options.device
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"

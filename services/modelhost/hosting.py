@@ -322,6 +322,9 @@ class Models:
             return self._loading[name]
 
     def _put(self, name: str) -> Hosted:
+        import torch
+
+        torch.set_num_threads(self._settings.torch_threads)
         model, card = self._load(name)
         placement = self._settings.placement(name)
         placement = replace(placement, device=_device(placement.device))

@@ -1,12 +1,12 @@
 """Batches across callers: one queue and one thread for each model.
 
-A request that arrives alone waits a moment for company, then runs with what has come. Work whose caller
+What has arrived runs together. If the last batch had company, the next one waits a moment until as many have
+come again; a lone caller does not wait. Work whose caller
 has gone or whose deadline has passed is dropped before it costs anything.
 """
 
 from __future__ import annotations
 
-import concurrent.futures
 import threading
 import time
 from collections import deque
@@ -59,7 +59,7 @@ class SectionEncoder(Protocol):
 @dataclass(frozen=True)
 class Limits:
     """count, size: of a batch, the latter in whatever work is weighed in; one piece of work may be larger.
-    delay_s: how long work waits for company. waiting: pieces of work at once."""
+    delay_s: how long work waits for as much company as the last had. waiting: pieces of work at once."""
 
     count: int
     size: float
@@ -111,6 +111,8 @@ class Batcher(Generic[WorkT, AnswerT]):
         self._jobs: deque[_Job[WorkT, AnswerT]] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._company = 1  # pieces of work in the last batch
+        self._awaited = 1  # so many are worth waking up for
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -132,7 +134,8 @@ class Batcher(Generic[WorkT, AnswerT]):
                     f"at most {self._limits.waiting} are allowed"
                 )
             self._jobs.append(job)
-            self._changed.notify_all()
+            if len(self._jobs) >= self._awaited:
+                self._changed.notify_all()
         return job.answer
 
     def close(self) -> None:
@@ -165,7 +168,11 @@ class Batcher(Generic[WorkT, AnswerT]):
         with self._changed:
             self._changed.wait_for(lambda: self._jobs or self._closed)
             full = self._limits.count
-            self._changed.wait_for(lambda: len(self._jobs) >= full or self._closed, self._limits.delay_s)
+            self._awaited = min(self._company, full)
+            self._changed.wait_for(
+                lambda: len(self._jobs) >= self._awaited or self._closed, self._limits.delay_s
+            )
+            self._awaited = 1
             batch: list[_Job[WorkT, AnswerT]] = []
             size = 0.0
             while self._jobs and len(batch) < full:
@@ -173,6 +180,7 @@ class Batcher(Generic[WorkT, AnswerT]):
                 if batch and size > self._limits.size:
                     break
                 batch.append(self._jobs.popleft())
+            self._company = len(batch)
             return batch
 
     def _still_wanted(self, job: _Job[WorkT, AnswerT]) -> bool:
@@ -237,11 +245,11 @@ def awaited(answer: Future[AnswerT]) -> AnswerT:
         while True:
             ensure_wanted()
             remaining = time_remaining()
-            concurrent.futures.wait(
-                [answer], _POLL_SECONDS if remaining is None else min(_POLL_SECONDS, remaining)
-            )
-            if answer.done():
-                return answer.result()
+            try:
+                return answer.result(_POLL_SECONDS if remaining is None else min(_POLL_SECONDS, remaining))
+            except TimeoutError:
+                if answer.done():  # that is what the work raised, or it was done just now
+                    return answer.result()
     finally:
         answer.cancel()
 

@@ -1,4 +1,4 @@
-"""LitServe with an artifact of ours, what the serving benchmark compares with. argv: artifact, port, batch."""
+"""LitServe with an artifact of ours: what the serving benchmark compares with. argv: artifact, port, size."""
 
 from __future__ import annotations
 

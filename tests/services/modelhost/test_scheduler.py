@@ -62,12 +62,32 @@ def test_sections_that_wait_together_run_as_one_batch(scheduled: Callable[..., A
     assert encoder.batches == [1, 5]
 
 
-def test_sections_of_callers_in_many_threads_share_batches(scheduled: Callable[..., Any]) -> None:
-    encoder, scheduler = scheduled(batch_delay_ms=200.0, batch_sections=4)
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda seed: scheduler.submit(section(1, seed)).result(10), range(8)))
-    assert len(answers) == 8
-    assert encoder.batches == [4, 4]
+def test_callers_that_come_again_and_again_share_batches(scheduled: Callable[..., Any]) -> None:
+    encoder, scheduler = scheduled(batch_delay_ms=200.0, batch_sections=8)
+    gate = Gate(encoder)
+
+    def ask(seed: int) -> None:
+        for _ in range(5):
+            scheduler.submit(section(1, seed)).result(10)
+
+    with ThreadPoolExecutor(4) as pool:
+        callers = [pool.submit(ask, seed) for seed in range(4)]
+        assert gate.reached.wait(5)
+        time.sleep(0.2)  # the others come meanwhile
+        gate.open()
+        for caller in callers:
+            caller.result(10)
+    assert sum(encoder.batches) == 20
+    assert len(encoder.batches) <= 10
+    assert max(encoder.batches) <= 4
+
+
+def test_a_lone_caller_does_not_wait_for_company(scheduled: Callable[..., Any]) -> None:
+    _, scheduler = scheduled(batch_delay_ms=1_000.0)
+    begun = time.monotonic()
+    for seed in range(5):
+        scheduler.submit(section(1, seed)).result(10)
+    assert time.monotonic() - begun < 1
 
 
 def test_each_caller_gets_the_answer_to_its_own_section(

@@ -191,11 +191,11 @@ def test_concurrent_callers_share_batches(host: Callable[..., Any]) -> None:
     with ThreadPoolExecutor(8) as pool:
         calls = [
             pool.submit(lambda seed=seed: list(stub.Embed(iter([config(), *audio(sound(1, seed)), spans()]))))
-            for seed in range(8)
+            for seed in range(40)
         ]
         assert all(call.result(20) for call in calls)
-    assert sum(encoder.batches) == 8
-    assert max(encoder.batches) == 4
+    assert sum(encoder.batches) == 40
+    assert 1 < max(encoder.batches) <= 4
 
 
 def test_a_full_queue_is_resource_exhausted_with_a_time_to_come_back(host: Callable[..., Any]) -> None:
