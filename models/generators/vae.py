@@ -137,7 +137,7 @@ recipe(
         pictures="digits",
         batch_size=128,
         plan=Plan(
-            steps=60_000,
+            steps=24_000,
             learning_rate=1e-3,
             validate_every=2_000,
             weight_decay=0.0,
