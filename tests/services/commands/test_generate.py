@@ -12,6 +12,7 @@ from PIL import Image
 
 from wordspot.models import artifact
 from wordspot.models.artifact import ArtifactCard
+from wordspot.models.encoders.word_vectors import WordVectors
 from wordspot.models.generators.vae import Vae, VaeConfig
 from wordspot.services import cli
 from wordspot.services.embedded import serving_models
@@ -89,3 +90,68 @@ def test_mistakes_are_one_line(run: Run, home: Path, tmp_path: Path) -> None:
         assert told in errors
         assert errors.count("\n") == 1
     assert not (tmp_path / "a.png").exists()
+
+
+def put_words(home: Path) -> None:
+    vectors = torch.tensor([[1.0, 0, 0.1], [1, 1, 0], [0, 0, 1], [0.1, 1, 1]])
+    card = ArtifactCard(name="words", model="word_vectors", config={}, weights_sha256="")
+    artifact.save(WordVectors.of(["man", "woman", "king", "queen"], vectors), card, home / "models/words")
+
+
+def test_words_are_encoded_compared_and_set_in_relation(run: Run, home: Path, address: str) -> None:
+    put_words(home)
+    for elsewhere in ((), ("--address", address)):
+        code, out, err = run("encode", "words", "king", "cat", *elsewhere)
+        assert code == 0
+        assert [json.loads(line) for line in out.splitlines()] == [
+            {"word": "king", "code": [0.0, 0.0, 1.0]},
+            {"word": "cat", "code": None},
+        ]
+        assert "words does not know cat" in err
+        assert run("neighbours", "words", "king", "--n", 1, *elsewhere)[1].split()[-2:] == ["queen", "0.705"]
+        assert "queen" in run("analogy", "words", "man", "king", "woman", "--n", 1, *elsewhere)[1]
+    code, _, err = run("neighbours", "words", "kin")
+    assert (code, err) == (
+        2,
+        "wordspot: the word 'kin' is none of the 4 that are known; did you mean king?\n",
+    )
+
+
+def test_a_picture_is_completed_below_or_where_a_mask_says(run: Run, home: Path, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    picture, mask = rng.integers(0, 256, (8, 6), np.uint8), np.full((8, 6), 255, np.uint8)
+    mask[:, :2] = 0
+    for name, pixels in (("picture", picture), ("mask", mask), ("small", mask[:4])):
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    out = tmp_path / "sheet.png"
+    asked = ("complete", "small", tmp_path / "picture.png", "--n", 2, "--out", out)
+    assert run(*asked)[0] == 0
+    with Image.open(out) as image:
+        sheet = np.asarray(image.convert("L"))
+    columns = [sheet[2:18:2, 2 + 14 * n : 14 + 14 * n : 2] for n in range(4)]
+    assert np.array_equal(columns[0], picture)
+    assert (columns[1][4:] == 127).all()
+    for shown in columns[1:]:
+        assert np.array_equal(shown[:4], picture[:4])
+    assert not np.array_equal(columns[2], columns[3])
+    assert run(*asked, "--mask", tmp_path / "mask.png")[0] == 0
+    with Image.open(out) as image:
+        sheet = np.asarray(image.convert("L"))
+    assert np.array_equal(sheet[2:18:2, 30:42:2][:, 2:], picture[:, 2:])
+    code, _, err = run(*asked, "--mask", tmp_path / "small.png")
+    assert (code, "has the size (4, 6); (8, 6), the picture's, is allowed" in err) == (2, True)
+    code, _, err = run(*asked, "--mask", tmp_path / "mask.png", "--rows", 3)
+    assert (code, "--mask and --rows; one of them is allowed" in err) == (2, True)
+
+
+def test_models_are_loaded_and_unloaded_in_a_running_service(run: Run, address: str) -> None:
+    assert "small is loaded" in run("models", "load", "small", "--address", address)[1]
+    assert run("models", "unload", "small", "--address", address)[:2] == (0, "small is not loaded\n")
+    code, _, err = run("models", "load", "small")
+    assert (code, "no --address" in err) == (2, True)
+
+
+def test_the_gallery_lists_what_it_can_draw_and_refuses_what_is_no_png(run: Run, tmp_path: Path) -> None:
+    assert "spoken-words" in run("gallery")[1]
+    code, _, err = run("gallery", "words", "--out", tmp_path / "words.jpg")
+    assert (code, "a name that ends in .png is allowed" in err) == (2, True)
