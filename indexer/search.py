@@ -580,7 +580,7 @@ class Finder:
             vectors = vectors[first:last]
         usual = (vectors @ query.vectors.T).ravel().astype(np.float64)
         middle = _median(usual)
-        return (similarity - middle) / max(_deviation(usual, middle), 1e-2)
+        return (similarity.astype(np.float64) - middle) / max(_deviation(usual, middle), 1e-2)
 
     def _hits(
         self,

@@ -33,6 +33,7 @@ from wordspot.v1 import models_pb2_grpc
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Ranked = list[tuple[str, float]]
+Words = list[str]
 AnswerT = TypeVar("AnswerT")
 
 TIMEOUT_S = 600.0
@@ -112,7 +113,7 @@ class Models:
         request = pb.GetLogLikelihoodRequest(model=name, pictures=_files(pictures), seed=seed)
         return np.array(self._call(self._stub.GetLogLikelihood, request).nats, np.float32)
 
-    def encode_words(self, name: str, words: Sequence[str]) -> tuple[Floats, list[str]]:
+    def encode_words(self, name: str, words: Sequence[str]) -> tuple[Floats, Words]:
         """(N, D), and which words the model does not know; those have zeros."""
         request = pb.EncodeRequest(model=name, words=pb.Words(words=words))
         answer = self._call(self._stub.Encode, request)

@@ -54,8 +54,10 @@ def fetch(name: str, home: Path) -> Path:
         return home / "datasets" / name
     if name in texts.sources():
         return texts.prepare(name, home)
-    if name in (analogies.NAME, glove.NAME):
-        return (analogies if name == analogies.NAME else glove).prepare(home)
+    if name == analogies.NAME:
+        return analogies.prepare(home)
+    if name == glove.NAME:
+        return glove.prepare(home)
     known = sorted([*pictures.sources(), *speech.sources(), *texts.sources(), analogies.NAME, glove.NAME])
     raise DatasetError(f"no data source {name!r}; there are {', '.join(known)}")
 

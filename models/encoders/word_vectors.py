@@ -58,7 +58,8 @@ class WordVectors(Model[WordVectorsConfig]):
     def of(cls, words: Sequence[str], vectors: Tensor) -> WordVectors:
         """vectors: (len(words), D)."""
         letters = "".join(f"{word}\n" for word in words).encode()
-        model = cls(WordVectorsConfig(*vectors.shape, len(letters)))
+        count, dimension = vectors.shape
+        model = cls(WordVectorsConfig(count, dimension, len(letters)))
         model.vectors.copy_(vectors)
         model.letters.copy_(torch.frombuffer(bytearray(letters), dtype=torch.uint8))
         return model.eval()

@@ -22,7 +22,7 @@ SHOWN = 2_000
 @torch.inference_mode()
 def draw(home: Path) -> Figure:
     """Digits as 30 and 2 numbers and back, beside PCA; t-SNE of pixels, of 30 numbers; the 2 themselves."""
-    train, test = (pictures("digits", split, home) for split in ("train", "test"))  # type: ignore[arg-type]
+    train, test = (pictures("digits", split, home) for split in ("train", "test"))
     digits = test.tensor()[:COLUMNS]
     flat = test.tensor().flatten(1)
     deep: dict[int, Any] = {code: registry.load(f"deep-autoencoder-{code}", home)[0] for code in (30, 2)}
@@ -39,7 +39,8 @@ def draw(home: Path) -> Figure:
             f"PCA, {code} numbers: error {errors[1]:.1f}",
         ]
     made = figure(10, 7.4)
-    above, below = made.subfigures(2, 1, height_ratios=(1.15, 1))
+    grid = made.add_gridspec(2, 1, height_ratios=(1.15, 1))
+    above, below = made.add_subfigure(grid[0]), made.add_subfigure(grid[1])
     for panel, row, title in zip(above.subplots(len(rows), 1), rows, titles, strict=True):
         tiles(panel, [row], title)
     some = test.part(slice(SHOWN))

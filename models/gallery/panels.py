@@ -38,11 +38,13 @@ def tiles(axes: Axes, rows: Sequence[Tensor], title: str = "") -> None:
 
 def scatter(axes: Axes, points: NDArray[Any], labels: NDArray[Any], title: str) -> None:
     """points (N, 2), coloured by label and with each label at the median of its points."""
-    colours = axes.scatter(*points.T, c=labels, cmap="tab10", s=3, linewidths=0).get_cmap()
+    across, up = points.T
+    colours = axes.scatter(across, up, c=labels, cmap="tab10", s=3, linewidths=0).get_cmap()
     for label in np.unique(labels):
-        middle = np.median(points[labels == label], axis=0)
+        x, y = np.median(points[labels == label], axis=0)
         axes.text(
-            *middle,
+            x,
+            y,
             str(label),
             ha="center",
             va="center",
@@ -76,7 +78,8 @@ def pairs(axes: Axes, points: NDArray[Any], words: Sequence[str], title: str) ->
         axes.annotate(
             "", end, start, arrowprops={"arrowstyle": "->", "color": "0.6", "shrinkA": 4, "shrinkB": 4}
         )
-    axes.scatter(*points.T, s=8, c=np.arange(len(points)) % 2, cmap="coolwarm")
+    across, up = points.T
+    axes.scatter(across, up, s=8, c=np.arange(len(points)) % 2, cmap="coolwarm")
     for (x, y), word in zip(points, words, strict=True):
         axes.annotate(word, (x, y), xytext=(3, 3), textcoords="offset points", fontsize=8)
     axes.margins(0.12)

@@ -47,7 +47,7 @@ def draw(home: Path) -> Figure:
         group_of = np.array([n for n, group in enumerate(RHYMES) for word in group.split() if word in means])
         points = principal(rows)
         axes = line[0]
-        axes.scatter(*points.T, c=group_of, cmap="tab10", vmax=9, s=14)
+        axes.scatter(points[:, 0], points[:, 1], c=group_of, cmap="tab10", vmax=9, s=14)
         for (x, y), word in zip(points, known, strict=True):
             axes.annotate(word, (x, y), xytext=(3, 3), textcoords="offset points", fontsize=8)
         inside, outside = _likeness(rows, group_of)

@@ -36,9 +36,9 @@ def draw(home: Path) -> Figure:
         (grid[0, 1], drawn, f"VAE, random codes: sharpness {sharpness(drawn) / usual:.2f}"),
         (grid[1, 0], random, f"plain auto-encoder, random codes: sharpness {sharpness(random) / usual:.2f}"),
     ):
-        tiles(axes, list(some[: ROWS * COLUMNS].split(COLUMNS)), title)
+        tiles(axes, torch.split(some[: ROWS * COLUMNS], COLUMNS), title)
     walk = torch.stack(list(vae.generate(ROWS * COLUMNS, torch.Generator().manual_seed(3))))
-    tiles(grid[1, 1], list(walk.split(COLUMNS)), "VAE, a walk from code to code")
+    tiles(grid[1, 1], torch.split(walk, COLUMNS), "VAE, a walk from code to code")
     known = (torch.arange(real.shape[2]) < real.shape[2] // 2)[None, None, :, None].expand(
         COLUMNS, 1, -1, real.shape[3]
     )

@@ -211,9 +211,14 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
             if function.capability == "embed"
             else self._made(name, function, given)
         )
-        about = {"model_name": request.model_name, "model_version": _version(card), "id": request.id}
+
+        def about() -> pb.ModelInferResponse:
+            return pb.ModelInferResponse(
+                model_name=request.model_name, model_version=_version(card), id=request.id
+            )
+
         for some in made:
-            response = pb.ModelInferResponse(**about)
+            response = about()
             for kind in wanted:
                 values = some[kind.name]
                 response.outputs.add(name=kind.name, datatype=kind.datatype, shape=values.shape)
@@ -222,7 +227,7 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
                 response.parameters[FINAL].bool_param = False
             yield response
         if function.streamed:
-            response = pb.ModelInferResponse(**about)
+            response = about()
             response.parameters[FINAL].bool_param = True
             yield response
 
