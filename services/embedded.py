@@ -60,7 +60,7 @@ class Embedded:
             leaving.callback(shutil.rmtree, folder, ignore_errors=True)
             encoders = encoders or modelhost.load_encoders(settings.modelhost)
             leaving.callback(encoders.close)
-            models = hosting.load_models(settings.modelhost)
+            models = hosting.load_models(settings.modelhost, encoders)
             leaving.callback(models.close)
             listening = settings.server or ServerSettings(socket=str(folder / "socket"))
             figures = (encoders.statistics, models.statistics)

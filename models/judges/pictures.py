@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,7 +81,7 @@ def neighbourhoods(subject: Subject) -> list[Metric]:
     """Leave-one-out accuracy of the nearest neighbour in a plane: t-SNE of the code, beside the pixels'."""
     test = pictures(subject.source, "test", subject.home).part(slice(CLOSE_LOOK))
     codes = _by_chunks(subject.model.encode, test.tensor())
-    planes = [plane(rows.numpy()) for rows in (codes, test.tensor().flatten(1))]
+    planes = plane(codes.numpy()), _plane_of_pixels(subject.source, subject.home)
     value, baseline = (_nearest_neighbour(rows, test.labels) for rows in planes)
     chance = float(np.square(np.bincount(test.labels) / len(test)).sum())
     return [Metric("neighbour_accuracy", value, floor=chance, baseline=baseline)]
@@ -146,6 +148,12 @@ def plane(rows: NDArray[Any]) -> NDArray[Any]:
         return rows
     found: NDArray[Any] = TSNE(init="pca", random_state=0).fit_transform(rows)
     return found
+
+
+@cache
+def _plane_of_pixels(source: str, home: Path) -> NDArray[Any]:
+    """The same for every model of these pictures."""
+    return plane(pictures(source, "test", home).part(slice(CLOSE_LOOK)).tensor().flatten(1).numpy())
 
 
 def _nearest_neighbour(rows: NDArray[Any], labels: NDArray[Any]) -> float:

@@ -73,7 +73,7 @@ def inference_service(models: Models, encoders: Encoders, options: ModelHostSett
 
 def run(server_settings: ServerSettings, options: ModelHostSettings) -> None:
     """Serves until asked to end; prints the address once ready."""
-    with closing(load_encoders(options)) as encoders, closing(load_models(options)) as models:
+    with closing(load_encoders(options)) as encoders, closing(load_models(options, encoders)) as models:
         services = [
             service(encoders),
             model_service(models),

@@ -21,7 +21,7 @@ from wordspot.models.artifact import ArtifactCard
 from wordspot.models.errors import BadInput, UnknownModel
 from wordspot.services.errors import MalformedRequest
 from wordspot.services.modelhost.functions import ANY, functions
-from wordspot.services.modelhost.scheduler import Batcher, Limits, ShutDown, awaited
+from wordspot.services.modelhost.scheduler import Batcher, Encoders, Limits, ShutDown, awaited
 from wordspot.services.modelhost.statistics import Statistics
 from wordspot.services.runtime import ensure_wanted, time_remaining
 from wordspot.services.settings import PRECISIONS, ModelHostSettings, Placement
@@ -33,6 +33,7 @@ Ranked = list[tuple[str, float]]
 
 MOST_AT_ONCE = 1_024
 POLL_S = 0.05
+EMBED = "embed"
 RANKING = frozenset({"neighbours", "analogy"})
 TOGETHER = frozenset({"encode", "decode", "reconstruct", "classify"})
 """What may run for several callers at once: of each example by itself, without randomness."""
@@ -212,7 +213,8 @@ class Hosted:
 class Models:
     """Every model that ships or lies below home/models.
 
-    load: from a name to the model and its card. cards: what is offered now.
+    load: from a name to the model and its card. cards: what is offered now. encoders: where those that embed
+    speech are loaded and run.
     """
 
     def __init__(
@@ -220,8 +222,10 @@ class Models:
         cards: Callable[[], dict[str, ArtifactCard]],
         load: Callable[[str], tuple[Any, ArtifactCard]],
         settings: ModelHostSettings,
+        encoders: Encoders | None = None,
     ) -> None:
         self.statistics = Statistics()
+        self._encoders = encoders
         self._cards, self._load = cards, load
         self._settings = settings
         self._hosted: dict[str, Hosted] = {}
@@ -245,6 +249,8 @@ class Models:
         return cards[name]
 
     def loaded(self, name: str) -> bool:
+        if self._encoders is not None and self._encoders.loaded(name):
+            return True
         with self._lock:
             return name in self._hosted
 
@@ -290,6 +296,9 @@ class Models:
         Raises UnknownModel, DamagedArtifact.
         """
         card = self._stored(name)
+        if self._encoders is not None and EMBED in card.capabilities:
+            self._encoders.renew(name, card.hash)
+            return
         with self._of(name):
             with self._lock:
                 old = self._hosted.get(name)
@@ -302,6 +311,10 @@ class Models:
     def unload(self, name: str) -> None:
         """Returns when what waits is done and the memory is free. Raises UnknownModel."""
         self.card(name)
+        if self._encoders is not None and self._encoders.loaded(name):
+            self._encoders.unload(name)
+            _give_back()
+            return
         with self._lock:
             old = self._hosted.pop(name, None)
         if old is not None:
@@ -334,7 +347,7 @@ class Models:
         return hosted
 
 
-def load_models(options: ModelHostSettings) -> Models:
+def load_models(options: ModelHostSettings, encoders: Encoders | None = None) -> Models:
     """Those that ship and those below home/models; torch is imported at first use."""
 
     def cards() -> dict[str, ArtifactCard]:
@@ -347,7 +360,7 @@ def load_models(options: ModelHostSettings) -> Models:
 
         return registry.load(name, options.home)
 
-    return Models(cards, load, options)
+    return Models(cards, load, options, encoders)
 
 
 def _device(wanted: str) -> str:

@@ -77,7 +77,7 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
         self, request: pb.ModelReadyRequest, context: grpc.ServicerContext
     ) -> pb.ModelReadyResponse:
         name, _, _ = self._find(request.name, request.version)
-        return pb.ModelReadyResponse(ready=self._ready(name))
+        return pb.ModelReadyResponse(ready=self._models.loaded(name))
 
     def ServerMetadata(  # noqa: N802
         self, request: pb.ServerMetadataRequest, context: grpc.ServicerContext
@@ -139,7 +139,7 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
         entries = []
         for full in self._names():
             name, card, _ = self._find(full, "")
-            ready = self._ready(name)
+            ready = self._models.loaded(name)
             if request.ready and not ready:
                 continue
             entries.append(
@@ -160,21 +160,13 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
                 f"load came with {', '.join(sorted(request.parameters))}; configuration and files cannot be "
                 "sent along, models come from the server's own folders"
             )
-        name = self._whole(request.model_name)
-        if "embed" in self._models.card(name).capabilities:
-            self._encoders.get(name)
-        else:
-            self._models.load(name)
+        self._models.load(self._whole(request.model_name))
         return pb.RepositoryModelLoadResponse()
 
     def RepositoryModelUnload(  # noqa: N802
         self, request: pb.RepositoryModelUnloadRequest, context: grpc.ServicerContext
     ) -> pb.RepositoryModelUnloadResponse:
-        name = self._whole(request.model_name)
-        if "embed" in self._models.card(name).capabilities:
-            self._encoders.unload(name)
-        else:
-            self._models.unload(name)
+        self._models.unload(self._whole(request.model_name))
         return pb.RepositoryModelUnloadResponse()
 
     def ModelInfer(  # noqa: N802
@@ -311,9 +303,6 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
         name = given.rpartition(":")[0] or given
         self._models.card(name)
         return name
-
-    def _ready(self, name: str) -> bool:
-        return self._models.loaded(name) or self._encoders.loaded(name)
 
 
 def _version(card: ArtifactCard) -> str:

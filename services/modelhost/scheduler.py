@@ -281,6 +281,18 @@ class Encoders:
                 self._schedulers[name] = Scheduler(self._load(name), self._settings, watch=watch)
             return self._schedulers[name]
 
+    def renew(self, name: str, digest: str) -> None:
+        """Loads the encoder unless the one with this hash is; what waits for another ends with that one."""
+        with self._lock:
+            old = self._schedulers.get(name)
+            if old is not None and old.encoder.hash != digest:
+                del self._schedulers[name]
+            elif old is not None:
+                return
+        self.get(name)
+        if old is not None:
+            old.finish()
+
     def loaded(self, name: str) -> bool:
         with self._lock:
             return name in self._schedulers

@@ -37,6 +37,7 @@ DATA = {"train": bars(300, 0), "validation": bars(60, 1), "test": bars(120, 2)}
 def data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judges, "pictures", lambda name, split, home: DATA[split])
     monkeypatch.setattr(judges, "CLOSE_LOOK", 100)
+    judges._plane_of_pixels.cache_clear()
 
 
 def judged(model: Any, *capabilities: str, thresholds: dict[str, float] | None = None) -> dict[str, Metric]:

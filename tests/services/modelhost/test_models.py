@@ -20,13 +20,17 @@ from wordspot.models import artifact, registry
 from wordspot.models.artifact import ArtifactCard
 from wordspot.models.encoders.deep_autoencoder import DeepAutoencoder, DeepAutoencoderConfig
 from wordspot.models.encoders.mlp import Mlp, MlpConfig
+from wordspot.models.encoders.naive import Naive, NaiveConfig
 from wordspot.models.encoders.word_vectors import WordVectors
 from wordspot.models.errors import BadInput
 from wordspot.models.generators.vae import Vae, VaeConfig
+from wordspot.services.embedded import Embedded, Settings
 from wordspot.services.errors import Overloaded
 from wordspot.services.model_client import Models
 from wordspot.services.modelhost.hosting import Parts, Task, load_models
-from wordspot.services.settings import ModelHostSettings
+from wordspot.services.runtime import open_channel
+from wordspot.services.settings import ModelHostSettings, SearcherSettings, ServerSettings
+from wordspot.v1 import embedding_pb2, embedding_pb2_grpc
 
 SIZE = {"height": 8, "width": 6}
 WORDS = {
@@ -322,3 +326,19 @@ def test_memory_does_not_grow_with_loading_and_unloading(tmp_path: Path) -> None
     start = cycle()
     assert max(cycle() for _ in range(30)) <= start + 20e6
     hosting.close()
+
+
+def test_an_encoder_of_speech_is_loaded_where_it_runs(home: Path) -> None:
+    settings = Settings(
+        modelhost=ModelHostSettings(home=home, device="cpu"),
+        searcher=SearcherSettings(home=home),
+        server=ServerSettings(port=0),
+    )
+    with Embedded(settings) as embedded, Models.at(embedded.address) as models:
+        assert models.load("naive").loaded
+        stub = embedding_pb2_grpc.EmbeddingServiceStub(open_channel(embedded.address))
+        first = stub.GetEncoder(embedding_pb2.GetEncoderRequest(name="naive")).encoder.hash
+        put(home, "naive", "naive", Naive(NaiveConfig(parts=3)))
+        second = models.load("naive").hash
+        assert stub.GetEncoder(embedding_pb2.GetEncoderRequest(name="naive")).encoder.hash == second != first
+        assert not models.unload("naive").loaded
