@@ -257,6 +257,7 @@ recipe(
         _MIKOLOV,
         ("tang",),
         epochs=10,
+        thresholds={"groups": 0.8},
     )
 )
 recipe(

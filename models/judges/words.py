@@ -27,6 +27,7 @@ LECTURE = (
     Analogy("italy", "rome", "germany", "berlin"),
     Analogy("queen", "king", "aunt", "uncle"),
 )
+GROUPS = ("春夏秋冬", "東西南北", "一二三四五六七八九十", "紅綠青白黃紫", "父母兄弟姊妹", "風雨雪霜雲露")
 AT_ONCE = 256
 
 
@@ -68,6 +69,28 @@ def likeness(subject: Subject) -> list[Metric]:
         found.append(Metric(name, value, floor=0.0, baseline=baseline))
         found.append(Metric(f"{name}_coverage", len(known) / len(pairs)))
     return found
+
+
+@judges("neighbours", "word")
+def groups(subject: Subject) -> list[Metric]:
+    """Seasons, directions, numbers, colours, relatives and weathers in Chinese: how often the nearest of all these
+    characters is one of the same group. baseline: the nearest in frequency; floor: any."""
+    known = [(character, n) for n, group in enumerate(GROUPS) for character in group]
+    rows = [subject.model.row(character) for character, _ in known]
+    if None in rows:
+        return []
+    kind = torch.tensor([n for _, n in known])
+    unit = subject.model.unit[rows]
+    rank = torch.tensor(rows, dtype=torch.float32)
+    same = (kind[:, None] == kind[None, :]).float().fill_diagonal_(0)
+
+    def right(likeness: Tensor) -> float:
+        return float((kind[likeness.fill_diagonal_(-torch.inf).argmax(dim=1)] == kind).float().mean())
+
+    value, baseline = right(unit @ unit.T), right(-(rank[:, None] - rank[None, :]).abs())
+    return [
+        Metric("groups", value, floor=float(same.sum() / (len(known) * (len(known) - 1))), baseline=baseline)
+    ]
 
 
 def _relation(subject: Subject, name: str, questions: Sequence[Analogy]) -> list[Metric]:

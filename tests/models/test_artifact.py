@@ -85,3 +85,26 @@ def test_half_precision_halves_the_file(tmp_path: Path) -> None:
     assert half < 0.6 * full
     restored = artifact.restore(SequenceAutoencoder, tmp_path / "half", artifact.read_card(tmp_path / "half"))
     assert restored.encoder.weight_hh_l0.dtype == torch.float32
+
+
+LARGEST = 6e6
+LARGEST_OF_SEARCH = 16e6
+ALL = 80e6
+
+
+def test_what_ships_is_small_whole_and_has_its_licence_beside_it() -> None:
+    sizes = {}
+    for name, folder in registry.folders().items():
+        card = artifact.read_card(folder)
+        assert {path.name for path in folder.iterdir()} == {"card.json", "model.safetensors", "LICENSE.md"}, (
+            name
+        )
+        assert card.name == name
+        assert card.licence, name
+        assert card.supervision, name
+        artifact.read_weights(folder, card)
+        sizes[name] = (folder / artifact.WEIGHTS).stat().st_size
+    search = sizes.pop("phonetic")
+    assert search <= LARGEST_OF_SEARCH
+    assert max(sizes.values()) <= LARGEST
+    assert sum(sizes.values()) + search <= ALL

@@ -35,7 +35,11 @@ FRESH: dict[str, tuple[type[SpanModel[Any]], Any]] = {
 SPANS = np.array([[0, 0, 20], [1, 5, 80], [0, 0, 35], [1, 5, 33], [1, 10, 11], [0, 15, 50]], dtype=np.int32)
 
 # Whisper attends to all that it hears together, and its weights are elsewhere: test_whisper.py is about it.
-SHIPPED = [name for name, card in registry.available().items() if card.model != "whisper"]
+SHIPPED = [
+    name
+    for name, card in registry.available().items()
+    if "embed" in card.capabilities and card.model != "whisper"
+]
 
 
 @pytest.fixture(params=[*FRESH, *SHIPPED])
@@ -103,13 +107,11 @@ def test_a_loud_and_a_quiet_take_get_the_same_vector(encoder: SpanEncoder, secti
     assert (vectors * louder).sum(axis=1).min() > 0.98
 
 
-def test_every_shipped_encoder_has_its_licence_and_hash() -> None:
+def test_every_shipped_encoder_loads_under_the_hash_of_its_card() -> None:
     cards = registry.available()
-    assert {"naive", "sa", "dsa"} <= set(cards)
-    for name, card in cards.items():
-        assert card.licence, name
-        assert card.supervision, name
-        assert load_encoder(name).hash == card.hash
+    assert {"naive", "sa", "dsa"} <= {*SHIPPED}
+    for name in SHIPPED:
+        assert load_encoder(name).hash == cards[name].hash
 
 
 def test_regions_of_many_lengths_are_embedded_as_if_alone(
