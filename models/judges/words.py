@@ -73,8 +73,8 @@ def likeness(subject: Subject) -> list[Metric]:
 
 @judges("neighbours", "word")
 def groups(subject: Subject) -> list[Metric]:
-    """Seasons, directions, numbers, colours, relatives and weathers in Chinese: how often the nearest of all these
-    characters is one of the same group. baseline: the nearest in frequency; floor: any."""
+    """Seasons, directions, numbers, colours, relatives and weathers in Chinese: how often the nearest of all
+    these characters is one of the same group. baseline: the nearest in frequency; floor: any."""
     known = [(character, n) for n, group in enumerate(GROUPS) for character in group]
     rows = [subject.model.row(character) for character, _ in known]
     if None in rows:
