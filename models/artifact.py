@@ -12,6 +12,7 @@ import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,10 +78,13 @@ class ArtifactCard:
     metrics: tuple[Metric, ...] = ()
     detection_threshold: float | None = None
 
-    @property
+    @cached_property
     def hash(self) -> str:
         identity = json.dumps([self.model, self.config, self.weights_sha256], sort_keys=True)
         return hashlib.sha256(identity.encode()).hexdigest()
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
 
 
 def save(model: Model[Any], card: ArtifactCard, folder: Path, *, half: bool = False) -> ArtifactCard:

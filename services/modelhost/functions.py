@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -53,6 +54,7 @@ def code_size(card: ArtifactCard) -> int:
     return int(card.config.get("code", card.config.get("dimension", ANY)))
 
 
+@lru_cache(256)
 def functions(card: ArtifactCard) -> dict[str, Function]:
     """By capability."""
     known = {"picture": _of_pictures, "word": _of_words}.get(card.modality, _of_speech)(card)
