@@ -119,7 +119,7 @@ class ModelHostSettings(Settings):
     batch_sections: int = 8
     batch_seconds: float = 240.0
     batch_examples: int = 64
-    batch_delay_ms: float = 2.0
+    batch_delay_ms: float = 5.0
     queue_sections: int = 64
     metrics_port: int | None = None
     placements: tuple[str, ...] = ()

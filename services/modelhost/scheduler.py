@@ -1,7 +1,7 @@
 """Batches across callers: one queue and one thread for each model.
 
-What has arrived runs together. If the last batch had company, the next one waits a moment until as many have
-come again; a lone caller does not wait. Work whose caller
+What has arrived runs together. Callers tend to come again: a batch waits a moment until as many are there as
+were answered last, beside those that have waited since. A lone caller does not wait. Work whose caller
 has gone or whose deadline has passed is dropped before it costs anything.
 """
 
@@ -59,7 +59,7 @@ class SectionEncoder(Protocol):
 @dataclass(frozen=True)
 class Limits:
     """count, size: of a batch, the latter in whatever work is weighed in; one piece of work may be larger.
-    delay_s: how long work waits for as much company as the last had. waiting: pieces of work at once."""
+    delay_s: how long work waits for those who were answered last to come again. waiting: pieces of work at once."""
 
     count: int
     size: float
@@ -111,7 +111,7 @@ class Batcher(Generic[WorkT, AnswerT]):
         self._jobs: deque[_Job[WorkT, AnswerT]] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._company = 1  # pieces of work in the last batch
+        self._company = 0  # pieces of work in the last batch
         self._awaited = 1  # so many are worth waking up for
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -166,9 +166,10 @@ class Batcher(Generic[WorkT, AnswerT]):
     def _next_batch(self) -> list[_Job[WorkT, AnswerT]]:
         """Waits for work; empty once closed and nothing waits."""
         with self._changed:
-            self._changed.wait_for(lambda: self._jobs or self._closed)
             full = self._limits.count
-            self._awaited = min(self._company, full)
+            expected = max(min(self._company + len(self._jobs), full), 1)
+            self._changed.wait_for(lambda: self._jobs or self._closed)
+            self._awaited = expected
             self._changed.wait_for(
                 lambda: len(self._jobs) >= self._awaited or self._closed, self._limits.delay_s
             )
