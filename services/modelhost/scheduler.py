@@ -59,7 +59,8 @@ class SectionEncoder(Protocol):
 @dataclass(frozen=True)
 class Limits:
     """count, size: of a batch, the latter in whatever work is weighed in; one piece of work may be larger.
-    delay_s: how long work waits for those who were answered last to come again. waiting: pieces of work at once."""
+    delay_s: how long work waits for those who were answered last to come again. waiting: pieces of work at
+    once."""
 
     count: int
     size: float
