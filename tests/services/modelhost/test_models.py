@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import pickle
 import threading
 import time
 from collections.abc import Iterator
@@ -244,6 +246,23 @@ def test_a_changed_byte_fails_that_model_and_no_other(models: Models, home: Path
     path.write_bytes(content)
     with pytest.raises(DataLoss, match="SHA-256"):
         models.sample("small-vae", 1, seed=0)
+    assert models.classify("small-mlp", pictures(2)).shape == (2, 4)
+
+
+def test_a_pickle_in_place_of_weights_is_refused_and_not_executed(models: Models, home: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (home / "sprung",))
+
+    content = pickle.dumps(Trap())
+    folder = home / "models/small-vae"
+    (folder / "model.safetensors").write_bytes(content)
+    card = json.loads((folder / "card.json").read_text())
+    card["weights_sha256"] = hashlib.sha256(content).hexdigest()
+    (folder / "card.json").write_text(json.dumps(card))
+    with pytest.raises(DataLoss, match="not a safetensors file"):
+        models.sample("small-vae", 1, seed=0)
+    assert not (home / "sprung").exists()
     assert models.classify("small-mlp", pictures(2)).shape == (2, 4)
 
 
