@@ -107,6 +107,10 @@ class Vae(Model[VaeConfig]):
         bound: Tensor = torch.cat(weights).logsumexp(dim=0) - math.log(samples)
         return -bound
 
+    def elbo(self, pictures: Tensor, rng: Generator) -> Tensor:
+        """Its negative, (B,) nats, with one code a picture: no better than `nll`."""
+        return self.nll(pictures, rng, samples=1)
+
     def loss(self, player: str, batch: PictureBatch, rng: Generator) -> Loss:
         """The negative ELBO with one code a picture; the KL divergence in closed form."""
         flat = torch.bernoulli(batch.pictures.flatten(1), generator=rng)

@@ -89,8 +89,8 @@ def neighbourhoods(subject: Subject) -> list[Metric]:
 
 @judges("nll", "picture")
 def likelihood(subject: Subject) -> list[Metric]:
-    """Nats a test picture, its pixels drawn black or white. floor: none can be given; baseline: each pixel by
-    itself, as often white as in training."""
+    """Nats a test picture, its pixels drawn black or white; of a model with latent codes also by the evidence
+    lower bound. floor: none can be given; baseline: each pixel by itself, as often white as in training."""
     train, test = (
         pictures(subject.source, split, subject.home).tensor().flatten(1) for split in ("train", "test")
     )
@@ -101,7 +101,11 @@ def likelihood(subject: Subject) -> list[Metric]:
     share = train.mean(dim=0).clamp(1e-3, 1 - 1e-3)
     drawn = torch.bernoulli(test, generator=subject.rng())
     alone = -(drawn * share.log() + (1 - drawn) * (1 - share).log()).sum(dim=1).mean()
-    return [Metric("nats", float(bound.mean()), baseline=float(alone), lower_is_better=True)]
+    found = [Metric("nats", float(bound.mean()), baseline=float(alone), lower_is_better=True)]
+    if hasattr(subject.model, "elbo"):
+        lower = float(subject.model.elbo(some, subject.rng()).mean())
+        found.append(Metric("nats_elbo", lower, baseline=float(alone), lower_is_better=True))
+    return found
 
 
 @judges("sample", "picture")
