@@ -29,7 +29,7 @@ def draw(home: Path) -> Figure:
     rng = torch.Generator().manual_seed(1)
     drawn, random = (model.sample(MANY, rng) for model in (vae, plain))
     usual = sharpness(real[:MANY])
-    made = figure(10, 7.6)
+    made = figure(10, 5.4)
     grid = made.subplots(3, 2, height_ratios=(ROWS, ROWS, ROWS))
     for axes, some, title in (
         (grid[0, 0], real, "real test digits: sharpness 1"),
