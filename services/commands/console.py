@@ -24,6 +24,7 @@ Address = Annotated[
         help="A running `wordspot serve`; without it the command works on WORDSPOT_HOME by itself.",
     ),
 ]
+UNFOLDED = 10_000
 Archive = Annotated[str, typer.Option("--archive", "-a", help="The archive's name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
 
@@ -43,7 +44,7 @@ def say_json(value: Any) -> None:
 def say_table(
     columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, right: tuple[int, ...] = ()
 ) -> None:
-    """right: numbers of the columns that hold figures."""
+    """right: numbers of the columns that hold figures. Lines are as long as need be where nobody looks."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -53,7 +54,7 @@ def say_table(
         table.add_column(column, justify="right" if number in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    Console(highlight=False).print(table)
+    Console(highlight=False, width=None if sys.stdout.isatty() else UNFOLDED).print(table)
 
 
 def as_dict(message: Message) -> dict[str, Any]:
