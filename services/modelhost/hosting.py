@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import itertools
 import queue
 import threading
 from collections import defaultdict
@@ -11,12 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wordspot.indexer.errors import FailedPrecondition
 from wordspot.models.artifact import ArtifactCard
 from wordspot.models.errors import BadInput, UnknownModel
 from wordspot.services.errors import MalformedRequest
@@ -65,14 +66,19 @@ class Task:
 
 
 class Parts:
-    """What a model makes on its thread, for the caller to take. Neither waits longer than need be."""
+    """What a model makes on its thread, for the caller to take. Neither waits longer than need be.
+
+    count: how many were put.
+    """
 
     def __init__(self) -> None:
+        self.count = 0
         self._made: queue.SimpleQueue[Floats] = queue.SimpleQueue()
         self._unwanted = threading.Event()
 
     def put(self, part: Floats) -> bool:
         """Whether more are wanted."""
+        self.count += 1
         self._made.put(part)
         return not self._unwanted.is_set()
 
@@ -162,7 +168,7 @@ class Hosted:
         answers: list[Any] = []
         kind, reduced = self._device.partition(":")[0], self._dtype != torch.float32
         with torch.inference_mode(), torch.autocast(kind, self._dtype, enabled=reduced):
-            for capability, group in groupby(tasks, key=lambda task: task.capability):
+            for capability, group in itertools.groupby(tasks, key=lambda task: task.capability):
                 some = list(group)
                 if capability in TOGETHER:
                     answers += self._together(capability, some)
@@ -189,7 +195,8 @@ class Hosted:
             return function(task.words, task.count, task.keep)
         rng = torch.Generator(self._device).manual_seed(task.seed)
         if task.parts is not None:
-            for part in function(task.count, rng):
+            # Those that were put before, if a batch is run again for its bad neighbour, come out the same.
+            for part in itertools.islice(function(task.count, rng), task.parts.count, None):
                 if not task.parts.put(self._out(part)):
                     break
             return None
@@ -364,10 +371,15 @@ def load_models(options: ModelHostSettings, encoders: Encoders | None = None) ->
 
 
 def _device(wanted: str) -> str:
+    """Raises FailedPrecondition where there is no such device."""
     import torch
 
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise FailedPrecondition(
+            f"the model is placed on {wanted!r}, and there is no CUDA device; cpu is allowed"
+        )
     return wanted
 
 

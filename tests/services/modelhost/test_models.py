@@ -8,7 +8,7 @@ import pickle  # noqa: TID251  # to see it refused
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import psutil
 import pytest
 import torch
 
-from wordspot.indexer.errors import DataLoss, InvalidInput, NotFound
+from wordspot.indexer.errors import DataLoss, FailedPrecondition, InvalidInput, NotFound
 from wordspot.models import artifact, registry
 from wordspot.models.artifact import ArtifactCard
 from wordspot.models.encoders.deep_autoencoder import DeepAutoencoder, DeepAutoencoderConfig
@@ -206,6 +206,28 @@ def test_parts_come_as_they_are_made_and_none_after_the_caller_has_gone(home: Pa
     hosting.unload("small-vae")  # waits for what is under way
     assert len(made) < 100
     hosting.close()
+
+
+def test_a_stream_gives_no_part_twice_when_its_batch_is_run_again(home: Path) -> None:
+    hosted = load_models(ModelHostSettings(home=home, device="cpu")).get("small-vae")
+    parts = Parts()
+    task = Task("generate", count=5, parts=parts)
+    for _ in range(2):
+        hosted._run([task])
+    done: Future[None] = Future()
+    done.set_result(None)
+    assert len(list(parts.until(done))) == 5
+    hosted.close()
+
+
+def test_a_device_that_is_not_there_is_told(home: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    settings = ModelHostSettings(home=home, device="cpu", placements=("small-vae=cuda:1/fp16",))
+    with Models.within(settings) as models:
+        with pytest.raises(FailedPrecondition, match="placed on 'cuda:1', and there is no CUDA device"):
+            models.sample("small-vae", 1, seed=0)
+        assert models.classify("small-mlp", pictures(1)).shape == (1, 4)
 
 
 def test_a_walk_is_the_same_for_the_same_seed(models: Models) -> None:
