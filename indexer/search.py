@@ -710,7 +710,7 @@ def _similarity_at(
 
 
 def _median(values: NDArray[Any]) -> float:
-    """As np.median, which for the few hundred values here takes ten times as long."""
+    """As np.median, whose generality takes longer than the few hundred values here."""
     ordered = np.sort(values)
     return float(ordered[(len(ordered) - 1) // 2] + ordered[len(ordered) // 2]) / 2
 

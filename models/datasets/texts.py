@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wordspot.models.datasets.package import DatasetError, Package
-from wordspot.models.datasets.speech import building, read_stamp, stamp, unpacked
+from wordspot.models.datasets.speech import prepared, stamp
 
 # Raised whenever a converter or the way words are told apart changes, so that older caches are made anew.
 CACHE_VERSION = 1
@@ -80,13 +80,11 @@ def prepare(name: str, home: Path, packages: Path | None = None) -> Path:
         raise DatasetError(f"no text {name!r}, there are {', '.join(known)}")
     one, folder = known[name], home / "datasets" / name
     made_from = stamp(one.name, one.licence, one.packages, CACHE_VERSION)
-    if read_stamp(folder) != made_from:
-        with (
-            building(folder, made_from) as made,
-            unpacked(one.packages, made.parent, packages) as root,
-            (made / TEXT).open("w", encoding="utf-8") as file,
-        ):
+
+    def convert(root: Path, made: Path) -> None:
+        with (made / TEXT).open("w", encoding="utf-8") as file:
             for paragraph in one.convert(root):
                 if found := words(paragraph):
                     file.write(" ".join(found) + "\n")
-    return folder
+
+    return prepared(folder, made_from, one.packages, packages, convert)

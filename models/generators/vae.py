@@ -26,9 +26,9 @@ from wordspot.models.registry import register
 from wordspot.models.trainer import Plan
 
 VARIANCE_LIMIT = 8.0  # of its logarithm, in both directions
-COMPLETIONS = 50
-MEAN_OF = 64
-WALK = 12
+COMPLETIONS = 50  # rounds of encoding and decoding
+MEAN_OF = 64  # samples, of which completion sets out from the mean
+WALK = 12  # pictures from one random code to the next
 
 
 @dataclass(frozen=True)
