@@ -145,7 +145,8 @@ def test_a_handler_knows_the_caller_s_deadline(
     channel, _ = serving(service)
     stub = archive_pb2_grpc.ArchiveServiceStub(channel)
     stub.GetArchive(pb.GetArchiveRequest(), timeout=7)
-    assert 0 < archives.remaining[0] <= 7
+    # gRPC rounds a deadline up to ten milliseconds on its way.
+    assert 6 < archives.remaining[0] <= 7.1
     assert time_remaining() is None
 
 
