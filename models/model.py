@@ -8,11 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from torch import Generator, Tensor, nn
 
 ConfigT = TypeVar("ConfigT")
+
+
+class TrainingData(Protocol):
+    """Batches by step number; equal numbers give equal batches."""
+
+    def batch(self, step: int) -> Any: ...
+
+    def validation(self) -> Sequence[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -41,20 +49,24 @@ class Model(nn.Module, Generic[ConfigT]):
     """Base of all models.
 
     Config: a frozen dataclass of JSON values; it alone determines the shape of the network.
-    modality: what goes in or comes out: speech, picture, word.
+    modality: what goes in or comes out: speech, picture, word, sound, video, text.
     capabilities: `embed` for encoders of spans, and those of CAPABILITIES that the class has a method for.
+    options: what sample, complete and generate take besides, by keyword: `temperature`, a float above 0, by
+    which the logits are divided; `condition`, a str that says what is wanted (BadInput if it is not known).
     What the methods take and return, B examples at a time, on the model's device:
         encode(x) -> (B, dimension); decode(code) -> like x; reconstruct(x) -> like x
         sample(count, rng) -> (count, ...); complete(x, known, rng) -> like x, known bool (B, 1, H, W)
         generate(count, rng) -> an iterator of parts (...) as they are made
         nll(x, rng) -> (B,) nats, or an upper bound of them; classify(x) -> (B, classes) probabilities
         neighbours(word, count), analogy((a, b, c), count, keep) -> words and similarities, best first
-    Pictures are float32 (B, C, H, W), 0 to 1; words a sequence of str. Randomness comes from `rng` alone.
+    Pictures are float32 (B, C, H, W), 0 to 1; video (B, T, C, H, W), 0 to 1; sound (B, samples), -1 to 1, at
+    the configuration's `rate`; words and texts sequences of str. Randomness comes from `rng` alone.
     """
 
     Config: ClassVar[type[Any]]
     modality: ClassVar[str] = "speech"
     capabilities: ClassVar[frozenset[str]] = frozenset()
+    options: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -75,6 +87,13 @@ class Model(nn.Module, Generic[ConfigT]):
 
     def loss(self, player: str, batch: Any, rng: Generator) -> Loss:
         raise TypeError(f"{type(self).__name__} has nothing to train")
+
+    def quality(self, batch: Any, rng: Generator) -> Tensor:
+        """What validation goes by, a scalar, lower is better: by default the first player's loss."""
+        return self.loss(next(iter(self.players())), batch, rng).value
+
+    def prepare(self, data: TrainingData) -> None:
+        """Called once before training: fix what is looked up rather than learned, such as a palette."""
 
     def settle(self, batches: Iterable[Any]) -> None:
         """Called once after training with validation batches: fix statistics that belong to the model."""

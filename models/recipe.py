@@ -21,7 +21,7 @@ from wordspot.models import artifact, evaluation, registry, trainer
 from wordspot.models.artifact import ArtifactCard, Metric
 from wordspot.models.datasets import pictures as picture_sources
 from wordspot.models.datasets.picture_batches import PictureData
-from wordspot.models.model import Model
+from wordspot.models.model import Model, TrainingData
 from wordspot.models.trainer import Plan, Progress
 
 Report = Callable[[Progress], None]
@@ -110,12 +110,24 @@ def recipe(one: Recipe) -> None:
 
 
 @dataclass(frozen=True)
-class PictureRecipe(Recipe):
-    """Trained by the one trainer. pictures: the data source."""
+class Material:
+    """What a model learns from. data: batches for the trainer. about: for the card: source, licence, split,
+    how much, sha256."""
 
-    pictures: str
+    data: TrainingData
+    about: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainedRecipe(Recipe):
+    """Trained by the one trainer."""
+
     batch_size: int
     plan: Plan
+
+    @abstractmethod
+    def material(self, home: Path, seed: int) -> Material:
+        """Raises DatasetError."""
 
     def train(
         self,
@@ -129,40 +141,39 @@ class PictureRecipe(Recipe):
         device: str = "cpu",
         report: Report = lambda progress: None,
     ) -> ArtifactCard:
-        train, validation = (
-            picture_sources.pictures(self.pictures, split, home) for split in ("train", "validation")
-        )
+        material = self.material(home, seed)
         plan = replace(self.plan, seed=seed, minutes=minutes, steps=steps or self.plan.steps)
         torch.manual_seed(seed)
         model = registry.model_class(self.model)(self.config)
-        progress = trainer.fit(
-            model,
-            PictureData(train, validation, self.batch_size, seed),
-            plan,
-            out,
-            device=device,
-            resume=resume,
-            report=report,
-        )
-        source = picture_sources.sources()[self.pictures]
-        card = self.finished(
-            model,
-            home,
-            out,
-            data={
-                "source": self.pictures,
-                "licence": source.licence,
-                "split": source.split,
-                "pictures": len(train),
-                "sha256": hashlib.sha256(train.pixels.tobytes()).hexdigest(),
-            },
-            seed=seed,
-            budget={
-                **asdict(plan),
-                "batch_size": self.batch_size,
-                "steps_done": progress.step,
-                "minutes_spent": round(progress.minutes, 1),
-            },
-        )
+        model.prepare(material.data)
+        progress = trainer.fit(model, material.data, plan, out, device=device, resume=resume, report=report)
+        budget = {
+            **asdict(plan),
+            "batch_size": self.batch_size,
+            "steps_done": progress.step,
+            "minutes_spent": round(progress.minutes, 1),
+        }
+        card = self.finished(model, home, out, data=material.about, seed=seed, budget=budget)
         (out / trainer.CHECKPOINT).unlink(missing_ok=True)
         return card
+
+
+@dataclass(frozen=True)
+class PictureRecipe(TrainedRecipe):
+    """pictures: the data source."""
+
+    pictures: str
+
+    def material(self, home: Path, seed: int) -> Material:
+        train, validation = (
+            picture_sources.pictures(self.pictures, split, home) for split in ("train", "validation")
+        )
+        source = picture_sources.sources()[self.pictures]
+        about = {
+            "source": self.pictures,
+            "licence": source.licence,
+            "split": source.split,
+            "pictures": len(train),
+            "sha256": hashlib.sha256(train.pixels.tobytes()).hexdigest(),
+        }
+        return Material(PictureData(train, validation, self.batch_size, seed), about)

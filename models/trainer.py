@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
@@ -23,17 +23,9 @@ from torch import Generator, Tensor
 
 from wordspot.models.artifact import write_whole
 from wordspot.models.errors import BadInput
-from wordspot.models.model import Model
+from wordspot.models.model import Model, TrainingData
 
 CHECKPOINT = "checkpoint.safetensors"
-
-
-class TrainingData(Protocol):
-    """Batches by step number; equal numbers give equal batches."""
-
-    def batch(self, step: int) -> Any: ...
-
-    def validation(self) -> Sequence[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,7 @@ class Plan:
     The learning rate rises over `warm_up` steps and falls as a cosine to a tenth at the end.
     average: how much of the mean of past weights a step keeps, 0 for no mean. It is the mean that is
     validated and kept. At step t at most (1 + t) / (10 + t) is kept, so that the first are soon forgotten.
-    patience: stop after so many validations without a better one; None goes on.
+    patience: stop after so many validations without a better one; None goes on. betas: of Adam.
     """
 
     steps: int
@@ -56,6 +48,7 @@ class Plan:
     seed: int = 0
     average: float = 0.0
     patience: int | None = None
+    betas: tuple[float, float] = (0.9, 0.98)
 
 
 @dataclass(frozen=True)
@@ -99,7 +92,7 @@ def fit(
     model.to(device)
     optimisers = {
         name: torch.optim.AdamW(
-            parameters, lr=plan.learning_rate, betas=(0.9, 0.98), weight_decay=plan.weight_decay
+            parameters, lr=plan.learning_rate, betas=plan.betas, weight_decay=plan.weight_decay
         )
         for name, parameters in model.players().items()
     }
@@ -143,12 +136,11 @@ def fit(
 
 
 def validate(model: Model[Any], batches: Sequence[Any], seed: int, device: str) -> float:
-    """Mean of the first player's loss over the batches."""
+    """Mean of the model's quality over the batches; lower is better."""
     model.eval()
-    player = next(iter(model.players()))
     with torch.no_grad():
-        losses = [model.loss(player, b, generator(device, seed, -1 - i)).value for i, b in enumerate(batches)]
-    return float(torch.stack(losses).mean())
+        found = [model.quality(batch, generator(device, seed, -1 - i)) for i, batch in enumerate(batches)]
+    return float(torch.stack(found).mean())
 
 
 def _over(state: _State, plan: Plan) -> bool:
