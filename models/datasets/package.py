@@ -46,6 +46,41 @@ class Package:
         return f"apt has no {self.name} {self.version} (Debian 12): run `apt-get update`"
 
 
+_SOURCES_ONLY = """
+set -e
+mkdir -p apt/parts apt/lists/partial
+for list in /etc/apt/sources.list.d/*.sources; do
+    test ! -e "$list" || sed 's/^Types:.*/Types: deb-src/' "$list" > "apt/parts/${list##*/}"
+done
+cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2> /dev/null | sed -n 's/^deb /deb-src /p' \\
+    > apt/parts/lines.list
+options="-o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts=$PWD/apt/parts"
+options="$options -o Dir::State::lists=$PWD/apt/lists -o APT::Sandbox::User=root"
+apt-get $options -qq update
+apt-get $options -qq source --download-only --tar-only --only-source "$0=$1"
+rm -r apt
+"""
+
+
+@dataclass(frozen=True)
+class SourcePackage(Package):
+    """What its authors published, of a Debian source package. The machine's own lists of sources are left
+    alone."""
+
+    @property
+    def file_name(self) -> str:
+        upstream = self.version.split(":")[-1].rsplit("-", 1)[0]
+        return f"{self.name}_{upstream}.orig.tar.xz"
+
+    @property
+    def download(self) -> list[str]:
+        return ["sh", "-c", _SOURCES_ONLY, self.name, self.version]
+
+    @property
+    def advice(self) -> str:
+        return f"apt has no source package {self.name} {self.version} (Debian 12)"
+
+
 @dataclass(frozen=True)
 class NpmPackage(Package):
     """A package of the npm registry; its files lie in a folder `package`."""

@@ -22,7 +22,7 @@ from wordspot.models.datasets.speech import prepared, stamp
 
 # Raised whenever a converter changes, so that older caches are made anew.
 CACHE_VERSION = 1
-MODULES = ("digits", "fashion")
+MODULES = ("creatures", "digits", "fashion")
 
 Split = Literal["train", "validation", "test"]
 

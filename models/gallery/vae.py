@@ -12,7 +12,7 @@ from wordspot.models import registry
 from wordspot.models.datasets.pictures import pictures
 from wordspot.models.gallery import picture
 from wordspot.models.gallery.panels import figure, tiles
-from wordspot.models.judges.pictures import sharpness
+from wordspot.models.judges.drawings import sharpness
 
 COLUMNS = 14
 ROWS = 4

@@ -20,6 +20,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from wordspot.models.datasets.picture_batches import PictureBatch
 from wordspot.models.encoders.deep_autoencoder import stack
+from wordspot.models.generators.walk import walk
 from wordspot.models.model import Loss, Model
 from wordspot.models.recipe import PictureRecipe, recipe
 from wordspot.models.registry import register
@@ -28,7 +29,6 @@ from wordspot.models.trainer import Plan
 VARIANCE_LIMIT = 8.0  # of its logarithm, in both directions
 COMPLETIONS = 50  # rounds of encoding and decoding
 MEAN_OF = 64  # samples, of which completion sets out from the mean
-WALK = 12  # pictures from one random code to the next
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,12 @@ class Vae(Model[VaeConfig]):
     def reconstruct(self, pictures: Tensor) -> Tensor:
         return self.decode(self.encode(pictures))
 
-    def sample(self, count: int, rng: Generator) -> Tensor:
+    def codes(self, count: int, rng: Generator) -> Tensor:
         device = next(self.parameters()).device
-        return self.decode(torch.randn((count, self.config.code), generator=rng, device=device))
+        return torch.randn((count, self.config.code), generator=rng, device=device)
+
+    def sample(self, count: int, rng: Generator) -> Tensor:
+        return self.decode(self.codes(count, rng))
 
     def complete(self, pictures: Tensor, known: Tensor, rng: Generator) -> Tensor:
         """Encodes and decodes in turn, what is known put back each time (Rezende et al. 2014, appendix F).
@@ -81,16 +84,8 @@ class Vae(Model[VaeConfig]):
         return filled
 
     def generate(self, count: int, rng: Generator) -> Iterator[Tensor]:
-        """A walk through the codes: from one random code to the next, WALK pictures each."""
-        device = next(self.parameters()).device
-        here, there = torch.randn((2, 1, self.config.code), generator=rng, device=device)
-        for step in range(count):
-            share = step % WALK / WALK
-            if step and not share:
-                here, there = there, torch.randn(here.shape, generator=rng, device=device)
-            # On the arc, not the chord: as far from the middle as a random code is.
-            angle = share * math.pi / 2
-            yield self.decode(math.cos(angle) * here + math.sin(angle) * there)[0]
+        """A walk through the codes."""
+        return walk(self.decode, self.codes, count, rng)
 
     def nll(self, pictures: Tensor, rng: Generator, samples: int = 500) -> Tensor:
         """The importance-weighted bound of so many codes. pictures are drawn black or white here."""

@@ -12,15 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wordspot.models import registry
 from wordspot.models.artifact import Metric
 from wordspot.models.datasets.pictures import Pictures, pictures
 from wordspot.models.evaluation import Subject, judges
 
 CHUNK = 500
+MANY_KNOWN = 10_000
 CLOSE_LOOK = 2_000  # pictures, where a figure takes long
-READER = "digits-cnn"
-PLAIN = "deep-autoencoder-30"
 
 
 @judges("classify", "picture")
@@ -78,19 +76,36 @@ def reconstruction(subject: Subject) -> list[Metric]:
 
 @judges("encode", "picture")
 def neighbourhoods(subject: Subject) -> list[Metric]:
-    """Leave-one-out accuracy of the nearest neighbour in a plane: t-SNE of the code, beside the pixels'."""
+    """Leave-one-out accuracy of the nearest neighbour in a plane: t-SNE of the code, beside the pixels'. And
+    accuracy of the nearest training picture's label, by codes and by pixels."""
     test = pictures(subject.source, "test", subject.home).part(slice(CLOSE_LOOK))
     codes = _by_chunks(subject.model.encode, test.tensor())
     planes = plane(codes.numpy()), _plane_of_pixels(subject.source, subject.home)
     value, baseline = (_nearest_neighbour(rows, test.labels) for rows in planes)
     chance = float(np.square(np.bincount(test.labels) / len(test)).sum())
-    return [Metric("neighbour_accuracy", value, floor=chance, baseline=baseline)]
+    known = pictures(subject.source, "train", subject.home).part(slice(MANY_KNOWN))
+    nearest = [
+        _label_of_nearest(rows, known.labels, asked, test.labels)
+        for rows, asked in (
+            (_by_chunks(subject.model.encode, known.tensor()), codes),
+            (known.tensor().flatten(1), test.tensor().flatten(1)),
+        )
+    ]
+    return [
+        Metric("neighbour_accuracy", value, floor=chance, baseline=baseline),
+        Metric("nearest_neighbour", nearest[0], floor=chance, baseline=nearest[1]),
+    ]
 
 
 @judges("nll", "picture")
 def likelihood(subject: Subject) -> list[Metric]:
     """Nats a test picture, its pixels drawn black or white; of a model with latent codes also by the evidence
-    lower bound. floor: none can be given; baseline: each pixel by itself, as often white as in training."""
+    lower bound. floor: none can be given; baseline: each pixel by itself, as often white as in training.
+
+    Of a model with a palette: of the palette's colours, see `_likelihood_of_colours`.
+    """
+    if hasattr(subject.model, "quantised"):
+        return _likelihood_of_colours(subject)
     train, test = (
         pictures(subject.source, split, subject.home).tensor().flatten(1) for split in ("train", "test")
     )
@@ -108,27 +123,22 @@ def likelihood(subject: Subject) -> list[Metric]:
     return found
 
 
-@judges("sample", "picture")
-def drawings(subject: Subject) -> list[Metric]:
-    """How many samples are read as some digit with a probability of .9, and how sharp they are.
-
-    floor: real test pictures; baseline: random codes of the plain auto-encoder. Sharpness is the standard
-    deviation of the Laplacian over that of real pictures. Not judged without the two models that it takes.
-    """
-    if subject.source != "digits" or not {READER, PLAIN} <= registry.folders(subject.home).keys():
-        return []
-    reader: Any = registry.load(READER, subject.home)[0]
-    artist: Any = registry.load(PLAIN, subject.home)[0]
-    real = pictures("digits", "test", subject.home).tensor()[:CLOSE_LOOK]
-    drawn = subject.model.sample(CLOSE_LOOK, subject.rng())
-    plain = artist.sample(CLOSE_LOOK, subject.rng())
-
-    def read(some: Tensor) -> float:
-        return float((_by_chunks(reader.classify, some)[:, :-1].amax(dim=1) >= 0.9).float().mean())
-
+def _likelihood_of_colours(subject: Subject) -> list[Metric]:
+    """baseline: the colour of the pixel before with some chance, else any, both as often as in training."""
+    train, test = (pictures(subject.source, split, subject.home).tensor() for split in ("train", "test"))
+    seen, asked = (_by_chunks(subject.model.quantised, some) for some in (train, test))
+    counts = torch.bincount(seen.flatten(), minlength=len(subject.model.palette)).double() + 1
+    usual = counts / counts.sum()
+    again = float((seen[:, 1:] == seen[:, :-1]).double().mean())
+    # Of a repeated colour some are by chance: what is copied is the rest.
+    kept = (again - float(usual.square().sum())) / (1 - float(usual.square().sum()))
+    chances = (1 - kept) * usual[asked]
+    chances[:, 1:] += kept * (asked[:, 1:] == asked[:, :-1])
+    copying = float(-chances.log().sum(dim=1).mean())
+    nats = float(_by_chunks(lambda part: subject.model.nll(part, subject.rng()), test).mean())
     return [
-        Metric("read_as_digit", read(drawn), floor=read(real), baseline=read(plain)),
-        Metric("sharpness", sharpness(drawn) / sharpness(real), floor=1.0),
+        Metric("nats", nats, baseline=copying, lower_is_better=True),
+        Metric("nats_of_copying", nats / copying, baseline=1.0, lower_is_better=True),
     ]
 
 
@@ -136,12 +146,6 @@ def principal_components(rows: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Mean (D,) and principal axes (D, count) of rows (N, D)."""
     mean = rows.mean(dim=0)
     return mean, torch.linalg.eigh((rows - mean).T @ (rows - mean))[1][:, -count:]
-
-
-def sharpness(some: Tensor) -> float:
-    """some: (N, C, H, W). Standard deviation of the discrete Laplacian."""
-    kernel = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])[None, None]
-    return float(torch.nn.functional.conv2d(some.flatten(0, 1)[:, None], kernel).std())
 
 
 def plane(rows: NDArray[Any]) -> NDArray[Any]:
@@ -164,6 +168,11 @@ def _nearest_neighbour(rows: NDArray[Any], labels: NDArray[Any]) -> float:
     points = torch.from_numpy(rows).float()
     distances = torch.cdist(points, points).fill_diagonal_(float("inf"))
     return float((labels[distances.argmin(dim=1).numpy()] == labels).mean())
+
+
+def _label_of_nearest(known: Tensor, labels: NDArray[Any], asked: Tensor, wanted: NDArray[Any]) -> float:
+    found = torch.cdist(asked, known).argmin(dim=1).numpy()
+    return float((labels[found] == wanted).mean())
 
 
 def _nearest_mean(train: Pictures, test: Pictures) -> float:

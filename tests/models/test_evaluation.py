@@ -15,6 +15,7 @@ from torch import Tensor
 from wordspot.models.artifact import ArtifactCard, Metric
 from wordspot.models.datasets.pictures import Pictures
 from wordspot.models.evaluation import Subject, measure
+from wordspot.models.judges import drawings
 from wordspot.models.judges import pictures as judges
 
 SIDE = 6
@@ -134,12 +135,12 @@ def test_nats_are_compared_with_those_of_single_pixels() -> None:
 
 
 def test_drawings_are_not_judged_without_the_models_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(judges.registry, "folders", lambda home: {judges.READER: home})
+    monkeypatch.setattr(drawings.registry, "folders", lambda home: {drawings.READER: home})
     card = ArtifactCard(name="one", model="none", config={}, weights_sha256="", data={"source": "digits"})
-    assert judges.drawings(Subject(None, card, Path("nowhere"))) == []
+    assert drawings.likeness(Subject(None, card, Path("nowhere"))) == []
 
 
 def test_a_smooth_picture_is_less_sharp() -> None:
     sharp = torch.rand(20, 1, 12, 12, generator=torch.Generator().manual_seed(0))
     smooth = torch.nn.functional.avg_pool2d(sharp, 3, stride=1, padding=1)
-    assert judges.sharpness(smooth) < 0.5 * judges.sharpness(sharp)
+    assert drawings.sharpness(smooth) < 0.5 * drawings.sharpness(sharp)

@@ -1,0 +1,98 @@
+"""`bi_gan`: a generator, its inverse, and a discriminator of pairs (Donahue, Kraehenbuehl and Darrell,
+Adversarial feature learning, 2017).
+
+The discriminator tells (x, E(x)) of real pictures from (G(z), z) of random codes. Where it cannot, the
+encoder E inverts the generator G.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import softplus
+
+from wordspot.models.datasets.picture_batches import PictureBatch
+from wordspot.models.generators.convolutions import SLOPE, Features
+from wordspot.models.generators.gan import PLAN, THRESHOLDS, Adversarial, GanConfig
+from wordspot.models.generators.objectives import Judged
+from wordspot.models.model import Loss
+from wordspot.models.recipe import PictureRecipe, recipe
+from wordspot.models.registry import register
+
+HIDDEN = 256
+
+
+@dataclass(frozen=True)
+class BiGanConfig(GanConfig):
+    code: int = 50
+
+
+@register("bi_gan")
+class BiGan(Adversarial[BiGanConfig]):
+    Config = BiGanConfig
+
+    def __init__(self, config: BiGanConfig) -> None:
+        super().__init__(config)
+        self.seen = Features(config)
+        self.coded = nn.Linear(self.seen.size, config.code)
+        self.pair = nn.Sequential(
+            nn.Linear(self.discriminator.features.size + config.code, HIDDEN),
+            nn.LeakyReLU(SLOPE),
+            nn.Linear(HIDDEN, 1),
+        )
+
+    def players(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        players = super().players()
+        encoder = [*self.seen.parameters(), *self.coded.parameters()]
+        return {
+            "generator": [*players["generator"], *encoder],
+            "discriminator": [*self.discriminator.features.parameters(), *self.pair.parameters()],
+        }
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        code: Tensor = self.coded(self.seen(pictures))
+        return code
+
+    def reconstruct(self, pictures: Tensor) -> Tensor:
+        return self.decode(self.encode(pictures))
+
+    def generator_loss(self, batch: PictureBatch, rng: Generator) -> Loss:
+        """Pairs of either kind are to be taken for the other."""
+        codes = self.codes_for(batch, rng)
+        drawn = self._score(self.decode(codes), codes)
+        real = self._score(batch.pictures, self.encode(batch.pictures))
+        return Loss(softplus(-drawn).mean() + softplus(real).mean(), {"drawn": float(drawn.detach().mean())})
+
+    def discriminator_loss(self, batch: PictureBatch, rng: Generator) -> Loss:
+        codes = self.codes_for(batch, rng)
+        with torch.no_grad():
+            drawn, seen = self.decode(codes), self.encode(batch.pictures)
+        critic = partial(self._score, codes=seen)
+        real = Judged(batch.pictures, critic(batch.pictures))
+        fake = Judged(drawn, self._score(drawn, codes))
+        value = self.objective.discriminator(real, fake) + self.objective.penalty(critic, real, fake, rng)
+        return Loss(value, {"real": float(real.scores.detach().mean())})
+
+    def _score(self, pictures: Tensor, codes: Tensor) -> Tensor:
+        pair = torch.cat([self.discriminator.features(pictures), codes], dim=1)
+        scores: Tensor = self.pair(pair)
+        return scores[:, 0]
+
+
+recipe(
+    PictureRecipe(
+        name="digits-gan-bidirectional",
+        model="bi_gan",
+        config=BiGanConfig(),
+        pictures="digits",
+        batch_size=64,
+        plan=PLAN,
+        description="Draws digits from codes, and finds the code of a digit.",
+        thresholds={**THRESHOLDS, "nearest_neighbour": 0.93},
+        source="Donahue, Kraehenbuehl and Darrell 2017, Adversarial feature learning",
+    )
+)

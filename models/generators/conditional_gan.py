@@ -1,0 +1,108 @@
+"""`conditional_gan`: the kind of picture can be asked for (Mirza and Osindero, Conditional generative
+adversarial nets, 2014).
+
+The generator is told the class beside the code; the discriminator judges picture and class together, by a
+product of the picture's features with a vector of the class (Miyato and Koyama 2018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn.functional import one_hot
+
+from wordspot.models.datasets.picture_batches import PictureBatch
+from wordspot.models.errors import BadInput
+from wordspot.models.generators.gan import PLAN, THRESHOLDS, Adversarial, GanConfig
+from wordspot.models.generators.objectives import Critic
+from wordspot.models.generators.walk import walk
+from wordspot.models.recipe import PictureRecipe, recipe
+from wordspot.models.registry import register
+
+
+@dataclass(frozen=True)
+class ClassesConfig(GanConfig):
+    """classes: are asked for by their number, from 0 on. code: with as many numbers for the class."""
+
+    code: int = 74
+    classes: int = 10
+
+
+ClassesConfigT = TypeVar("ClassesConfigT", bound=ClassesConfig)
+
+
+class WithClasses(Adversarial[ClassesConfigT]):
+    """Codes are random numbers, then a one at the class."""
+
+    options = frozenset({"condition"})
+
+    def sample(self, count: int, rng: Generator, *, condition: str = "") -> Tensor:
+        """condition: the number of a class, or empty for any. Raises BadInput."""
+        return self.decode(self.codes(count, rng, condition=condition))
+
+    def generate(self, count: int, rng: Generator, *, condition: str = "") -> Iterator[Tensor]:
+        return walk(self.decode, partial(self.codes, condition=condition), count, rng)
+
+    def codes(self, count: int, rng: Generator, *, condition: str = "") -> Tensor:
+        """Raises BadInput."""
+        classes = self.config.classes
+        device = next(self.parameters()).device
+        if not condition:
+            labels = torch.randint(classes, (count,), generator=rng, device=device)
+        elif condition.isdecimal() and int(condition) < classes:
+            labels = torch.full((count,), int(condition), device=device)
+        else:
+            raise BadInput(f"condition {condition!r}; 0 to {classes - 1} are allowed")
+        return self.codes_of(labels, rng)
+
+    def codes_of(self, labels: Tensor, rng: Generator) -> Tensor:
+        """labels: int64 (B,). Returns (B, code)."""
+        noise = super().codes(len(labels), rng)
+        noise[:, -self.config.classes :] = one_hot(labels, self.config.classes)
+        return noise
+
+
+@register("conditional_gan")
+class ConditionalGan(WithClasses[ClassesConfig]):
+    Config = ClassesConfig
+
+    def __init__(self, config: ClassesConfig) -> None:
+        super().__init__(config)
+        self.label = nn.Embedding(config.classes, self.discriminator.features.size)
+
+    def players(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        players = super().players()
+        return {**players, "discriminator": [*players["discriminator"], self.label.weight]}
+
+    def codes_for(self, batch: PictureBatch, rng: Generator) -> Tensor:
+        """Of the same classes."""
+        return self.codes_of(batch.labels, rng)
+
+    def critic(self, batch: PictureBatch) -> Critic:
+        return partial(self._score, labels=batch.labels)
+
+    def _score(self, pictures: Tensor, labels: Tensor) -> Tensor:
+        features = self.discriminator.features(pictures)
+        likely: Tensor = self.discriminator.score(features)[:, 0]
+        return likely + (self.label(labels) * features).sum(dim=1)
+
+
+recipe(
+    PictureRecipe(
+        name="digits-gan-conditional",
+        model="conditional_gan",
+        config=ClassesConfig(),
+        pictures="digits",
+        batch_size=64,
+        plan=PLAN,
+        description="Draws the handwritten digit that is asked for.",
+        supervision="the labels of the training pictures",
+        thresholds={**THRESHOLDS, "asked_for": 0.95},
+        source="Mirza and Osindero 2014, Conditional generative adversarial nets",
+    )
+)

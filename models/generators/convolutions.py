@@ -1,0 +1,132 @@
+"""Networks that draw pictures from codes, and that tell real from drawn: those of DCGAN (Radford, Metz and
+Chintala 2016) at any size.
+
+Discriminators have no batch normalisation: the score of a picture must not depend on the others in its batch,
+or a gradient penalty would mean nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from wordspot.models.errors import BadInput
+
+SLOPE = 0.2
+BOTTLENECK = 64  # maps of the auto-encoder that gives energies
+
+
+class Sizes(Protocol):
+    """Of the picture and of the networks; levels: how often it is halved, base: channels at full size / 2."""
+
+    @property
+    def height(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def base(self) -> int: ...
+    @property
+    def levels(self) -> int: ...
+
+
+def _smallest(sizes: Sizes) -> tuple[int, int]:
+    """Height and width of the smallest maps. Raises BadInput."""
+    part = 2**sizes.levels
+    if sizes.height % part or sizes.width % part:
+        raise BadInput(
+            f"pictures of {sizes.height} x {sizes.width} cannot be halved {sizes.levels} times; "
+            f"multiples of {part} are allowed"
+        )
+    return sizes.height // part, sizes.width // part
+
+
+class PictureGenerator(nn.Module):
+    """Codes (B, code) to pictures (B, C, H, W), 0 to 1."""
+
+    def __init__(self, sizes: Sizes, code: int) -> None:
+        super().__init__()
+        height, width = _smallest(sizes)
+        widths = [sizes.base * 2**level for level in reversed(range(sizes.levels))]  # the smallest maps first
+        self.layers = nn.Sequential(
+            nn.Linear(code, 2 * widths[0] * height * width, bias=False),
+            nn.Unflatten(1, (2 * widths[0], height, width)),
+            nn.BatchNorm2d(2 * widths[0]),
+            nn.ReLU(),
+            *doubling(2 * widths[0], widths),
+            nn.Conv2d(widths[-1], sizes.channels, 3, padding=1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, codes: Tensor) -> Tensor:
+        drawn: Tensor = self.layers(codes)
+        return drawn
+
+
+class Features(nn.Module):
+    """Pictures (B, C, H, W), 0 to 1, to features (B, size)."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        height, width = _smallest(sizes)
+        widths = [sizes.base * 2**level for level in range(sizes.levels)]
+        self.layers = halving(sizes.channels, widths)
+        self.size = widths[-1] * height * width
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        seen: Tensor = self.layers(2 * pictures - 1)
+        return seen.flatten(1)
+
+
+class Discriminator(nn.Module):
+    """Pictures to scores (B,)."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        self.features = Features(sizes)
+        self.score = nn.Linear(self.features.size, 1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        scores: Tensor = self.score(self.features(pictures))
+        return scores[:, 0]
+
+
+class Energy(nn.Module):
+    """An auto-encoder: the score (B,) is minus its squared error, summed over pixels."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__()
+        _smallest(sizes)
+        widths = [sizes.base * 2**level for level in range(sizes.levels)]
+        self.layers = nn.Sequential(
+            halving(sizes.channels, widths),
+            nn.Conv2d(widths[-1], BOTTLENECK, 1),
+            *doubling(BOTTLENECK, widths[::-1], normalised=False),
+            nn.Conv2d(widths[0], sizes.channels, 3, padding=1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        back: Tensor = self.layers(2 * pictures - 1)
+        return -(back - pictures).square().flatten(1).sum(dim=1)
+
+
+def halving(channels: int, widths: list[int]) -> nn.Sequential:
+    """Each width halves the maps."""
+    layers: list[nn.Module] = []
+    for size, width in itertools.pairwise([channels, *widths]):
+        layers += [nn.Conv2d(size, width, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+    return nn.Sequential(*layers)
+
+
+def doubling(channels: int, widths: list[int], *, normalised: bool = True) -> nn.Sequential:
+    """Each width doubles the maps."""
+    layers: list[nn.Module] = []
+    for size, width in itertools.pairwise([channels, *widths]):
+        layers.append(nn.ConvTranspose2d(size, width, 4, stride=2, padding=1, bias=not normalised))
+        layers += [nn.BatchNorm2d(width)] if normalised else []
+        layers.append(nn.ReLU())
+    return nn.Sequential(*layers)

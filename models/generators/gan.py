@@ -1,0 +1,177 @@
+"""`gan`: a generator and a discriminator (Goodfellow et al., Generative adversarial nets, 2014), with the
+convolutional networks of Radford, Metz and Chintala 2016 (DCGAN) and any objective of `objectives`.
+
+The discriminator learns to tell real pictures from drawn ones, the generator to draw what it takes for real:
+
+    min_G max_D  E [log D(x)] + E [log (1 - D(G(z)))]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from wordspot.models import frechet
+from wordspot.models.datasets.picture_batches import PictureBatch
+from wordspot.models.errors import BadInput
+from wordspot.models.generators.convolutions import Discriminator, Energy, PictureGenerator
+from wordspot.models.generators.objectives import OBJECTIVES, Critic, Judged, clip_weights
+from wordspot.models.generators.walk import walk
+from wordspot.models.model import Loss, Model
+from wordspot.models.recipe import PictureRecipe, recipe
+from wordspot.models.registry import register
+from wordspot.models.trainer import Plan
+
+
+@dataclass(frozen=True)
+class GanConfig:
+    """objective: one of OBJECTIVES. levels: how often the picture is halved. base: channels of the largest
+    maps. code: numbers that a picture is drawn from."""
+
+    height: int = 28
+    width: int = 28
+    channels: int = 1
+    objective: str = "non_saturating"
+    code: int = 64
+    base: int = 32
+    levels: int = 2
+
+
+GanConfigT = TypeVar("GanConfigT", bound=GanConfig)
+
+
+class Adversarial(Model[GanConfigT]):
+    """What generators of pictures by adversarial training share."""
+
+    modality = "picture"
+
+    def __init__(self, config: GanConfigT) -> None:
+        """Raises BadInput."""
+        super().__init__(config)
+        if config.objective not in OBJECTIVES:
+            raise BadInput(f"objective {config.objective!r}; {', '.join(OBJECTIVES)} are allowed")
+        self.objective = OBJECTIVES[config.objective]
+        self.generator = PictureGenerator(config, config.code)
+        self.discriminator: Any = (Energy if self.objective.energy else Discriminator)(config)
+
+    def players(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        return {
+            "generator": list(self.generator.parameters()),
+            "discriminator": list(self.discriminator.parameters()),
+        }
+
+    def schedule(self, step: int) -> Sequence[str]:
+        moves = step % self.objective.turns == self.objective.turns - 1
+        return ("discriminator", "generator") if moves else ("discriminator",)
+
+    def codes(self, count: int, rng: Generator) -> Tensor:
+        device = next(self.parameters()).device
+        return torch.randn((count, self.config.code), generator=rng, device=device)
+
+    def decode(self, code: Tensor) -> Tensor:
+        drawn: Tensor = self.generator(code)
+        return drawn
+
+    def sample(self, count: int, rng: Generator) -> Tensor:
+        return self.decode(self.codes(count, rng))
+
+    def generate(self, count: int, rng: Generator) -> Iterator[Tensor]:
+        """A walk through the codes."""
+        return walk(self.decode, self.codes, count, rng)
+
+    def loss(self, player: str, batch: PictureBatch, rng: Generator) -> Loss:
+        if player == "generator":
+            return self.generator_loss(batch, rng)
+        if self.objective.clip:
+            clip_weights(self.discriminator, self.objective.clip)
+        return self.discriminator_loss(batch, rng)
+
+    def codes_for(self, batch: PictureBatch, rng: Generator) -> Tensor:
+        """What drawn pictures that stand beside a batch are drawn from."""
+        return self.codes(len(batch.pictures), rng)
+
+    def critic(self, batch: PictureBatch) -> Critic:
+        """Scores real pictures of a batch, and those drawn beside them."""
+        return self.discriminator
+
+    def besides(self, batch: PictureBatch, codes: Tensor, drawn: Tensor, rng: Generator) -> Tensor:
+        """What the generator's player minimises beside the objective."""
+        return drawn.new_zeros(())
+
+    def generator_loss(self, batch: PictureBatch, rng: Generator) -> Loss:
+        codes = self.codes_for(batch, rng)
+        drawn = self.decode(codes)
+        fake = Judged(drawn, self.critic(batch)(drawn))
+        value = self.objective.generator(fake) + self.besides(batch, codes, drawn, rng)
+        return Loss(value, {"drawn": float(fake.scores.detach().mean())})
+
+    def discriminator_loss(self, batch: PictureBatch, rng: Generator) -> Loss:
+        with torch.no_grad():
+            drawn = self.decode(self.codes_for(batch, rng))
+        critic = self.critic(batch)
+        real = Judged(batch.pictures, critic(batch.pictures))
+        fake = Judged(drawn, critic(drawn))
+        value = self.objective.discriminator(real, fake) + self.objective.penalty(critic, real, fake, rng)
+        return Loss(value, {"real": float(real.scores.detach().mean())})
+
+    def quality(self, batch: PictureBatch, rng: Generator) -> Tensor:
+        """The Frechet distance in features that nothing trained. What players lose says nothing of it."""
+        drawn = torch.cat([self.sample(len(part), rng) for part in batch.pictures.split(500)])
+        clouds = (frechet.random_features(some) for some in (batch.pictures, drawn))
+        return torch.tensor(frechet.distance(*clouds), device=drawn.device)
+
+
+@register("gan")
+class Gan(Adversarial[GanConfig]):
+    Config = GanConfig
+
+
+SOURCES = {
+    "minimax": "Goodfellow et al. 2014, Generative adversarial nets, equation 1",
+    "non_saturating": "Radford, Metz and Chintala 2016, Unsupervised representation learning with DCGAN",
+    "wasserstein_clipped": "Arjovsky, Chintala and Bottou 2017, Wasserstein GAN",
+    "wasserstein": "Gulrajani et al. 2017, Improved training of Wasserstein GANs",
+    "least_squares": "Mao et al. 2017, Least squares generative adversarial networks",
+    "kullback_leibler": "Nowozin, Cseke and Tomioka 2016, f-GAN",
+    "pearson": "Nowozin, Cseke and Tomioka 2016, f-GAN",
+    "jensen_shannon": "Nowozin, Cseke and Tomioka 2016, f-GAN",
+    "loss_sensitive": "Qi 2017, Loss-sensitive generative adversarial networks",
+    "energy_based": "Zhao, Mathieu and LeCun 2017, Energy-based generative adversarial networks",
+    "boundary_seeking": "Hjelm et al. 2018, Boundary-seeking generative adversarial networks",
+}
+PLAN = Plan(
+    steps=12_000,
+    learning_rate=2e-4,
+    warm_up=1,
+    validate_every=600,
+    weight_decay=0.0,
+    clip_norm=1_000.0,
+    average=0.999,
+    betas=(0.5, 0.99),
+)
+THRESHOLDS = {
+    "frechet_of_vae": 1.0,
+    "frechet_of_gaussian": 1 / 3,
+    "coverage": 0.6,
+    "least_class": 0.03,
+}
+
+for _objective, _source in SOURCES.items():
+    recipe(
+        PictureRecipe(
+            name=f"digits-gan-{_objective.replace('_', '-')}",
+            model="gan",
+            config=GanConfig(objective=_objective),
+            pictures="digits",
+            batch_size=64,
+            plan=PLAN,
+            description="Draws handwritten digits from random codes.",
+            thresholds=THRESHOLDS,
+            scale="half the channels of the paper's networks, pictures of 28x28",
+            source=_source,
+        )
+    )

@@ -1,0 +1,86 @@
+"""`vae_gan`: a variational auto-encoder whose mistakes a discriminator sees (Larsen et al., Autoencoding
+beyond pixels using a learned similarity metric, 2016).
+
+What a picture lost on its way through the code is measured in the discriminator's features instead of in
+pixels (the paper's equation 7), and both what comes back and what is drawn from random codes has to look
+real.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor, nn
+
+from wordspot.models.datasets.picture_batches import PictureBatch
+from wordspot.models.generators.convolutions import Features
+from wordspot.models.generators.gan import PLAN, Adversarial, GanConfig
+from wordspot.models.generators.objectives import Judged
+from wordspot.models.recipe import PictureRecipe, recipe
+from wordspot.models.registry import register
+
+VARIANCE_LIMIT = 8.0  # of its logarithm, in both directions
+
+
+@dataclass(frozen=True)
+class VaeGanConfig(GanConfig):
+    """likeness, divergence: weights of what is lost in features and of the codes' distance from normal."""
+
+    code: int = 50
+    likeness: float = 2.0
+    divergence: float = 0.02
+
+
+@register("vae_gan")
+class VaeGan(Adversarial[VaeGanConfig]):
+    Config = VaeGanConfig
+
+    def __init__(self, config: VaeGanConfig) -> None:
+        super().__init__(config)
+        self.seen = Features(config)
+        self.posterior = nn.Linear(self.seen.size, 2 * config.code)
+
+    def players(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        players = super().players()
+        encoder = [*self.seen.parameters(), *self.posterior.parameters()]
+        return {**players, "generator": [*players["generator"], *encoder]}
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """The mean of a picture's codes."""
+        return self._posterior(pictures)[0]
+
+    def reconstruct(self, pictures: Tensor) -> Tensor:
+        return self.decode(self.encode(pictures))
+
+    def besides(self, batch: PictureBatch, codes: Tensor, drawn: Tensor, rng: Generator) -> Tensor:
+        mean, log_variance = self._posterior(batch.pictures)
+        noise = torch.randn(mean.shape, generator=rng, device=mean.device)
+        back = self.decode(mean + (log_variance / 2).exp() * noise)
+        with torch.no_grad():
+            wanted = self.discriminator.features(batch.pictures)
+        lost = (self.discriminator.features(back) - wanted).square().mean()
+        divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean() / 2
+        fooled = self.objective.generator(Judged(back, self.discriminator(back)))
+        return fooled + self.config.likeness * lost + self.config.divergence * divergence
+
+    def _posterior(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the variance, (B, code) each."""
+        mean, log_variance = self.posterior(self.seen(pictures)).chunk(2, dim=1)
+        return mean, log_variance.clamp(-VARIANCE_LIMIT, VARIANCE_LIMIT)
+
+
+recipe(
+    PictureRecipe(
+        name="digits-vae-gan",
+        model="vae_gan",
+        config=VaeGanConfig(),
+        pictures="digits",
+        batch_size=64,
+        plan=PLAN,
+        description="Finds the code of a digit and draws it sharply again.",
+        thresholds={"frechet_of_vae": 1.0, "coverage": 0.6, "sharpness_of_vae": 1.0},
+        source="Larsen et al. 2016, Autoencoding beyond pixels using a learned similarity metric",
+    )
+)

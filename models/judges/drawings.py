@@ -1,0 +1,218 @@
+"""Judges of drawn pictures: are they like real ones, of all kinds, and not copied?
+
+A set of pictures is seen through features: those of the reader of digits before its last layer, and those of
+a network that never learned anything. A few good pictures again and again are near the real ones but do not
+cover them: distance, coverage and the share of the rarest class are to be read together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from wordspot.models import frechet, registry
+from wordspot.models.artifact import Metric
+from wordspot.models.datasets.pictures import pictures
+from wordspot.models.evaluation import Subject, judges
+
+MANY = 2_000  # pictures of a set, so that all distances have the same bias
+AT_ONCE = 250
+NEIGHBOURS = 5  # whose farthest bounds the surroundings of a real picture
+SURE = 0.9
+CALM = 0.5  # a temperature that leaves little to chance
+TOO_NEAR = 0.25  # to a training picture, of the usual distance of a real one
+READER = "digits-cnn"
+PLAIN = "deep-autoencoder-30"
+VARIATIONAL = "digits-vae"
+
+Features = Callable[[Tensor], Tensor]
+
+
+@judges("sample", "picture")
+def novelty(subject: Subject) -> list[Metric]:
+    """How many samples differ from one another and how many are copies of training pictures: nearer to one
+    than a quarter of the distance that is usual for real pictures. floor: real test pictures."""
+    train, test = (pictures(subject.source, split, subject.home).tensor() for split in ("train", "test"))
+    drawn = samples(subject.model, subject.rng())
+    usual = to_nearest(test[:MANY], train)
+    near = TOO_NEAR * float(usual.median())
+
+    def distinct(some: Tensor) -> float:
+        return len(some.flatten(1).unique(dim=0)) / len(some)
+
+    def copied(distances: Tensor) -> float:
+        return float((distances < near).double().mean())
+
+    return [
+        Metric("distinct", distinct(drawn), floor=distinct(test[:MANY])),
+        Metric("copied", copied(to_nearest(drawn, train)), floor=copied(usual), lower_is_better=True),
+    ]
+
+
+@judges("sample", "picture")
+def likeness(subject: Subject) -> list[Metric]:
+    """Frechet distance, coverage, classes and sharpness of drawn digits. Not judged without the models that
+    it takes, nor where there are too few test pictures.
+
+    floor: as many training pictures in place of the samples; baseline: samples of a normal distribution with
+    the mean and covariance of the training pixels, for being read as a digit random codes of a plain
+    auto-encoder.
+    """
+    if subject.source != "digits" or not {READER, PLAIN} <= registry.folders(subject.home).keys():
+        return []
+    sets = digits(subject.home)
+    drawn = samples(subject.model, subject.rng())
+    found = []
+    for name, space in (("frechet", sets.read), ("frechet_unlearned", frechet.random_features)):
+        value, floor, baseline = (
+            frechet.distance(space(sets.test), space(some)) for some in (drawn, sets.train, sets.normal)
+        )
+        found.append(Metric(name, value, floor, baseline, lower_is_better=True))
+    distance = found[0].value
+    found.append(Metric("frechet_of_gaussian", distance / (found[0].baseline or 1), lower_is_better=True))
+    if VARIATIONAL in registry.folders(subject.home):
+        vae = _variational(subject.home)
+        usual = frechet.distance(sets.read(sets.test), sets.read(vae))
+        found.append(Metric("frechet_of_vae", distance / usual, baseline=1.0, lower_is_better=True))
+        found.append(Metric("sharpness_of_vae", sharpness(drawn) / sharpness(vae), baseline=1.0))
+    real, seen = sets.read(sets.test[:MANY]), sets.read(drawn)
+    found.append(
+        Metric(
+            "coverage",
+            coverage(real, seen),
+            coverage(real, sets.read(sets.train)),
+            coverage(real, sets.read(sets.normal)),
+        )
+    )
+    plain = registry.load(PLAIN, subject.home)[0]
+    for name, figure in (("read_as_digit", sets.legible), ("least_class", sets.least_class)):
+        found.append(Metric(name, figure(drawn), figure(sets.test), figure(samples(plain, subject.rng()))))
+    found.append(Metric("sharpness", sharpness(drawn) / sharpness(sets.test), floor=1.0))
+    return found + _of_classes(subject, sets)
+
+
+def _of_classes(subject: Subject, sets: Digits) -> list[Metric]:
+    """Whether a digit is read as the one that was asked for; of kinds that nobody named, how many test digits
+    are sorted rightly with the best of all names for the kinds (Hungarian matching)."""
+    model, home = subject.model, subject.home
+    if hasattr(model, "clusters"):
+        test = pictures(subject.source, "test", home)
+        kinds = torch.cat([model.clusters(part) for part in test.tensor().split(AT_ONCE)])
+        counts = torch.zeros(model.config.classes, model.config.classes)
+        counts.index_put_((kinds, torch.from_numpy(test.labels)), torch.ones(()), accumulate=True)
+        rows, columns = linear_sum_assignment(counts.numpy(), maximize=True)
+        matched = float(counts[rows, columns].sum() / counts.sum())
+        return [Metric("matched_kinds", matched, baseline=float(counts.sum(dim=0).max() / counts.sum()))]
+    if "condition" not in model.options:
+        return []
+    classes = model.config.classes
+    right = []
+    for label in range(classes):
+        drawn = model.sample(AT_ONCE, subject.rng(), condition=str(label))
+        right.append((sets.classes(drawn).argmax(dim=1) == label).double().mean())
+    return [Metric("asked_for", float(torch.stack(right).mean()), baseline=1 / classes)]
+
+
+@judges("complete", "picture")
+def completions(subject: Subject) -> list[Metric]:
+    """Root mean squared error over the hidden lower half, and the lower three quarters, of test pictures.
+
+    baseline: the same part of the training picture that is nearest in what is shown. A model that takes a
+    temperature is asked at CALM.
+    """
+    train, test = (pictures(subject.source, split, subject.home).tensor() for split in ("train", "test"))
+    test = test[:AT_ONCE]
+    options = {"temperature": CALM} if "temperature" in subject.model.options else {}
+    found = []
+    for covered in (50, 75):
+        shown = test.shape[2] * (100 - covered) // 100
+        known = torch.zeros((len(test), 1, *test.shape[2:]), dtype=torch.bool)
+        known[:, :, :shown] = True
+        made = subject.model.complete(test, known, subject.rng(), **options)
+        apart = torch.cdist(test[:, :, :shown].flatten(1), train[:, :, :shown].flatten(1))
+        error, baseline = (
+            float((some - test)[:, :, shown:].square().mean().sqrt())
+            for some in (made, train[apart.argmin(dim=1)])
+        )
+        found += [
+            Metric(f"hidden_error_{covered}", error, floor=0.0, baseline=baseline, lower_is_better=True),
+            Metric(f"hidden_{covered}_of_nearest", error / baseline, baseline=1.0, lower_is_better=True),
+        ]
+    return found
+
+
+@dataclass(frozen=True)
+class Digits:
+    """What drawn digits are compared with. train: MANY of them. reader: a classifier."""
+
+    train: Tensor
+    test: Tensor
+    normal: Tensor
+    reader: Any
+
+    def read(self, some: Tensor) -> Tensor:
+        """Features of the reader, double precision."""
+        return torch.cat([self.reader.features(part).double() for part in some.split(AT_ONCE)])
+
+    def legible(self, some: Tensor) -> float:
+        """How many are surely some digit."""
+        return float((self.classes(some).amax(dim=1) >= SURE).double().mean())
+
+    def least_class(self, some: Tensor) -> float:
+        """Share of the rarest digit."""
+        classes = self.classes(some)
+        return float(torch.bincount(classes.argmax(dim=1), minlength=classes.shape[1]).min()) / len(some)
+
+    def classes(self, some: Tensor) -> Tensor:
+        """Probabilities (N, 10), without that of what is none."""
+        return torch.cat([self.reader.classify(part)[:, :-1] for part in some.split(AT_ONCE)])
+
+
+@cache
+def digits(home: Path) -> Digits:
+    train, test = (pictures("digits", split, home).tensor() for split in ("train", "test"))
+    rng = torch.Generator().manual_seed(0)
+    flat = train.flatten(1)
+    mean, spread = flat.mean(dim=0), flat.T.cov().double()
+    values, axes = torch.linalg.eigh(spread)
+    noise = torch.randn((MANY, len(values)), generator=rng, dtype=torch.float64)
+    normal = mean + (noise * values.clamp_min(0).sqrt() @ axes.T).float()
+    some = train[torch.randperm(len(train), generator=rng)[:MANY]]
+    reader: Any = registry.load(READER, home)[0]
+    return Digits(some, test, normal.clamp(0, 1).reshape(-1, *test.shape[1:]), reader)
+
+
+@cache
+def _variational(home: Path) -> Tensor:
+    return samples(registry.load(VARIATIONAL, home)[0], torch.Generator().manual_seed(0))
+
+
+def samples(model: Any, rng: torch.Generator, count: int = MANY) -> Tensor:
+    """(count, C, H, W), drawn in parts."""
+    return torch.cat([model.sample(min(AT_ONCE, count - at), rng) for at in range(0, count, AT_ONCE)])
+
+
+def coverage(real: Tensor, drawn: Tensor) -> float:
+    """Share of real pictures with a drawn one in their surroundings (Naeem et al. 2020); features (N, D)."""
+    # The nearest is the picture itself.
+    reach = torch.cdist(real, real).kthvalue(NEIGHBOURS + 1, dim=1).values
+    return float((torch.cdist(real, drawn).amin(dim=1) <= reach).double().mean())
+
+
+def to_nearest(some: Tensor, train: Tensor) -> Tensor:
+    """Euclidean distance of each picture to the nearest training picture, (N,)."""
+    known = train.flatten(1)
+    return torch.cat([torch.cdist(part.flatten(1), known).amin(dim=1) for part in some.split(AT_ONCE)])
+
+
+def sharpness(some: Tensor) -> float:
+    """some: (N, C, H, W). Standard deviation of the discrete Laplacian."""
+    kernel = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])[None, None]
+    return float(torch.nn.functional.conv2d(some.flatten(0, 1)[:, None], kernel).std())

@@ -1,0 +1,90 @@
+"""Adversarial training: whose turn it is, and what is refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from wordspot.models.datasets.picture_batches import PictureBatch
+from wordspot.models.errors import BadInput
+from wordspot.models.generators.conditional_gan import ClassesConfig, ConditionalGan
+from wordspot.models.generators.gan import Gan, GanConfig
+from wordspot.models.generators.objectives import OBJECTIVES
+from wordspot.models.trainer import Plan, fit
+
+SLIM = {"height": 8, "width": 8, "base": 4, "levels": 1, "code": 5}
+
+
+class Noise:
+    def batch(self, step: int) -> PictureBatch:
+        rng = torch.Generator().manual_seed(step)
+        return PictureBatch(torch.rand((16, 1, 8, 8), generator=rng), torch.arange(16) % 3)
+
+    def validation(self) -> list[PictureBatch]:
+        return [self.batch(1_000)]
+
+
+class OneSided(Gan):
+    """Only one of the two ever moves."""
+
+    moving = "generator"
+
+    def schedule(self, step: int) -> Sequence[str]:
+        return (self.moving,)
+
+
+@pytest.mark.parametrize("moving", ["generator", "discriminator"])
+def test_the_one_whose_turn_it_is_leaves_the_other_as_it_was_to_the_bit(moving: str, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = OneSided(GanConfig(**SLIM))
+    model.moving = moving
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    fit(model, Noise(), Plan(steps=3, validate_every=3), tmp_path)
+    for name, value in model.named_parameters():
+        assert torch.equal(value, before[name]) is not name.startswith(moving), name
+
+
+def test_a_wasserstein_discriminator_moves_five_times_as_often() -> None:
+    model = Gan(GanConfig(**SLIM, objective="wasserstein"))
+    turns = Counter(player for step in range(50) for player in model.schedule(step))
+    assert turns == {"discriminator": 50, "generator": 10}
+
+
+def test_clipped_weights_stay_within_their_bound() -> None:
+    model = Gan(GanConfig(**SLIM, objective="wasserstein_clipped"))
+    model.loss("discriminator", Noise().batch(0), torch.Generator().manual_seed(0))
+    bound = OBJECTIVES["wasserstein_clipped"].clip
+    assert bound is not None
+    assert all(float(p.detach().abs().max()) <= bound for p in model.discriminator.parameters())
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_moves_both(objective: str) -> None:
+    torch.manual_seed(0)
+    model = Gan(GanConfig(**SLIM, objective=objective))
+    for player, parameters in model.players().items():
+        loss = model.loss(player, Noise().batch(0), torch.Generator().manual_seed(0)).value
+        slopes = torch.autograd.grad(loss, parameters, allow_unused=True)
+        assert torch.isfinite(loss)
+        assert any(slope is not None and bool(slope.abs().sum() > 0) for slope in slopes), player
+
+
+def test_an_unknown_objective_and_a_size_that_cannot_be_halved_are_refused() -> None:
+    with pytest.raises(BadInput, match="objective 'none'; minimax"):
+        Gan(GanConfig(objective="none"))
+    with pytest.raises(BadInput, match="30 x 28 cannot be halved 2 times; multiples of 4"):
+        Gan(GanConfig(height=30))
+
+
+def test_the_class_that_is_asked_for_stands_in_the_code() -> None:
+    model = ConditionalGan(ClassesConfig(**SLIM, classes=3))
+    rng = torch.Generator().manual_seed(0)
+    assert torch.equal(model.codes(4, rng, condition="2")[:, -3:], torch.tensor([[0.0, 0.0, 1.0]] * 4))
+    assert set(model.codes(50, rng)[:, -3:].argmax(dim=1).tolist()) == {0, 1, 2}
+    for wrong in ("3", "-1", "two"):
+        with pytest.raises(BadInput, match="0 to 2 are allowed"):
+            model.sample(1, rng, condition=wrong)
