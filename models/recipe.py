@@ -20,7 +20,9 @@ import torch
 from wordspot.models import artifact, evaluation, registry, trainer
 from wordspot.models.artifact import ArtifactCard, Metric
 from wordspot.models.datasets import pictures as picture_sources
+from wordspot.models.datasets import sprites
 from wordspot.models.datasets.picture_batches import PictureData
+from wordspot.models.errors import UnknownModel
 from wordspot.models.model import Model, TrainingData
 from wordspot.models.trainer import Plan, Progress
 
@@ -102,6 +104,14 @@ class Recipe(ABC):
 RECIPES: dict[str, Recipe] = {}
 
 
+def find(name: str) -> Recipe:
+    """By its own name, or by that of a model: the first of its recipes. Raises UnknownModel."""
+    for one in (RECIPES.get(name), *(recipe for recipe in RECIPES.values() if recipe.model == name)):
+        if one is not None:
+            return one
+    raise UnknownModel(f"no recipe {name!r}; there are {', '.join(sorted(RECIPES))}")
+
+
 def recipe(one: Recipe) -> None:
     """Makes a recipe known by its name."""
     if RECIPES.get(one.name, one) != one:
@@ -164,15 +174,20 @@ class PictureRecipe(TrainedRecipe):
 
     pictures: str
 
+    def of_own(self, folder: Path) -> PictureRecipe:
+        """The same for a user's own pictures, which have no thresholds."""
+        name = sprites.own(folder, self.config.height, self.config.width)
+        return replace(self, name=folder.resolve().name, pictures=name, thresholds={})
+
     def material(self, home: Path, seed: int) -> Material:
         train, validation = (
             picture_sources.pictures(self.pictures, split, home) for split in ("train", "validation")
         )
-        source = picture_sources.sources()[self.pictures]
+        source = picture_sources.sources().get(self.pictures)
         about = {
             "source": self.pictures,
-            "licence": source.licence,
-            "split": source.split,
+            "licence": source.licence if source else "the owner's",
+            "split": source.split if source else "by file: 80 % train, 10 % validation, 10 % test",
             "pictures": len(train),
             "sha256": hashlib.sha256(train.pixels.tobytes()).hexdigest(),
         }

@@ -9,18 +9,16 @@ other colours, as a zombie or a skeleton), stay together.
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from wordspot.models.datasets.package import DatasetError, SourcePackage
 from wordspot.models.datasets.pictures import Pictures, Split, source
+from wordspot.models.datasets.sprites import divided, outline, read, resized, shrink
 
 PACKAGE = SourcePackage(
     "crawl", "2:0.28.0-1.1", "5a6be168f8888b84bdb199184ca20bd8636f77ba7e9e0124ebee8850092f2f47"
@@ -30,7 +28,6 @@ NO_CREATURES = frozenset({"tentacles", "statues"})
 SIDE = 20
 LEAST_DRAWN = 0.2
 SAME_OUTLINE = 0.9  # shared part of two outlines, of their union
-SHARES: tuple[tuple[Split, int], ...] = (("test", 10), ("validation", 20), ("train", 100))  # percent, up to
 
 
 @source(
@@ -48,45 +45,10 @@ def convert(root: Path) -> Mapping[Split, Pictures]:
     drawn = [(name, rgba) for name, rgba in drawn if outline(rgba).mean() >= LEAST_DRAWN]
     if not drawn:
         raise DatasetError(f"{tiles}: no creatures")
-    outlines = np.stack([resized(outline(rgba)) for _, rgba in drawn])
+    outlines = np.stack([resized(outline(rgba), SIDE, SIDE) for _, rgba in drawn])
     groups = species([name.as_posix() for name, _ in drawn], outlines >= 0.5)
-    shrunk = np.stack([shrink(rgba) for _, rgba in drawn])
-    places = np.array([_percentile(group) for group in groups])
-    found: dict[Split, Pictures] = {}
-    begin = 0
-    for split, end in SHARES:
-        rows = np.flatnonzero((begin <= places) & (places < end))
-        found[split] = Pictures(shrunk[rows], np.full(len(rows), -1))
-        begin = end
-    return found
-
-
-def read(path: Path) -> NDArray[np.uint8]:
-    """(H, H, 4): red, green, blue, opacity; what is not square stands in the middle of one that is."""
-    with Image.open(path) as picture:
-        side = max(picture.size)
-        square = Image.new("RGBA", (side, side))
-        square.paste(picture.convert("RGBA"), ((side - picture.width) // 2, (side - picture.height) // 2))
-        return np.asarray(square)
-
-
-def outline(rgba: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(H, W): where something is drawn."""
-    drawn: NDArray[np.bool_] = rgba[..., 3] >= 128
-    return drawn
-
-
-def shrink(rgba: NDArray[np.uint8], side: int = SIDE) -> NDArray[np.uint8]:
-    """(side, side, 3) on white."""
-    opacity = rgba[..., 3:].astype(np.float32) / 255
-    flat = rgba[..., :3] * opacity + 255 * (1 - opacity)
-    channels = [resized(channel, side) for channel in np.moveaxis(flat, 2, 0)]
-    return np.stack(channels, axis=2).round().astype(np.uint8)
-
-
-def resized(plane: NDArray[Any], side: int = SIDE) -> NDArray[np.float32]:
-    """(side, side): means over areas of a square plane."""
-    return np.asarray(Image.fromarray(plane.astype(np.float32)).resize((side, side), Image.Resampling.BOX))
+    shrunk = np.stack([shrink(rgba, SIDE, SIDE) for _, rgba in drawn])
+    return divided(shrunk, groups)
 
 
 def species(names: Sequence[str], outlines: NDArray[np.bool_]) -> list[str]:
@@ -105,19 +67,3 @@ def species(names: Sequence[str], outlines: NDArray[np.bool_]) -> list[str]:
         if (spread == groups).all():
             return [names[group] for group in groups]
         groups = spread
-
-
-def _percentile(name: str) -> int:
-    """0 to 99, by the name alone."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % 100
-
-
-def folder(path: Path, side: int = SIDE) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """A user's own pictures, by name, (side, side, 3) each. Raises DatasetError if there are none."""
-    found = False
-    for file in sorted(path.rglob("*")):
-        if file.suffix.lower() in (".png", ".gif", ".bmp", ".webp", ".jpg", ".jpeg"):
-            found = True
-            yield file.relative_to(path).as_posix(), shrink(read(file), side)
-    if not found:
-        raise DatasetError(f"{path}: no pictures (png, gif, bmp, webp, jpg)")

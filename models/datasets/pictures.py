@@ -91,8 +91,13 @@ def sources() -> dict[str, Source]:
 def pictures(name: str, split: Split, home: Path, packages: Path | None = None) -> Pictures:
     """One split of a source, converted on first use.
 
+    name: as `sprites.own` gives it for a user's own folder, which is read each time.
     home: state folder (WORDSPOT_HOME). packages: as in `package.fetch`. Raises DatasetError.
     """
+    from wordspot.models.datasets import sprites
+
+    if sprites.is_own(name):
+        return sprites.load(name)[split]
     with np.load(prepare(name, home, packages) / f"{split}.npz", allow_pickle=False) as arrays:
         return Pictures(arrays["pixels"], arrays["labels"])
 
