@@ -42,6 +42,7 @@ CAPABILITIES = (
     "classify",
     "neighbours",
     "analogy",
+    "translate",
 )
 
 
@@ -51,14 +52,10 @@ class Model(nn.Module, Generic[ConfigT]):
     Config: a frozen dataclass of JSON values; it alone determines the shape of the network.
     modality: what goes in or comes out: speech, picture, word, sound, video, text.
     capabilities: `embed` for encoders of spans, and those of CAPABILITIES that the class has a method for.
-    options: what sample, complete and generate take besides, by keyword: `temperature`, a float above 0, by
-    which the logits are divided; `condition`, a str that says what is wanted (BadInput if it is not known).
-    What the methods take and return, B examples at a time, on the model's device:
-        encode(x) -> (B, dimension); decode(code) -> like x; reconstruct(x) -> like x
-        sample(count, rng) -> (count, ...); complete(x, known, rng) -> like x, known bool (B, 1, H, W)
-        generate(count, rng) -> an iterator of parts (...) as they are made
-        nll(x, rng) -> (B,) nats, or an upper bound of them; classify(x) -> (B, classes) probabilities
-        neighbours(word, count), analogy((a, b, c), count, keep) -> words and similarities, best first
+    options: what sample, complete, generate and translate take besides, by keyword: `temperature`, a float
+    above 0, by which the logits are divided; `condition`, a str that says what is wanted (BadInput if it is
+    not known).
+    records: buffers that tell of the training and not of the best weights.
     Pictures are float32 (B, C, H, W), 0 to 1; video (B, T, C, H, W), 0 to 1; sound (B, samples), -1 to 1, at
     the configuration's `rate`; words and texts sequences of str. Randomness comes from `rng` alone.
     """
@@ -67,6 +64,7 @@ class Model(nn.Module, Generic[ConfigT]):
     modality: ClassVar[str] = "speech"
     capabilities: ClassVar[frozenset[str]] = frozenset()
     options: ClassVar[frozenset[str]] = frozenset()
+    records: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -94,6 +92,12 @@ class Model(nn.Module, Generic[ConfigT]):
 
     def prepare(self, data: TrainingData) -> None:
         """Called once before training: fix what is looked up rather than learned, such as a palette."""
+
+    def watch(self, step: int, steps: int, current: Model[Any]) -> None:
+        """Called after each step of so many: note in `records` what the course of training is to show.
+
+        current: with the weights that validation would judge now.
+        """
 
     def settle(self, batches: Iterable[Any]) -> None:
         """Called once after training with validation batches: fix statistics that belong to the model."""

@@ -119,8 +119,9 @@ def fit(
                 _follow(mean, model, min(plan.average, (1 + state.step) / (10 + state.step)))
             state.step += 1
             state.minutes = (time.monotonic() - started) / 60.0
+            judged = model if mean is None else mean
+            model.watch(state.step, plan.steps, judged)
             if state.step % plan.validate_every == 0 or _over(state, plan):
-                judged = model if mean is None else mean
                 state.validation = validate(judged, validation, plan.seed, device)
                 state.worse += 1
                 if state.validation < state.best:
@@ -129,7 +130,7 @@ def fit(
                 _save(folder, identity, state, model, mean, best, optimisers)
                 report(_progress(state, plan, losses, figures))
                 losses.clear()
-    model.load_state_dict(best)
+    model.load_state_dict(best | {name: now for name, now in _copy(model).items() if name in model.records})
     model.eval()
     model.settle(validation)
     return _progress(state, plan, losses, figures)

@@ -22,7 +22,7 @@ from wordspot.models.datasets.speech import prepared, stamp
 
 # Raised whenever a converter changes, so that older caches are made anew.
 CACHE_VERSION = 1
-MODULES = ("creatures", "digits", "fashion")
+MODULES = ("creatures", "digits", "faces", "fashion", "ring")
 
 Split = Literal["train", "validation", "test"]
 

@@ -16,8 +16,8 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import softplus
 
 from wordspot.models.datasets.picture_batches import PictureBatch
-from wordspot.models.generators.convolutions import SLOPE, Features
 from wordspot.models.generators.gan import PLAN, THRESHOLDS, Adversarial, GanConfig
+from wordspot.models.generators.networks import SLOPE, Features
 from wordspot.models.generators.objectives import Judged
 from wordspot.models.model import Loss
 from wordspot.models.recipe import PictureRecipe, recipe

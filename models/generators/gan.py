@@ -8,8 +8,9 @@ The discriminator learns to tell real pictures from drawn ones, the generator to
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -18,7 +19,7 @@ from torch import Generator, Tensor, nn
 from wordspot.models import frechet
 from wordspot.models.datasets.picture_batches import PictureBatch
 from wordspot.models.errors import BadInput
-from wordspot.models.generators.convolutions import Discriminator, Energy, PictureGenerator
+from wordspot.models.generators.networks import Discriminator, Energy, PictureGenerator
 from wordspot.models.generators.objectives import OBJECTIVES, Critic, Judged, clip_weights
 from wordspot.models.generators.walk import walk
 from wordspot.models.model import Loss, Model
@@ -26,11 +27,15 @@ from wordspot.models.recipe import PictureRecipe, recipe
 from wordspot.models.registry import register
 from wordspot.models.trainer import Plan
 
+# Of a training: the lecture shows rounds 100, 1,000, 2,000, 5,000, 10,000, 20,000 and 50,000.
+SNAPSHOTS = (0.002, 0.02, 0.04, 0.1, 0.2, 0.4, 1.0)
+
 
 @dataclass(frozen=True)
 class GanConfig:
-    """objective: one of OBJECTIVES. levels: how often the picture is halved. base: channels of the largest
-    maps. code: numbers that a picture is drawn from."""
+    """objective: one of OBJECTIVES. code: numbers that a picture is drawn from. levels: how often the picture
+    is halved, base: channels of the largest maps; with 0 levels networks have base units a layer and no
+    convolutions. strip: pictures that are kept of each of SNAPSHOTS."""
 
     height: int = 28
     width: int = 28
@@ -39,15 +44,21 @@ class GanConfig:
     code: int = 64
     base: int = 32
     levels: int = 2
+    strip: int = 0
 
 
 GanConfigT = TypeVar("GanConfigT", bound=GanConfig)
 
 
 class Adversarial(Model[GanConfigT]):
-    """What generators of pictures by adversarial training share."""
+    """What generators of pictures by adversarial training share.
+
+    snapshots: what was drawn from the same codes in the course of training, uint8
+    (len(SNAPSHOTS), strip, C, H, W), 0 to 255.
+    """
 
     modality = "picture"
+    records = frozenset({"snapshots"})
 
     def __init__(self, config: GanConfigT) -> None:
         """Raises BadInput."""
@@ -57,6 +68,9 @@ class Adversarial(Model[GanConfigT]):
         self.objective = OBJECTIVES[config.objective]
         self.generator = PictureGenerator(config, config.code)
         self.discriminator: Any = (Energy if self.objective.energy else Discriminator)(config)
+        self.snapshots: Tensor
+        shape = (len(SNAPSHOTS), config.strip, config.channels, config.height, config.width)
+        self.register_buffer("snapshots", torch.zeros(shape, dtype=torch.uint8))
 
     def players(self) -> Mapping[str, Sequence[nn.Parameter]]:
         return {
@@ -102,6 +116,10 @@ class Adversarial(Model[GanConfigT]):
         """What the generator's player minimises beside the objective."""
         return drawn.new_zeros(())
 
+    def fakes(self, batch: PictureBatch, rng: Generator) -> Tensor:
+        """What the discriminator is to tell from the batch."""
+        return self.decode(self.codes_for(batch, rng))
+
     def generator_loss(self, batch: PictureBatch, rng: Generator) -> Loss:
         codes = self.codes_for(batch, rng)
         drawn = self.decode(codes)
@@ -111,12 +129,20 @@ class Adversarial(Model[GanConfigT]):
 
     def discriminator_loss(self, batch: PictureBatch, rng: Generator) -> Loss:
         with torch.no_grad():
-            drawn = self.decode(self.codes_for(batch, rng))
+            drawn = self.fakes(batch, rng)
         critic = self.critic(batch)
         real = Judged(batch.pictures, critic(batch.pictures))
         fake = Judged(drawn, critic(drawn))
         value = self.objective.discriminator(real, fake) + self.objective.penalty(critic, real, fake, rng)
         return Loss(value, {"real": float(real.scores.detach().mean())})
+
+    @torch.no_grad()
+    def watch(self, step: int, steps: int, current: Model[Any]) -> None:
+        places = [place for place, share in enumerate(SNAPSHOTS) if step == max(1, round(share * steps))]
+        if places and self.config.strip:
+            rng = torch.Generator(self.snapshots.device).manual_seed(0)
+            drawn = copy.deepcopy(current).eval().sample(self.config.strip, rng)
+            self.snapshots[places] = (255 * drawn).round().to(torch.uint8)
 
     def quality(self, batch: PictureBatch, rng: Generator) -> Tensor:
         """The Frechet distance in features that nothing trained. What players lose says nothing of it."""
@@ -130,19 +156,6 @@ class Gan(Adversarial[GanConfig]):
     Config = GanConfig
 
 
-SOURCES = {
-    "minimax": "Goodfellow et al. 2014, Generative adversarial nets, equation 1",
-    "non_saturating": "Radford, Metz and Chintala 2016, Unsupervised representation learning with DCGAN",
-    "wasserstein_clipped": "Arjovsky, Chintala and Bottou 2017, Wasserstein GAN",
-    "wasserstein": "Gulrajani et al. 2017, Improved training of Wasserstein GANs",
-    "least_squares": "Mao et al. 2017, Least squares generative adversarial networks",
-    "kullback_leibler": "Nowozin, Cseke and Tomioka 2016, f-GAN",
-    "pearson": "Nowozin, Cseke and Tomioka 2016, f-GAN",
-    "jensen_shannon": "Nowozin, Cseke and Tomioka 2016, f-GAN",
-    "loss_sensitive": "Qi 2017, Loss-sensitive generative adversarial networks",
-    "energy_based": "Zhao, Mathieu and LeCun 2017, Energy-based generative adversarial networks",
-    "boundary_seeking": "Hjelm et al. 2018, Boundary-seeking generative adversarial networks",
-}
 PLAN = Plan(
     steps=12_000,
     learning_rate=2e-4,
@@ -159,13 +172,28 @@ THRESHOLDS = {
     "coverage": 0.6,
     "least_class": 0.03,
 }
+FIRST = GanConfig(levels=0, base=512)  # networks without convolutions
+F_GAN = "Nowozin, Cseke and Tomioka 2016, f-GAN"
 
-for _objective, _source in SOURCES.items():
+for _name, _config, _source in (
+    ("minimax", replace(FIRST, objective="minimax"), "Goodfellow et al. 2014, equation 1"),
+    ("first", FIRST, "Goodfellow et al. 2014, Generative adversarial nets"),
+    ("convolutional", GanConfig(strip=10), "Radford, Metz and Chintala 2016, DCGAN"),
+    ("clipped", GanConfig(objective="wasserstein_clipped"), "Arjovsky et al. 2017, Wasserstein GAN"),
+    ("wasserstein", GanConfig(objective="wasserstein"), "Gulrajani et al. 2017, WGAN-GP"),
+    ("least-squares", GanConfig(objective="least_squares"), "Mao et al. 2017, LSGAN"),
+    ("kullback-leibler", GanConfig(objective="kullback_leibler"), F_GAN),
+    ("pearson", GanConfig(objective="pearson"), F_GAN),
+    ("jensen-shannon", GanConfig(objective="jensen_shannon"), F_GAN),
+    ("loss-sensitive", GanConfig(objective="loss_sensitive"), "Qi 2017, Loss-sensitive GAN"),
+    ("energy-based", GanConfig(objective="energy_based"), "Zhao, Mathieu and LeCun 2017, EBGAN"),
+    ("boundary-seeking", GanConfig(objective="boundary_seeking"), "Hjelm et al. 2018, BGAN"),
+):
     recipe(
         PictureRecipe(
-            name=f"digits-gan-{_objective.replace('_', '-')}",
+            name=f"digits-gan-{_name}",
             model="gan",
-            config=GanConfig(objective=_objective),
+            config=_config,
             pictures="digits",
             batch_size=64,
             plan=PLAN,
@@ -175,3 +203,17 @@ for _objective, _source in SOURCES.items():
             source=_source,
         )
     )
+
+recipe(
+    PictureRecipe(
+        name="faces",
+        model="gan",
+        config=GanConfig(height=48, width=48, channels=3, levels=3, base=24, strip=14),
+        pictures="faces",
+        batch_size=32,
+        plan=replace(PLAN, steps=20_000, validate_every=1_000),
+        description="Draws faces; keeps what it drew on the way.",
+        scale="20,000 rounds and pictures of 48x48; the lecture's had 50,000 and 96x96",
+        source="Radford, Metz and Chintala 2016, DCGAN",
+    )
+)

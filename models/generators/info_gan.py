@@ -16,8 +16,8 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from wordspot.models.datasets.picture_batches import PictureBatch
 from wordspot.models.generators.conditional_gan import ClassesConfig, WithClasses
-from wordspot.models.generators.convolutions import SLOPE, Features
 from wordspot.models.generators.gan import PLAN, THRESHOLDS
+from wordspot.models.generators.networks import SLOPE, Features
 from wordspot.models.recipe import PictureRecipe, recipe
 from wordspot.models.registry import register
 

@@ -121,6 +121,7 @@ OBJECTIVES: dict[str, Objective] = {
     # Goodfellow et al. 2014: equation 1, and what they advise instead.
     "minimax": Objective(_logistic, lambda fake: -softplus(fake.scores).mean(), roughness),
     "non_saturating": Objective(_logistic, _non_saturating, roughness),
+    "unregularised": Objective(_logistic, _non_saturating),
     # Arjovsky et al. 2017; Gulrajani et al. 2017.
     "wasserstein_clipped": Objective(_wasserstein, _higher, turns=5, clip=CLIP),
     "wasserstein": Objective(_wasserstein, _higher, gradient_penalty, turns=5),

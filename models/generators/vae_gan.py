@@ -15,8 +15,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from wordspot.models.datasets.picture_batches import PictureBatch
-from wordspot.models.generators.convolutions import Features
 from wordspot.models.generators.gan import PLAN, Adversarial, GanConfig
+from wordspot.models.generators.networks import Features
 from wordspot.models.generators.objectives import Judged
 from wordspot.models.recipe import PictureRecipe, recipe
 from wordspot.models.registry import register

@@ -19,13 +19,16 @@ from torch import Tensor
 
 from wordspot.models import frechet, registry
 from wordspot.models.artifact import Metric
+from wordspot.models.datasets import ring
 from wordspot.models.datasets.pictures import pictures
 from wordspot.models.evaluation import Subject, judges
+from wordspot.models.generators.cycle_gan import BACKWARD, FORWARD, outlines
 
 MANY = 2_000  # pictures of a set, so that all distances have the same bias
 AT_ONCE = 250
 NEIGHBOURS = 5  # whose farthest bounds the surroundings of a real picture
 SURE = 0.9
+REACH = 4.0  # of a cloud, in its standard deviations
 CALM = 0.5  # a temperature that leaves little to chance
 TOO_NEAR = 0.25  # to a training picture, of the usual distance of a real one
 READER = "digits-cnn"
@@ -95,6 +98,7 @@ def likeness(subject: Subject) -> list[Metric]:
     for name, figure in (("read_as_digit", sets.legible), ("least_class", sets.least_class)):
         found.append(Metric(name, figure(drawn), figure(sets.test), figure(samples(plain, subject.rng()))))
     found.append(Metric("sharpness", sharpness(drawn) / sharpness(sets.test), floor=1.0))
+    found.append(Metric("two_levels", _two_levels(drawn), _two_levels(sets.test)))
     return found + _of_classes(subject, sets)
 
 
@@ -118,6 +122,53 @@ def _of_classes(subject: Subject, sets: Digits) -> list[Metric]:
         drawn = model.sample(AT_ONCE, subject.rng(), condition=str(label))
         right.append((sets.classes(drawn).argmax(dim=1) == label).double().mean())
     return [Metric("asked_for", float(torch.stack(right).mean()), baseline=1 / classes)]
+
+
+def _two_levels(some: Tensor) -> float:
+    """Share of pixels that are black or white."""
+    return float(((some == 0) | (some == 1)).double().mean())
+
+
+@judges("sample", "picture")
+def clouds(subject: Subject) -> list[Metric]:
+    """Of points on a ring: how many of MANY lie in the emptiest cloud, and the share that lies in none."""
+    if subject.source != "ring":
+        return []
+    test = pictures("ring", "test", subject.home).tensor()[:MANY]
+    middles = torch.from_numpy(ring.middles() / 255).float()
+
+    def counted(some: Tensor) -> tuple[float, float]:
+        near = torch.cdist(some.flatten(1), middles) <= REACH * ring.SPREAD / 255
+        return float(near.sum(dim=0).min()), float((~near.any(dim=1)).double().mean())
+
+    found, real = counted(samples(subject.model, subject.rng())), counted(test)
+    return [
+        Metric("least_mode", found[0], floor=real[0]),
+        Metric("in_no_mode", found[1], floor=real[1], lower_is_better=True),
+    ]
+
+
+@judges("translate", "picture")
+def true_pairs(subject: Subject) -> list[Metric]:
+    """How often a translated test picture is nearer to its own counterpart than to those of all others.
+
+    Training never showed the two together. baseline: the picture itself in place of its translation.
+    """
+    test = pictures(subject.source, "test", subject.home).tensor()[:MANY]
+    lines = outlines(test)
+
+    def found(some: Tensor, wanted: Tensor) -> float:
+        nearest = torch.cdist(some.flatten(1), wanted.flatten(1)).argmin(dim=1)
+        return float((nearest == torch.arange(len(some))).double().mean())
+
+    there, back = (
+        torch.cat([subject.model.translate(part, condition=way) for part in some.split(AT_ONCE)])
+        for some, way in ((test, FORWARD), (lines, BACKWARD))
+    )
+    return [
+        Metric("true_pairs", found(there, lines), baseline=found(test, lines)),
+        Metric("true_pairs_back", found(back, test), baseline=found(lines, test)),
+    ]
 
 
 @judges("complete", "picture")

@@ -19,11 +19,14 @@ from wordspot.models.encoders.mlp import MlpConfig
 from wordspot.models.encoders.row_rnn import RowRnnConfig
 from wordspot.models.generators.bi_gan import BiGanConfig
 from wordspot.models.generators.conditional_gan import ClassesConfig
+from wordspot.models.generators.cycle_gan import CycleGanConfig
+from wordspot.models.generators.discrete_gan import DiscreteGanConfig
 from wordspot.models.generators.gan import GanConfig
 from wordspot.models.generators.info_gan import InfoGanConfig
 from wordspot.models.generators.pixel_cnn import PixelCnnConfig
 from wordspot.models.generators.pixel_rnn import PixelRnnConfig
 from wordspot.models.generators.semi_supervised_gan import SemiSupervisedGanConfig
+from wordspot.models.generators.unrolled_gan import UnrolledGanConfig
 from wordspot.models.generators.vae import VaeConfig
 from wordspot.models.generators.vae_gan import VaeGanConfig
 from wordspot.models.model import Model
@@ -44,6 +47,9 @@ SMALL: dict[str, Any] = {
     "info_gan": InfoGanConfig(**SIZE, **SLIM, classes=3, numbers=1),
     "bi_gan": BiGanConfig(**SIZE, **SLIM),
     "vae_gan": VaeGanConfig(**SIZE, **SLIM),
+    "unrolled_gan": UnrolledGanConfig(**SIZE, **SLIM, ahead=2),
+    "discrete_gan": DiscreteGanConfig(**SIZE, **SLIM, tries=3),
+    "cycle_gan": CycleGanConfig(**SIZE, **SLIM),
     "semi_supervised_gan": SemiSupervisedGanConfig(**SIZE, **SLIM, classes=3, labelled=2),
 }
 SHAPE = (2, 8, 12)
@@ -95,6 +101,8 @@ def outputs(model: Model[Any], seed: int = 3) -> dict[str, Tensor]:
         found["reconstruct"] = model.reconstruct(given)
     if "classify" in model.capabilities:
         found["classify"] = model.classify(given)
+    if "translate" in model.capabilities:
+        found["translate"] = model.translate(given)
     if "sample" in model.capabilities:
         found["sample"] = model.sample(6, rng(seed))
     if "nll" in model.capabilities:
@@ -111,7 +119,7 @@ def test_outputs_have_the_shapes_and_ranges_of_the_contract(model: Model[Any]) -
     for capability, values in outputs(model).items():
         assert len(values) == 6
         assert torch.isfinite(values).all()
-        if capability in ("decode", "reconstruct", "sample", "complete", "generate"):
+        if capability in ("decode", "reconstruct", "translate", "sample", "complete", "generate"):
             assert values.shape == (6, *SHAPE)
             assert 0 <= float(values.min()) <= float(values.max()) <= 1
         if capability == "classify":
@@ -138,7 +146,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_was_drawn_before(model: Mod
 @torch.inference_mode()
 def test_company_in_a_batch_changes_nothing(model: Model[Any]) -> None:
     given = some(6)
-    for capability in ("encode", "reconstruct", "classify"):
+    for capability in ("encode", "reconstruct", "classify", "translate"):
         if capability in model.capabilities:
             function = getattr(model, capability)
             torch.testing.assert_close(function(given)[2:3], function(given[2:3]), atol=1e-5, rtol=1e-4)

@@ -83,7 +83,9 @@ def test_pictures_are_converted_once(drawn: Path, tmp_path: Path) -> None:
 
 
 def test_an_unknown_source_lists_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"no pictures 'cats', there are creatures, digits, fashion"):
+    with pytest.raises(
+        DatasetError, match=r"no pictures 'cats', there are creatures, digits, faces, fashion, ring"
+    ):
         pictures.pictures("cats", "train", tmp_path)
     with pytest.raises(DatasetError, match=r"no data source 'cats'; there are .*digits.*queen"):
         catalogue.fetch("cats", tmp_path)

@@ -12,7 +12,7 @@ import torch
 from wordspot.models.datasets.picture_batches import PictureBatch
 from wordspot.models.errors import BadInput
 from wordspot.models.generators.conditional_gan import ClassesConfig, ConditionalGan
-from wordspot.models.generators.gan import Gan, GanConfig
+from wordspot.models.generators.gan import SNAPSHOTS, Gan, GanConfig
 from wordspot.models.generators.objectives import OBJECTIVES
 from wordspot.models.trainer import Plan, fit
 
@@ -88,3 +88,15 @@ def test_the_class_that_is_asked_for_stands_in_the_code() -> None:
     for wrong in ("3", "-1", "two"):
         with pytest.raises(BadInput, match="0 to 2 are allowed"):
             model.sample(1, rng, condition=wrong)
+
+
+def test_the_course_of_training_is_kept_whatever_weights_are_best(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = Gan(GanConfig(**SLIM, strip=3))
+    fit(model, Noise(), Plan(steps=50, validate_every=25, learning_rate=1e-2), tmp_path)
+    assert model.snapshots.shape == (len(SNAPSHOTS), 3, 1, 8, 8)
+    shown = model.snapshots.float()
+    assert (shown.flatten(1).std(dim=1) > 0).all()
+    assert len(shown.flatten(1).unique(dim=0)) >= len(SNAPSHOTS) - 1  # two fall on the first step
+    drawn = model.sample(3, torch.Generator().manual_seed(0))
+    assert (shown[-1] / 255 - drawn).abs().mean() < (shown[0] / 255 - drawn).abs().mean()

@@ -1,5 +1,6 @@
 """Networks that draw pictures from codes, and that tell real from drawn: those of DCGAN (Radford, Metz and
-Chintala 2016) at any size.
+Chintala 2016) at any size, and layers of units without convolutions as in the first of them (Goodfellow et
+al. 2014).
 
 Discriminators have no batch normalisation: the score of a picture must not depend on the others in its batch,
 or a gradient penalty would mean nothing.
@@ -8,6 +9,7 @@ or a gradient penalty would mean nothing.
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -19,7 +21,7 @@ BOTTLENECK = 64  # maps of the auto-encoder that gives energies
 
 
 class Sizes(Protocol):
-    """Of the picture and of the networks; levels: how often it is halved, base: channels at full size / 2."""
+    """Of the picture and of the networks; levels, base: as in GanConfig."""
 
     @property
     def height(self) -> int: ...
@@ -50,6 +52,15 @@ class PictureGenerator(nn.Module):
     def __init__(self, sizes: Sizes, code: int) -> None:
         super().__init__()
         height, width = _smallest(sizes)
+        if sizes.levels == 0:
+            shape = (sizes.channels, height, width)
+            self.layers = nn.Sequential(
+                *units(code, sizes.base),
+                nn.Linear(sizes.base, math.prod(shape)),
+                nn.Unflatten(1, shape),
+                nn.Sigmoid(),
+            )
+            return
         widths = [sizes.base * 2**level for level in reversed(range(sizes.levels))]  # the smallest maps first
         self.layers = nn.Sequential(
             nn.Linear(code, 2 * widths[0] * height * width, bias=False),
@@ -72,6 +83,11 @@ class Features(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         height, width = _smallest(sizes)
+        if sizes.levels == 0:
+            pixels = sizes.channels * height * width
+            self.layers = nn.Sequential(nn.Flatten(), *units(pixels, sizes.base))
+            self.size = sizes.base
+            return
         widths = [sizes.base * 2**level for level in range(sizes.levels)]
         self.layers = halving(sizes.channels, widths)
         self.size = widths[-1] * height * width
@@ -112,6 +128,11 @@ class Energy(nn.Module):
     def forward(self, pictures: Tensor) -> Tensor:
         back: Tensor = self.layers(2 * pictures - 1)
         return -(back - pictures).square().flatten(1).sum(dim=1)
+
+
+def units(inputs: int, width: int) -> list[nn.Module]:
+    """Two layers."""
+    return [nn.Linear(inputs, width), nn.LeakyReLU(SLOPE), nn.Linear(width, width), nn.LeakyReLU(SLOPE)]
 
 
 def halving(channels: int, widths: list[int]) -> nn.Sequential:
