@@ -52,8 +52,8 @@ class Metric:
 class ArtifactCard:
     """What a model is, where it comes from and how good it was.
 
-    model: the registered class. modality, capabilities: as its class has them, so that who looks for a model
-    need not import any. codec: vocabulary, palette and the like. data: what it learned from.
+    model: the registered class. modality, capabilities, options: as its class has them, so that who looks for
+    a model need not import any. codec: vocabulary, palette and the like. data: what it learned from.
     commit: of the code that made it. supervision: what labels it saw, in words. scale: how it differs from
     the paper in size.
     detection_threshold: of an encoder, the score from which a place found with it counts as a detection.
@@ -77,6 +77,7 @@ class ArtifactCard:
     commit: str = ""
     metrics: tuple[Metric, ...] = ()
     detection_threshold: float | None = None
+    options: tuple[str, ...] = ()
 
     @cached_property
     def hash(self) -> str:
@@ -100,6 +101,7 @@ def save(model: Model[Any], card: ArtifactCard, folder: Path, *, half: bool = Fa
         weights_sha256=hashlib.sha256(blob).hexdigest(),
         modality=model.modality,
         capabilities=tuple(sorted(model.capabilities)),
+        options=tuple(sorted(model.options)),
     )
     write_whole(folder / WEIGHTS, blob)
     write_whole(folder / CARD, (json.dumps(dataclasses.asdict(card), indent=2) + "\n").encode())
@@ -112,7 +114,7 @@ def read_card(folder: Path) -> ArtifactCard:
         content = json.loads((folder / CARD).read_text())
         metrics = tuple(Metric(**metric) for metric in content.pop("metrics", []))
         card = ArtifactCard(**content, metrics=metrics)
-        return dataclasses.replace(card, capabilities=tuple(card.capabilities))
+        return dataclasses.replace(card, capabilities=tuple(card.capabilities), options=tuple(card.options))
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise DamagedArtifact(f"{folder / CARD}: not a readable card ({error})") from error
 

@@ -1,14 +1,20 @@
-"""Numbers on the wire: little-endian float32 and int32 arrays in bytes fields."""
+"""Numbers on the wire: little-endian float32 and int32 arrays in bytes fields; how much a message holds."""
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
+from google.protobuf.message import Message
 from numpy.typing import NDArray
 
 from wordspot.services.errors import MalformedRequest
+from wordspot.services.runtime import MAX_MESSAGE_BYTES
 
 _FLOAT = np.dtype("<f4")
 _INT = np.dtype("<i4")
+
+MessageT = TypeVar("MessageT", bound=Message)
 
 
 def to_samples(pcm: bytes, field: str) -> NDArray[np.float32]:
@@ -41,3 +47,13 @@ def from_floats(values: NDArray[np.floating]) -> bytes:
 def from_spans(spans: NDArray[np.integer]) -> bytes:
     """spans (N, 3)."""
     return np.ascontiguousarray(spans, _INT).tobytes()
+
+
+def fitting(answer: MessageT, field: str) -> MessageT:
+    """The answer. field: what makes it shorter. Raises MalformedRequest for one that no peer would take."""
+    size = answer.ByteSize()
+    if size > MAX_MESSAGE_BYTES:
+        raise MalformedRequest(
+            f"the answer has {size} bytes; at most {MAX_MESSAGE_BYTES} are allowed: ask for less", field
+        )
+    return answer

@@ -24,16 +24,17 @@ def figure(width: float, height: float) -> Figure:
 
 
 def tiles(axes: Axes, rows: Sequence[Tensor], title: str = "") -> None:
-    """Rows of pictures (N, 1, H, W), 0 to 1, black on white, a pixel of white between them."""
-    shown = np.concatenate(
-        [
-            np.concatenate([np.pad(1 - one[0].numpy(), 1, constant_values=1.0) for one in row], axis=1)
-            for row in rows
-        ]
-    )
-    axes.imshow(shown, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    """Rows of pictures (N, C, H, W), 0 to 1, a pixel of white between them; grey ones black on white."""
+    shown = np.concatenate([np.concatenate([_framed(one) for one in row], axis=1) for row in rows])
+    axes.imshow(shown, vmin=0, vmax=1, interpolation="nearest")
     axes.set_title(title, fontsize=9, loc="left")
     axes.axis("off")
+
+
+def _framed(one: Tensor) -> NDArray[Any]:
+    """(H + 2, W + 2, 3)."""
+    coloured = one if len(one) == 3 else 1 - one.expand(3, -1, -1)
+    return np.pad(coloured.permute(1, 2, 0).numpy(), ((1, 1), (1, 1), (0, 0)), constant_values=1.0)
 
 
 def scatter(axes: Axes, points: NDArray[Any], labels: NDArray[Any], title: str) -> None:

@@ -33,6 +33,12 @@ def say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
+def say_part(text: str) -> None:
+    """Without an end of line, and at once."""
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def warn(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
@@ -100,7 +106,12 @@ def _plain(field: Any, value: Any) -> Any:
 
 def check_png(out: Path) -> None:
     """Raises InvalidInput where no PNG file can be written there."""
-    if out.suffix.lower() != ".png":
-        raise InvalidInput(f"--out {out}; a name that ends in .png is allowed")
+    check_out(out, (".png",))
+
+
+def check_out(out: Path, suffixes: Sequence[str]) -> None:
+    """Raises InvalidInput where no file with one of these endings can be written."""
+    if out.suffix.lower() not in suffixes:
+        raise InvalidInput(f"--out {out}; a name that ends in {' or '.join(suffixes)} is allowed")
     if not out.parent.is_dir():
         raise InvalidInput(f"--out {out}: there is no folder {out.parent}")

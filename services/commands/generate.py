@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,70 +15,190 @@ from wordspot.services.commands import console
 from wordspot.services.settings import ModelHostSettings
 
 if TYPE_CHECKING:
-    from wordspot.services.model_client import Models
+    import numpy as np
+    from numpy.typing import NDArray
 
-COLUMNS = 10
+    from wordspot.services.commands.media import Order
+    from wordspot.services.model_client import Models, Pixels
+
 WHITE = 255
+
+Temperature = Annotated[
+    float | None,
+    typer.Option(help="Below 1 more of what is likely, above 1 more of what is not; 0.001 to 1000."),
+]
+Condition = Annotated[
+    str, typer.Option("--condition", "--form", help="What is wanted, in the model's own terms.")
+]
 
 
 def generate(
     model: Annotated[str, typer.Argument(help="A model that can sample: see `wordspot models list`.")],
-    out: Annotated[Path, typer.Option(help="Where the sheet of pictures goes, a PNG file.")],
-    count: Annotated[int, typer.Option("--n", min=1, help="How many.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same pictures.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where it goes: .png for pictures, .wav for sound, .png or .gif for video, .txt for text. "
+            "Default MODEL.png and so on; text is printed."
+        ),
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            "--n", "--count", min=1, help="How many; default 20 pictures or parts, 4 clips, else 1."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
+    temperature: Temperature = None,
+    condition: Condition = "",
+    series: Annotated[
+        bool,
+        typer.Option(
+            "--series", help="One series of parts that belong together, of models that can generate."
+        ),
+    ] = False,
     address: console.Address = None,
 ) -> None:
-    """Let a model draw; pictures go side by side into one PNG file."""
-    console.check_png(out)
-    from PIL import Image
+    """Let a model draw, sound or write.
 
-    from wordspot.services import png
+    Pictures go side by side into one file, sounds one after another, clips a row each.
+    """
+    from wordspot.services.commands.media import MEDIA, PARTS, Order
 
     with connected(address) as models:
-        files = [png.encoded(Image.fromarray(one)) for one in models.sample(model, count, seed)]
-    rows = [files[start : start + COLUMNS] for start in range(0, len(files), COLUMNS)]
-    _write(png.encoded(png.sheet(rows)), out)
+        # Others make nothing, and are told so by the service.
+        medium = MEDIA.get(models.card(model)["modality"], MEDIA["picture"])
+        printed = medium.printed and out is None
+        path = out or Path(f"{model}{medium.suffixes[0]}")
+        if not printed:
+            console.check_out(path, medium.suffixes)
+        order = Order(
+            model=model,
+            count=count or (PARTS if series else medium.count),
+            seed=seed,
+            series=series,
+            suffix=path.suffix.lower(),
+            options={"temperature": temperature, "condition": condition},
+        )
+        if printed:
+            for part in medium.make(models, order):
+                console.say_part(part.decode())
+            return
+        content = b"".join(medium.make(models, order))
+    _write(content, path)
 
 
 def complete(
     model: Annotated[str, typer.Argument(help="A model that can complete.")],
-    picture: Annotated[Path, typer.Argument(help="A picture file of the size that it knows.")],
-    out: Annotated[
-        Path, typer.Option(help="Where the sheet goes: the picture, what is known of it, answers.")
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            help="A picture of the size that it knows; of a clip the frames, or an animated file."
+        ),
     ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the sheet goes, a PNG file: what is given, what is known of it, answers. "
+            "Default MODEL.png."
+        ),
+    ] = None,
     mask: Annotated[
         Path | None, typer.Option(help="A picture of the same size: black what is to be filled in.")
     ] = None,
-    rows: Annotated[int | None, typer.Option(min=0, help="Without a mask: so many rows are known.")] = None,
-    count: Annotated[int, typer.Option("--n", min=1, help="How many answers.")] = 8,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed, same pictures.")] = 0,
+    rows: Annotated[int | None, typer.Option(min=0, help="So many rows of the picture are known.")] = None,
+    cover: Annotated[
+        float | None, typer.Option(min=0, max=100, help="So many percent of it are hidden, from below.")
+    ] = None,
+    seen: Annotated[int | None, typer.Option(min=1, help="So many frames of the clip are known.")] = None,
+    count: Annotated[int, typer.Option("--n", "--count", min=1, help="How many answers.")] = 8,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
+    temperature: Temperature = None,
+    condition: Condition = "",
     address: console.Address = None,
 ) -> None:
-    """Let a model fill in what is hidden of a picture; by default the lower half."""
-    console.check_png(out)
+    """Let a model fill in what is hidden of a picture, or how a clip goes on; by default the latter half."""
+    path = out or Path(f"{model}.png")
+    console.check_png(path)
+    hiding = {"--mask": mask, "--rows": rows, "--cover": cover, "--seen": seen}
+    given = {name: value for name, value in hiding.items() if value is not None}
+    if len(given) > 1:
+        raise InvalidInput(f"{' and '.join(given)}; one of them is allowed")
+    from wordspot.services.commands.media import Order, sheet
+
+    order = Order(model, count, seed, False, ".png", {"temperature": temperature, "condition": condition})
+    with connected(address) as models:
+        card = models.card(model)
+        finished = FINISHERS.get(card["modality"], _finished_picture)(models, card, files, given, order)
+    _write(sheet(finished), path)
+
+
+def _finished_picture(
+    models: Models, card: Mapping[str, Any], files: Sequence[Path], hiding: Mapping[str, Any], order: Order
+) -> list[Sequence[Pixels]]:
+    """The picture, what is known of it, answers."""
     import numpy as np
-    from PIL import Image
 
-    from wordspot.services import model_client, png
+    from wordspot.services import model_client
 
-    (given,) = model_client.read([picture])
-    if mask is not None and rows is not None:
-        raise InvalidInput("--mask and --rows; one of them is allowed")
+    if len(files) > 1:
+        raise InvalidInput(f"{len(files)} pictures; one is allowed")
+    _check_hiding(hiding, ("--mask", "--rows", "--cover"), order.model)
+    (given,) = model_client.read(files)
+    known = _known(given, **{name.removeprefix("--"): value for name, value in hiding.items()})
+    made = models.complete(
+        order.model,
+        np.stack([given] * order.count),
+        np.stack([known] * order.count),
+        order.seed,
+        **order.options,
+    )
+    hidden = np.where(known if given.ndim == 2 else known[..., None], given, np.uint8(WHITE // 2))
+    return [(given, hidden, *made)]
+
+
+def _known(
+    given: Pixels, mask: Path | None = None, rows: int | None = None, cover: float = 50.0
+) -> NDArray[np.bool_]:
+    """(H, W). Raises InvalidInput."""
+    import numpy as np
+
+    from wordspot.services import model_client
+
     if mask is not None:
         shown = model_client.read([mask])[0]
-        known = (shown if shown.ndim == 2 else shown.mean(axis=2)) >= WHITE / 2
+        known: NDArray[np.bool_] = (shown if shown.ndim == 2 else shown.mean(axis=2)) >= WHITE / 2
         if known.shape != given.shape[:2]:
             raise InvalidInput(
                 f"{mask} has the size {known.shape}; {given.shape[:2]}, the picture's, is allowed"
             )
-    else:
-        known = np.zeros(given.shape[:2], np.bool_)
-        known[: len(given) // 2 if rows is None else rows] = True
-    with connected(address) as models:
-        made = models.complete(model, np.stack([given] * count), np.stack([known] * count), seed)
-    hidden = np.where(known if given.ndim == 2 else known[..., None], given, np.uint8(WHITE // 2))
-    files = [png.encoded(Image.fromarray(one)) for one in (given, hidden, *made)]
-    _write(png.encoded(png.sheet([files])), out)
+        return known
+    known = np.zeros(given.shape[:2], np.bool_)
+    known[: round(len(given) * (1 - cover / 100)) if rows is None else rows] = True
+    return known
+
+
+def _finished_clip(
+    models: Models, card: Mapping[str, Any], files: Sequence[Path], hiding: Mapping[str, Any], order: Order
+) -> list[Sequence[Pixels]]:
+    """The clip, then a row for each answer."""
+    from wordspot.services import model_client
+
+    _check_hiding(hiding, ("--seen",), order.model)
+    given = model_client.read_clip(files)
+    seen = hiding.get("--seen", min(len(given), max(card["config"]["frames"] // 2, 1)))
+    if seen > len(given):
+        raise InvalidInput(f"--seen {seen}; 1 to {len(given)}, as many frames as were given, is allowed")
+    made = models.complete_clips(order.model, [given[:seen]] * order.count, order.seed, **order.options)
+    return [given, *made]
+
+
+FINISHERS = {"picture": _finished_picture, "video": _finished_clip}
+
+
+def _check_hiding(hiding: Mapping[str, Any], allowed: Sequence[str], model: str) -> None:
+    for name in hiding:
+        if name not in allowed:
+            raise InvalidInput(f"{name} does not go with {model}; {', '.join(allowed)} is allowed")
 
 
 def encode(

@@ -25,34 +25,61 @@ FAILED = 1
 
 
 @app.command("list")
-def list_models(as_json: console.Json = False) -> None:
-    """Every artifact that ships or lies below WORDSPOT_HOME/models."""
+def list_models(as_json: console.Json = False, address: console.Address = None) -> None:
+    """Every artifact that ships or lies below WORDSPOT_HOME/models, here or where a service runs."""
+    models = _local() if address is None else _remote(address)
+    if as_json:
+        for one in models:
+            console.say_json(one)
+        return
+    console.say_table(
+        ("name", "modality", "can", "description"),
+        [
+            (one["name"], one["modality"], ", ".join(one["capabilities"]), one["description"])
+            for one in models
+        ],
+    )
+
+
+def _local() -> list[dict[str, Any]]:
     from wordspot.models import registry
 
-    home = settings.home(os.environ)
-    cards = registry.available(home)
-    if as_json:
-        for name, card in cards.items():
-            console.say_json(
-                {"name": name, "model": card.model, "modality": card.modality, "hash": card.hash}
-                | {"capabilities": card.capabilities, "description": card.description}
-            )
-        return
-    rows = [
-        (name, card.modality, ", ".join(card.capabilities), card.description) for name, card in cards.items()
+    return [
+        {"name": name, "model": card.model, "modality": card.modality, "hash": card.hash}
+        | {"capabilities": card.capabilities, "options": card.options, "description": card.description}
+        for name, card in registry.available(settings.home(os.environ)).items()
     ]
-    console.say_table(("name", "modality", "can", "description"), rows)
+
+
+def _remote(address: str) -> list[dict[str, Any]]:
+    from wordspot.services.model_client import Models
+
+    with Models.at(address) as models:
+        return [
+            {"name": one.name, "modality": one.modality, "hash": one.hash, "loaded": one.loaded}
+            | {"capabilities": [*one.capabilities], "options": [*one.options], "description": one.description}
+            for one in models.list()
+        ]
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A name that `wordspot models list` shows.")]) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="A name that `wordspot models list` shows.")],
+    address: console.Address = None,
+) -> None:
     """A model's card as JSON: what it is, what it learned from, how good it was."""
     import json
 
     from wordspot.models import artifact, registry
+    from wordspot.services.model_client import Models
 
-    card = artifact.read_card(registry.find(name, settings.home(os.environ)))
-    console.say(json.dumps({**asdict(card), "hash": card.hash}, indent=2, ensure_ascii=False))
+    if address is None:
+        found = artifact.read_card(registry.find(name, settings.home(os.environ)))
+        card = {**asdict(found), "hash": found.hash}
+    else:
+        with Models.at(address) as models:
+            card = models.card(name)
+    console.say(json.dumps(card, indent=2, ensure_ascii=False))
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import itertools
+import math
 import queue
 import threading
 from collections import defaultdict
@@ -31,6 +32,7 @@ Floats = NDArray[np.float32]
 
 Flags = NDArray[np.bool_]
 Ranked = list[tuple[str, float]]
+Made = Floats | str
 
 MOST_AT_ONCE = 1_024
 POLL_S = 0.05
@@ -38,15 +40,17 @@ EMBED = "embed"
 RANKING = frozenset({"neighbours", "analogy"})
 TOGETHER = frozenset({"encode", "decode", "reconstruct", "classify"})
 """What may run for several callers at once: of each example by itself, without randomness."""
+LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 1e-3, 1e3  # logits divided by these are still numbers
 
 
 @dataclass(frozen=True)
 class Task:
     """What one caller wants of a model.
 
-    values: (B, ...), or empty for what is made of nothing, of which count are wanted. words: in their place.
-    known: of pictures, (B, 1, H, W), to be completed. keep: the given words may be among the answers.
-    parts: takes what is generated as it is made.
+    values: (B, ...), or empty for what is made of nothing, of which count are wanted. words: words or texts
+    in their place. known: of pictures, (B, 1, H, W), or of clips, (B, T), to be completed. keep: the given
+    words may be among the answers. parts: takes what is generated as it is made. temperature, condition: as
+    a Model's options, None and empty where not given.
     """
 
     capability: str
@@ -57,6 +61,14 @@ class Task:
     known: Flags | None = None
     keep: bool = False
     parts: Parts | None = None
+    temperature: float | None = None
+    condition: str = ""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Those that were given, by name."""
+        heat = {} if self.temperature is None else {"temperature": self.temperature}
+        return {**heat, "condition": self.condition} if self.condition else heat
 
     @property
     def size(self) -> int:
@@ -66,23 +78,18 @@ class Task:
 
 
 class Parts:
-    """What a model makes on its thread, for the caller to take. Neither waits longer than need be.
-
-    count: how many were put.
-    """
+    """What a model makes on its thread, for the caller to take. Neither waits longer than need be."""
 
     def __init__(self) -> None:
-        self.count = 0
-        self._made: queue.SimpleQueue[Floats] = queue.SimpleQueue()
+        self._made: queue.SimpleQueue[Made] = queue.SimpleQueue()
         self._unwanted = threading.Event()
 
-    def put(self, part: Floats) -> bool:
+    def put(self, part: Made) -> bool:
         """Whether more are wanted."""
-        self.count += 1
         self._made.put(part)
         return not self._unwanted.is_set()
 
-    def until(self, done: Future[Any]) -> Iterator[Floats]:
+    def until(self, done: Future[Any]) -> Iterator[Made]:
         """Each part, until the work is done. Raises what the work raises, DeadlinePassed."""
         try:
             while not done.done() or not self._made.empty():
@@ -103,10 +110,33 @@ def _size(task: Task) -> int:
     return task.size
 
 
+def _weight(task: Task) -> float:
+    """What draws is a batch by itself: it gains nothing by company, which would wait for its end."""
+    return task.size if task.capability in TOGETHER | RANKING else math.inf
+
+
 def check_count(count: int, what: str, field: str) -> None:
     """Raises MalformedRequest."""
     if not 1 <= count <= MOST_AT_ONCE:
         raise MalformedRequest(f"{count} {what}; 1 to {MOST_AT_ONCE:,} are allowed", field)
+
+
+def check_options(name: str, card: ArtifactCard, task: Task) -> None:
+    """Raises MalformedRequest."""
+    allowed = functions(card)[task.capability].options
+    for option in task.options:
+        if option not in allowed:
+            raise MalformedRequest(
+                f"{option} came; to {task.capability}, model {name!r} takes "
+                f"{' and '.join(allowed) or 'no options'}",
+                option,
+            )
+    heat = task.temperature
+    if heat is not None and not LOWEST_TEMPERATURE <= heat <= HIGHEST_TEMPERATURE:
+        raise MalformedRequest(
+            f"temperature is {heat:g}; {LOWEST_TEMPERATURE:g} to {HIGHEST_TEMPERATURE:g} is allowed",
+            "temperature",
+        )
 
 
 class Hosted:
@@ -134,7 +164,7 @@ class Hosted:
         )
         self._warm_up(settings.batch_examples)
         watch = statistics.watch(name, _capability, _size)
-        self._batcher = Batcher(f"model {name!r}", self._run, _size, limits, watch=watch)
+        self._batcher = Batcher(f"model {name!r}", self._run, _weight, limits, watch=watch)
 
     def _warm_up(self, most: int) -> None:
         """Runs every size of batch that memory and kernels are kept ready for, so that no caller waits."""
@@ -194,27 +224,32 @@ class Hosted:
         if task.capability == "analogy":
             return function(task.words, task.count, task.keep)
         rng = torch.Generator(self._device).manual_seed(task.seed)
-        if task.parts is not None:
-            # Those that were put before, if a batch is run again for its bad neighbour, come out the same.
-            for part in itertools.islice(function(task.count, rng), task.parts.count, None):
-                if not task.parts.put(self._out(part)):
-                    break
-            return None
-        if task.values is None:
-            return self._out(function(task.count, rng))
-        given = [self._in(task.values)]
-        if task.known is not None:
-            given.append(torch.from_numpy(task.known).to(self._device))
-        return self._out(function(*given, rng))
+        made = function(*self._given(task), rng, **task.options)
+        if task.parts is None:
+            return self._out(made)
+        for part in made:
+            if not task.parts.put(self._out(part)):
+                break
+        return None
 
-    def _in(self, values: Floats) -> Any:
+    def _given(self, task: Task) -> list[Any]:
+        """What comes before the source of randomness."""
+        if task.words:
+            return [list(task.words)]
+        if task.values is None:
+            return [task.count]
+        return [self._in(values) for values in (task.values, task.known) if values is not None]
+
+    def _in(self, values: Floats | Flags) -> Any:
         import torch
 
         return torch.from_numpy(values).to(self._device)
 
-    def _out(self, made: Any) -> Floats:
-        values: Floats = made.float().cpu().numpy()
-        return values
+    def _out(self, made: Any) -> Any:
+        """Tensors as float32 arrays; texts as they are."""
+        import torch
+
+        return made.float().cpu().numpy() if isinstance(made, torch.Tensor) else made
 
 
 class Models:
@@ -264,8 +299,8 @@ class Models:
     def able(self, name: str, capability: str) -> ArtifactCard:
         """The model's card. Raises UnknownModel, BadInput."""
         card = self.card(name)
-        if capability not in card.capabilities:
-            raise BadInput(f"model {name!r} cannot {capability}; it can {', '.join(card.capabilities)}")
+        if capability not in functions(card):
+            raise BadInput(f"model {name!r} cannot {capability}; it can {', '.join(functions(card))}")
         return card
 
     def get(self, name: str) -> Hosted:
@@ -281,19 +316,19 @@ class Models:
         return hosted
 
     def begin(self, name: str, task: Task) -> Future[Any]:
-        """As `ask`, without waiting. Raises what `able` and `get` raise, Overloaded."""
+        """As `ask`, without waiting. Raises what `able` and `get` raise, MalformedRequest, Overloaded."""
         while True:
-            self.able(name, task.capability)
+            check_options(name, self.able(name, task.capability), task)
             with suppress(ShutDown):
                 return self.get(name).begin(task)
 
     def ask(self, name: str, task: Task) -> Any:
         """Of the model that has the name now, were it changed a moment ago.
 
-        Raises what `able` and `get` raise, Overloaded, DeadlinePassed.
+        Raises what `able` and `get` raise, MalformedRequest, Overloaded, DeadlinePassed.
         """
         while True:
-            self.able(name, task.capability)
+            check_options(name, self.able(name, task.capability), task)
             with suppress(ShutDown):
                 return self.get(name).ask(task)
 

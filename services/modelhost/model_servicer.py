@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from typing import Any
 
 import grpc
 import numpy as np
 
 from wordspot.models.artifact import ArtifactCard
-from wordspot.services import png
+from wordspot.services import wire
 from wordspot.services.errors import MalformedRequest
-from wordspot.services.modelhost.functions import code_size, picture_shape
+from wordspot.services.modelhost import media
+from wordspot.services.modelhost.functions import code_size
 from wordspot.services.modelhost.hosting import Floats, Models, Parts, Ranked, Task, check_count
+from wordspot.services.modelhost.media import Examples, read_pictures, write_pictures
 from wordspot.v1 import models_pb2 as pb
 from wordspot.v1 import models_pb2_grpc
-
-HALF = 0.5  # of white
 
 
 class ModelServicer(models_pb2_grpc.ModelServiceServicer):
@@ -52,19 +53,10 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
         self, request: pb.EncodeRequest, context: grpc.ServicerContext
     ) -> pb.EncodeResponse:
         card = self._models.able(request.model, "encode")
-        given = request.WhichOneof("examples") or "pictures"
-        wanted = "words" if card.modality == "word" else "pictures"
-        if given != wanted:
-            raise MalformedRequest(
-                f"{given} came; {wanted} are allowed by model {request.model!r}", "examples"
-            )
-        if given == "pictures":
-            codes = self._models.ask(request.model, Task("encode", _pictures(request.pictures, card)))
-            return pb.EncodeResponse(codes=_vectors(codes))
-        words = tuple(request.words.words)
-        check_count(len(words), "words", "words.words")
-        codes = self._models.ask(request.model, Task("encode", words=words))
-        unknown = [word for word, code in zip(words, codes, strict=True) if not code.any()]
+        task = _task("encode", media.read(request, "examples", card))
+        codes = self._models.ask(request.model, task)
+        # Pictures are no words: none is unknown.
+        unknown = [word for word, code in zip(task.words, codes, strict=False) if not code.any()]
         return pb.EncodeResponse(codes=_vectors(codes), unknown=unknown)
 
     def Decode(  # noqa: N802
@@ -72,64 +64,56 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     ) -> pb.DecodeResponse:
         card = self._models.able(request.model, "decode")
         pictures = self._models.ask(request.model, Task("decode", _codes(request.codes, card)))
-        return pb.DecodeResponse(pictures=pb.Pictures(png=png.to_files(pictures)))
+        return pb.DecodeResponse(pictures=write_pictures(pictures, card))
 
     def Reconstruct(  # noqa: N802
         self, request: pb.ReconstructRequest, context: grpc.ServicerContext
     ) -> pb.ReconstructResponse:
         card = self._models.able(request.model, "reconstruct")
-        pictures = self._models.ask(request.model, Task("reconstruct", _pictures(request.pictures, card)))
-        return pb.ReconstructResponse(pictures=pb.Pictures(png=png.to_files(pictures)))
+        task = Task("reconstruct", read_pictures(request.pictures, card))
+        pictures = self._models.ask(request.model, task)
+        return pb.ReconstructResponse(pictures=write_pictures(pictures, card))
 
     def Sample(  # noqa: N802
         self, request: pb.SampleRequest, context: grpc.ServicerContext
     ) -> pb.SampleResponse:
-        self._models.able(request.model, "sample")
+        card = self._models.able(request.model, "sample")
         check_count(request.count, "samples", "count")
-        pictures = self._models.ask(request.model, Task("sample", count=request.count, seed=request.seed))
-        return pb.SampleResponse(pictures=pb.Pictures(png=png.to_files(pictures)))
+        made = self._models.ask(request.model, _drawing("sample", request, count=request.count))
+        return wire.fitting(pb.SampleResponse(**media.written(made, card)), "count")
 
     def Classify(  # noqa: N802
         self, request: pb.ClassifyRequest, context: grpc.ServicerContext
     ) -> pb.ClassifyResponse:
         card = self._models.able(request.model, "classify")
-        chances = self._models.ask(request.model, Task("classify", _pictures(request.pictures, card)))
+        chances = self._models.ask(request.model, Task("classify", read_pictures(request.pictures, card)))
         return pb.ClassifyResponse(probabilities=_vectors(chances))
 
     def GetLogLikelihood(  # noqa: N802
         self, request: pb.GetLogLikelihoodRequest, context: grpc.ServicerContext
     ) -> pb.GetLogLikelihoodResponse:
         card = self._models.able(request.model, "nll")
-        nats = self._models.ask(
-            request.model, Task("nll", _pictures(request.pictures, card), seed=request.seed)
-        )
+        task = replace(_task("nll", media.read(request, "examples", card)), seed=request.seed)
+        nats = self._models.ask(request.model, task)
         return pb.GetLogLikelihoodResponse(nats=(-nats).tolist())
 
     def Complete(  # noqa: N802
         self, request: pb.CompleteRequest, context: grpc.ServicerContext
     ) -> pb.CompleteResponse:
         card = self._models.able(request.model, "complete")
-        given = _pictures(request.pictures, card)
-        if len(request.known.png) != len(given):
-            raise MalformedRequest(
-                f"{len(request.known.png)} masks for {len(given)} pictures; one for each is allowed",
-                "known.png",
-            )
-        masks = png.to_floats(request.known.png, (1, *picture_shape(card)[1:])) >= HALF
-        task = Task("complete", given, seed=request.seed, known=masks)
-        return pb.CompleteResponse(
-            pictures=pb.Pictures(png=png.to_files(self._models.ask(request.model, task)))
-        )
+        values, known = media.partly_known(request, card)
+        made = self._models.ask(request.model, _drawing("complete", request, values=values, known=known))
+        return wire.fitting(pb.CompleteResponse(**media.written(made, card)), "subject")
 
     def Generate(  # noqa: N802
         self, request: pb.GenerateRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.GenerateResponse]:
-        self._models.able(request.model, "generate")
+        card = self._models.able(request.model, "generate")
         check_count(request.count, "parts", "count")
         parts = Parts()
-        task = Task("generate", count=request.count, seed=request.seed, parts=parts)
+        task = _drawing("generate", request, count=request.count, parts=parts)
         for part in parts.until(self._models.begin(request.model, task)):
-            yield pb.GenerateResponse(png=png.encoded(png.to_image(part)))
+            yield media.part(part, card)
 
     def ListNeighbours(  # noqa: N802
         self, request: pb.ListNeighboursRequest, context: grpc.ServicerContext
@@ -158,13 +142,25 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
             capabilities=card.capabilities,
             description=card.description,
             loaded=self._models.loaded(name),
+            options=card.options,
         )
 
 
-def _pictures(given: pb.Pictures, card: ArtifactCard) -> Floats:
-    """(B, C, H, W). Raises MalformedRequest, BadInput."""
-    check_count(len(given.png), "pictures", "pictures.png")
-    return png.to_floats(given.png, picture_shape(card))
+def _task(capability: str, examples: Examples) -> Task:
+    if isinstance(examples, tuple):
+        return Task(capability, words=examples)
+    return Task(capability, examples)
+
+
+def _drawing(capability: str, request: Any, **fields: Any) -> Task:
+    """request: of Sample, Complete or Generate."""
+    return Task(
+        capability,
+        seed=request.seed,
+        temperature=request.temperature if request.HasField("temperature") else None,
+        condition=request.condition,
+        **fields,
+    )
 
 
 def _codes(given: Sequence[pb.Vector], card: ArtifactCard) -> Floats:

@@ -1,7 +1,8 @@
 """The Open Inference Protocol over the same queues as ModelService.
 
 A model of the protocol is one capability of one of ours: `digits-vae:sample`. Its version is the beginning of
-the artifact's hash; a request may leave it empty. An artifact called `digits-vae@ANYTHING` is another version
+the artifact's hash; a request may leave it empty. What a capability takes besides tensors, such as
+`temperature`, are parameters of the request. An artifact called `digits-vae@ANYTHING` is another version
 of `digits-vae`, and both may run side by side. Loading and unloading take the name with or without the
 capability, and mean the whole model.
 """
@@ -23,7 +24,7 @@ from wordspot.models.artifact import ArtifactCard
 from wordspot.models.errors import BadInput, UnknownModel
 from wordspot.oip import inference_pb2 as pb
 from wordspot.oip import inference_pb2_grpc
-from wordspot.services import errors
+from wordspot.services import errors, wire
 from wordspot.services.errors import MalformedRequest
 from wordspot.services.modelhost.functions import ANY, DTYPES, Function, TensorKind, functions
 from wordspot.services.modelhost.hosting import MOST_AT_ONCE, RANKING, Models, Parts, Task, check_count
@@ -57,6 +58,16 @@ CONTENTS = {
 }
 LENGTH = struct.Struct("<I")  # before each element of BYTES
 FINAL = "triton_final_response"
+RATE = "rate"  # of an output that is sound, samples a second
+PARAMETERS: Mapping[str, Sequence[str]] = {
+    "temperature": ("double_param", "int64_param", "uint64_param"),
+    "condition": ("string_param",),
+}
+# What Triton's clients say by themselves: there are no sequences, and an empty answer ends every stream.
+UNHEEDED = frozenset(
+    {"priority", "timeout", "sequence_id", "sequence_start", "sequence_end"}
+    | {"triton_enable_empty_final_response"}
+)
 
 
 class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
@@ -198,10 +209,11 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
         name, card, function = self._find(request.model_name, request.model_version)
         given = _inputs(request, function)
         wanted = _wanted(request, function)
+        options = _options(request, function)
         made = (
             iter([self._embedded(name, given)])
             if function.capability == "embed"
-            else self._made(name, function, given)
+            else self._made(name, function, given, options)
         )
 
         def about() -> pb.ModelInferResponse:
@@ -213,36 +225,35 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
             response = about()
             for kind in wanted:
                 values = some[kind.name]
-                response.outputs.add(name=kind.name, datatype=kind.datatype, shape=values.shape)
+                output = response.outputs.add(name=kind.name, datatype=kind.datatype, shape=values.shape)
+                if kind.rate is not None:
+                    output.parameters[RATE].int64_param = kind.rate
                 response.raw_output_contents.append(_raw(values, kind.datatype))
             if function.streamed:
                 response.parameters[FINAL].bool_param = False
-            yield response
+            yield wire.fitting(response, "inputs")
         if function.streamed:
             response = about()
             response.parameters[FINAL].bool_param = True
             yield response
 
-    def _made(self, name: str, function: Function, given: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
-        values = given.get("pictures", given.get("codes"))
-        words = tuple(str(word) for word in given.get("words", ()))
-        count = int(given["count"][0]) if "count" in given else 0
+    def _made(
+        self, name: str, function: Function, given: Mapping[str, Array], options: Mapping[str, Any]
+    ) -> Iterator[dict[str, Array]]:
+        task = Task(function.capability, **_examples(function.inputs[0], given), **options)
         if "count" in given:
-            check_count(count, "examples", "count")
-        if values is not None or words:
-            check_count(len(words) if values is None else len(values), "examples", "inputs")
-        known = given.get("known")
-        if known is not None and values is not None and len(known) != len(values):
-            raise MalformedRequest(
-                f"{len(known)} masks for {len(values)} pictures; as many are allowed", "known"
-            )
-        seed = int(given["seed"][0]) if "seed" in given else 0
-        task = Task(function.capability, values, count, seed, words, known)
+            check_count(int(given["count"][0]), "examples", "count")
+            task = replace(task, count=int(given["count"][0]))
+        if "seed" in given:
+            task = replace(task, seed=int(given["seed"][0]))
+        if "known" in given:
+            _check_known(given["known"], function.inputs[0], given)
+            task = replace(task, known=given["known"])
         first = function.outputs[0].name
         if function.streamed:
             parts = Parts()
             for part in parts.until(self._models.begin(name, replace(task, parts=parts))):
-                yield {first: part[np.newaxis]}
+                yield {first: _batch([part])}
         elif function.capability in RANKING:
             found = self._models.ask(name, task)
             yield {
@@ -250,7 +261,7 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
                 function.outputs[1].name: np.array([similarity for _, similarity in found], np.float32),
             }
         else:
-            yield {first: self._models.ask(name, task)}
+            yield {first: _batch(self._models.ask(name, task))}
 
     def _embedded(self, name: str, given: Mapping[str, Array]) -> dict[str, Array]:
         audio, spans = given["audio"], given["spans"]
@@ -331,6 +342,63 @@ def _inputs(request: pb.ModelInferRequest, function: Function) -> dict[str, Arra
         tensor.name: _array(tensor, raw[number] if raw else None, kinds[tensor.name])
         for number, tensor in enumerate(request.inputs)
     }
+
+
+def _options(request: pb.ModelInferRequest, function: Function) -> dict[str, str | float]:
+    """What the parameters say, by the names of a Task's fields. Raises MalformedRequest."""
+    options: dict[str, str | float] = {}
+    for name, parameter in request.parameters.items():
+        if name in UNHEEDED:
+            continue
+        if name not in function.options:
+            raise MalformedRequest(
+                f"parameter {name!r} came; {request.model_name!r} takes "
+                f"{' and '.join(function.options) or 'none'}",
+                "parameters",
+            )
+        given = parameter.WhichOneof("parameter_choice") or "nothing"
+        if given not in PARAMETERS[name]:
+            raise MalformedRequest(
+                f"parameter {name!r} holds a {given}; {' or '.join(PARAMETERS[name])} is allowed",
+                "parameters",
+            )
+        value = getattr(parameter, given)
+        options[name] = value if isinstance(value, str) else float(value)
+    return options
+
+
+def _examples(kind: TensorKind, given: Mapping[str, Array]) -> dict[str, Any]:
+    """What a capability works upon, by the names of a Task's fields; empty if it makes something of nothing.
+
+    Raises MalformedRequest.
+    """
+    if kind.datatype not in ("FP32", "BYTES"):
+        return {}
+    examples = given[kind.name]
+    check_count(len(examples), "examples", "inputs")
+    if not examples.size:
+        raise MalformedRequest(
+            f"input {kind.name!r} has the shape {list(examples.shape)}; one value or more of each is allowed",
+            "inputs",
+        )
+    return {"values": examples} if kind.datatype == "FP32" else {"words": tuple(examples)}
+
+
+def _check_known(known: Array, kind: TensorKind, given: Mapping[str, Array]) -> None:
+    """Raises MalformedRequest."""
+    if len(known) != len(given[kind.name]):
+        raise MalformedRequest(
+            f"{len(known)} masks for {len(given[kind.name])} {kind.name}; as many are allowed", "known"
+        )
+    if known.ndim == 2 and (known[:, 1:] > known[:, :-1]).any():
+        raise MalformedRequest(
+            "a frame is known and the one before it is not; only the first frames may be known", "known"
+        )
+
+
+def _batch(made: Any) -> Array:
+    """One text or one array for each example, as one array."""
+    return np.asarray(made, object if isinstance(made[0], str) else np.float32)
 
 
 def _array(tensor: pb.ModelInferRequest.InferInputTensor, raw: bytes | None, kind: TensorKind) -> Array:

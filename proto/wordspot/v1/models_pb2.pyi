@@ -7,20 +7,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Model(_message.Message):
-    __slots__ = ("name", "hash", "modality", "capabilities", "description", "loaded")
+    __slots__ = ("name", "hash", "modality", "capabilities", "description", "loaded", "options")
     NAME_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
     MODALITY_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     LOADED_FIELD_NUMBER: _ClassVar[int]
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     hash: str
     modality: str
     capabilities: _containers.RepeatedScalarFieldContainer[str]
     description: str
     loaded: bool
-    def __init__(self, name: _Optional[str] = ..., hash: _Optional[str] = ..., modality: _Optional[str] = ..., capabilities: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ..., loaded: _Optional[bool] = ...) -> None: ...
+    options: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., hash: _Optional[str] = ..., modality: _Optional[str] = ..., capabilities: _Optional[_Iterable[str]] = ..., description: _Optional[str] = ..., loaded: _Optional[bool] = ..., options: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()
@@ -88,6 +90,24 @@ class Words(_message.Message):
     words: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, words: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class Sounds(_message.Message):
+    __slots__ = ("wav",)
+    WAV_FIELD_NUMBER: _ClassVar[int]
+    wav: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, wav: _Optional[_Iterable[bytes]] = ...) -> None: ...
+
+class Texts(_message.Message):
+    __slots__ = ("texts",)
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    texts: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, texts: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Clips(_message.Message):
+    __slots__ = ("clips",)
+    CLIPS_FIELD_NUMBER: _ClassVar[int]
+    clips: _containers.RepeatedCompositeFieldContainer[Pictures]
+    def __init__(self, clips: _Optional[_Iterable[_Union[Pictures, _Mapping]]] = ...) -> None: ...
+
 class EncodeRequest(_message.Message):
     __slots__ = ("model", "pictures", "words")
     MODEL_FIELD_NUMBER: _ClassVar[int]
@@ -135,20 +155,30 @@ class ReconstructResponse(_message.Message):
     def __init__(self, pictures: _Optional[_Union[Pictures, _Mapping]] = ...) -> None: ...
 
 class SampleRequest(_message.Message):
-    __slots__ = ("model", "count", "seed")
+    __slots__ = ("model", "count", "seed", "temperature", "condition")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
     model: str
     count: int
     seed: int
-    def __init__(self, model: _Optional[str] = ..., count: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+    temperature: float
+    condition: str
+    def __init__(self, model: _Optional[str] = ..., count: _Optional[int] = ..., seed: _Optional[int] = ..., temperature: _Optional[float] = ..., condition: _Optional[str] = ...) -> None: ...
 
 class SampleResponse(_message.Message):
-    __slots__ = ("pictures",)
+    __slots__ = ("pictures", "sounds", "texts", "clips")
     PICTURES_FIELD_NUMBER: _ClassVar[int]
+    SOUNDS_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    CLIPS_FIELD_NUMBER: _ClassVar[int]
     pictures: Pictures
-    def __init__(self, pictures: _Optional[_Union[Pictures, _Mapping]] = ...) -> None: ...
+    sounds: Sounds
+    texts: Texts
+    clips: Clips
+    def __init__(self, pictures: _Optional[_Union[Pictures, _Mapping]] = ..., sounds: _Optional[_Union[Sounds, _Mapping]] = ..., texts: _Optional[_Union[Texts, _Mapping]] = ..., clips: _Optional[_Union[Clips, _Mapping]] = ...) -> None: ...
 
 class ClassifyRequest(_message.Message):
     __slots__ = ("model", "pictures")
@@ -165,14 +195,20 @@ class ClassifyResponse(_message.Message):
     def __init__(self, probabilities: _Optional[_Iterable[_Union[Vector, _Mapping]]] = ...) -> None: ...
 
 class GetLogLikelihoodRequest(_message.Message):
-    __slots__ = ("model", "pictures", "seed")
+    __slots__ = ("model", "pictures", "sounds", "texts", "clips", "seed")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PICTURES_FIELD_NUMBER: _ClassVar[int]
+    SOUNDS_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    CLIPS_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
     model: str
     pictures: Pictures
+    sounds: Sounds
+    texts: Texts
+    clips: Clips
     seed: int
-    def __init__(self, model: _Optional[str] = ..., pictures: _Optional[_Union[Pictures, _Mapping]] = ..., seed: _Optional[int] = ...) -> None: ...
+    def __init__(self, model: _Optional[str] = ..., pictures: _Optional[_Union[Pictures, _Mapping]] = ..., sounds: _Optional[_Union[Sounds, _Mapping]] = ..., texts: _Optional[_Union[Texts, _Mapping]] = ..., clips: _Optional[_Union[Clips, _Mapping]] = ..., seed: _Optional[int] = ...) -> None: ...
 
 class GetLogLikelihoodResponse(_message.Message):
     __slots__ = ("nats",)
@@ -181,38 +217,62 @@ class GetLogLikelihoodResponse(_message.Message):
     def __init__(self, nats: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class CompleteRequest(_message.Message):
-    __slots__ = ("model", "pictures", "known", "seed")
+    __slots__ = ("model", "pictures", "clips", "known", "seed", "temperature", "condition")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PICTURES_FIELD_NUMBER: _ClassVar[int]
+    CLIPS_FIELD_NUMBER: _ClassVar[int]
     KNOWN_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
     model: str
     pictures: Pictures
+    clips: Clips
     known: Pictures
     seed: int
-    def __init__(self, model: _Optional[str] = ..., pictures: _Optional[_Union[Pictures, _Mapping]] = ..., known: _Optional[_Union[Pictures, _Mapping]] = ..., seed: _Optional[int] = ...) -> None: ...
+    temperature: float
+    condition: str
+    def __init__(self, model: _Optional[str] = ..., pictures: _Optional[_Union[Pictures, _Mapping]] = ..., clips: _Optional[_Union[Clips, _Mapping]] = ..., known: _Optional[_Union[Pictures, _Mapping]] = ..., seed: _Optional[int] = ..., temperature: _Optional[float] = ..., condition: _Optional[str] = ...) -> None: ...
 
 class CompleteResponse(_message.Message):
-    __slots__ = ("pictures",)
+    __slots__ = ("pictures", "clips")
     PICTURES_FIELD_NUMBER: _ClassVar[int]
+    CLIPS_FIELD_NUMBER: _ClassVar[int]
     pictures: Pictures
-    def __init__(self, pictures: _Optional[_Union[Pictures, _Mapping]] = ...) -> None: ...
+    clips: Clips
+    def __init__(self, pictures: _Optional[_Union[Pictures, _Mapping]] = ..., clips: _Optional[_Union[Clips, _Mapping]] = ...) -> None: ...
 
 class GenerateRequest(_message.Message):
-    __slots__ = ("model", "count", "seed")
+    __slots__ = ("model", "count", "seed", "temperature", "condition")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     SEED_FIELD_NUMBER: _ClassVar[int]
+    TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
     model: str
     count: int
     seed: int
-    def __init__(self, model: _Optional[str] = ..., count: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+    temperature: float
+    condition: str
+    def __init__(self, model: _Optional[str] = ..., count: _Optional[int] = ..., seed: _Optional[int] = ..., temperature: _Optional[float] = ..., condition: _Optional[str] = ...) -> None: ...
+
+class Sound(_message.Message):
+    __slots__ = ("pcm", "rate")
+    PCM_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    pcm: bytes
+    rate: int
+    def __init__(self, pcm: _Optional[bytes] = ..., rate: _Optional[int] = ...) -> None: ...
 
 class GenerateResponse(_message.Message):
-    __slots__ = ("png",)
+    __slots__ = ("png", "sound", "text")
     PNG_FIELD_NUMBER: _ClassVar[int]
+    SOUND_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
     png: bytes
-    def __init__(self, png: _Optional[bytes] = ...) -> None: ...
+    sound: Sound
+    text: str
+    def __init__(self, png: _Optional[bytes] = ..., sound: _Optional[_Union[Sound, _Mapping]] = ..., text: _Optional[str] = ...) -> None: ...
 
 class Neighbour(_message.Message):
     __slots__ = ("word", "similarity")

@@ -180,7 +180,7 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Complete(self, request, context):
-        """Fills in what is not known of pictures.
+        """Fills in what is not known of pictures and clips.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

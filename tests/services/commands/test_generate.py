@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 
+from tests.services.small_models import put_all
 from wordspot.models import artifact
 from wordspot.models.artifact import ArtifactCard
 from wordspot.models.encoders.word_vectors import WordVectors
 from wordspot.models.generators.vae import Vae, VaeConfig
-from wordspot.services import cli
+from wordspot.services import cli, wav
 from wordspot.services.embedded import serving_models
 from wordspot.services.settings import ModelHostSettings
 
@@ -27,7 +28,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     vae = Vae(VaeConfig(height=8, width=6, hidden=(16,), code=4))
     card = ArtifactCard(name="small", model="vae", config={}, weights_sha256="")
     artifact.save(vae, card, tmp_path / "home/models/small")
+    put_all(tmp_path / "home")
     monkeypatch.setenv("WORDSPOT_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("WORDSPOT_ADDRESS", raising=False)
+    monkeypatch.chdir(tmp_path)
     return tmp_path / "home"
 
 
@@ -71,6 +75,124 @@ def test_codes_are_printed_a_line_a_picture(run: Run, home: Path, tmp_path: Path
     assert [row["picture"] for row in rows] == list(map(str, paths))
     assert all(len(row["code"]) == 4 for row in rows)
     assert rows[0]["code"] != rows[1]["code"]
+
+
+def test_a_poem_of_a_form_is_printed_here_or_elsewhere(run: Run, address: str) -> None:
+    asked = ("generate", "poem", "--form", "5x4", "--n", 10, "--seed", 7)
+    code, poems, _ = run(*asked)
+    assert code == 0
+    lines = [poem.split("\n") for poem in poems.removesuffix("\n").split("\n\n")]
+    assert [[len(line) for line in poem] for poem in lines] == [[5] * 4] * 10
+    assert run(*asked, "--address", address)[1] == poems
+    assert run(*asked[:-1], 8)[1] != poems
+    lukewarm = run("generate", "poem", "--condition", "9x1", "--count", 3, "--temperature", 0.01)[1]
+    assert lukewarm == "天天天天天天天天天\n" * 3
+    series = run("generate", "poem", "--series")[1]
+    assert [len(part) for part in series.split("\n")] == [1] * 20 + [0]
+    assert run(*asked, "--out", "poems.txt")[:2] == (0, "poems.txt\n")
+    assert Path("poems.txt").read_text() == poems
+
+
+def test_sounds_come_one_after_another_and_a_series_is_one_sound(run: Run, address: str) -> None:
+    asked = ("generate", "sound", "--n", 3, "--condition", "high", "--temperature", 0.5)
+    assert run(*asked)[:2] == (0, "sound.wav\n")
+    assert run(*asked, "--out", "there.wav", "--address", address)[0] == 0
+    assert Path("sound.wav").read_bytes() == Path("there.wav").read_bytes()
+    samples, rate = wav.decoded(Path("sound.wav").read_bytes())
+    assert (len(samples), rate) == (3 * 400 + 2 * 2_400, 8_000)
+    assert samples[:400].min() > 0.7
+    assert not samples[400:2_800].any()
+    assert run(*asked, "--series")[0] == 0
+    samples, _ = wav.decoded(Path("sound.wav").read_bytes())
+    assert len(samples) == 3 * 100
+    assert samples.min() > 0.7
+
+
+def test_clips_are_rows_of_frames_or_move(run: Run, address: str) -> None:
+    asked = ("generate", "clips", "--n", 3, "--temperature", 0.5)
+    assert run(*asked)[:2] == (0, "clips.png\n")
+    assert run(*asked, "--out", "there.png", "--address", address)[0] == 0
+    assert Path("clips.png").read_bytes() == Path("there.png").read_bytes()
+    with Image.open("clips.png") as image:
+        assert image.size == (4 * (12 + 2) + 2, 3 * (10 + 2) + 2)
+    assert run(*asked, "--out", "moving.gif")[0] == 0
+    with Image.open("moving.gif") as image:
+        assert (image.size, getattr(image, "n_frames", 1)) == ((3 * (12 + 2) + 2, 10 + 4), 4)
+
+
+def test_a_clip_goes_on_after_the_frames_that_are_seen(run: Run, address: str) -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (3, 5, 6), np.uint8)
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(f"{number}.png")
+    asked = ("complete", "clips", "0.png", "1.png", "2.png", "--n", 2, "--seed", 1)
+    shown = {}
+    for seen in (None, 1, 3):
+        assert run(*asked, *(() if seen is None else ("--seen", seen)), "--address", address)[0] == 0
+        with Image.open("clips.png") as image:
+            pixels = np.asarray(image.convert("L"))
+        rows = [pixels[2 + 12 * row : 12 + 12 * row : 2, 2:].reshape(5, 4, 14) for row in range(3)]
+        shown[seen] = np.array([[row[:, n, :12:2] for n in range(4)] for row in rows])
+        assert np.array_equal(shown[seen][0, :3], frames)
+        for answer in shown[seen][1:]:
+            assert np.array_equal(answer[: seen or 2], frames[: seen or 2])
+        assert not np.array_equal(shown[seen][1, 3], shown[seen][2, 3])
+    assert not np.array_equal(shown[1][1, 1], frames[1])
+    whole = [Image.fromarray(frame) for frame in frames]
+    whole[0].save("clip.gif", save_all=True, append_images=whole[1:])
+    with Image.open("clip.gif") as image:
+        assert len(list(ImageSequence.Iterator(image))) == 3
+    assert run("complete", "clips", "clip.gif", "--n", 2, "--seed", 1, "--out", "again.png")[0] == 0
+    assert Path("again.png").stat().st_size > 100
+
+
+def test_a_condition_and_a_share_of_what_is_hidden_reach_the_model(run: Run, home: Path) -> None:
+    assert run("generate", "sprites", "--n", 2, "--condition", "high")[0] == 0
+    with Image.open("sprites.png") as image:
+        high = np.asarray(image)[2:12, 2:14]
+    assert high.min() > 128
+    Image.fromarray(np.zeros((5, 6, 3), np.uint8)).save("black.png")
+    for cover, rows in ((50, 2), (20, 4), (100, 0)):
+        code, _, err = run(
+            "complete", "sprites", "black.png", "--cover", cover, "--condition", "high", "--n", 1
+        )
+        assert (code, err) == (0, "")
+        with Image.open("sprites.png") as image:
+            answer = np.asarray(image)[2:12:2, 30:42:2]
+        assert not answer[:rows].any()
+        assert answer[rows:].min() > 128
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_what_cannot_be_made_is_one_line(run: Run, address: str, elsewhere: bool) -> None:
+    Image.fromarray(np.zeros((5, 6), np.uint8)).save("frame.png")
+    for arguments, told in (
+        ("generate sound --temperature 0", "temperature is 0; 0.001 to 1000 is allowed"),
+        ("generate sound --temperature -1", "temperature is -1; 0.001 to 1000"),
+        ("generate sound --temperature nan", "temperature is nan; 0.001 to 1000"),
+        ("generate poem --temperature inf", "temperature is inf; 0.001 to 1000"),
+        ("generate poem --form sonnet", "the form 'sonnet'; 5x4, 7x4"),
+        ("generate small --temperature 1", "temperature came; to sample, model 'small' takes no options"),
+        ("generate clips --condition red", "condition came; to sample, model 'clips' takes temperature"),
+        ("generate clips --series", "--series does not go with clips"),
+        ("generate sound --out sound.mp3", "--out sound.mp3; a name that ends in .wav is allowed"),
+        ("generate clips --out clips.mp4", "a name that ends in .png or .gif is allowed"),
+        ("generate poem --out poem.doc", "a name that ends in .txt is allowed"),
+        ("complete poem frame.png", "model 'poem' cannot complete; it can generate, nll, sample"),
+        ("complete clips frame.png --seen 2", "--seen 2; 1 to 1, as many frames as were given, is allowed"),
+        ("complete clips frame.png --rows 2", "--rows does not go with clips; --seen is allowed"),
+        (
+            "complete sprites frame.png --seen 2",
+            "--seen does not go with sprites; --mask, --rows, --cover is",
+        ),
+        ("complete sprites frame.png --rows 2 --cover 3", "--rows and --cover; one of them is allowed"),
+        ("complete sprites frame.png frame.png", "2 pictures; one is allowed"),
+        ("complete clips text.png", "text.png is not a picture"),
+    ):
+        code, output, errors = run(*arguments.split(), *(("--address", address) if elsewhere else ()))
+        assert (code, output) == (2, ""), arguments
+        assert told in errors, arguments
+        assert errors.count("\n") == 1
+    assert [path.name for path in Path().glob("*.*")] == ["frame.png"]
 
 
 def test_mistakes_are_one_line(run: Run, home: Path, tmp_path: Path) -> None:
@@ -149,6 +271,21 @@ def test_models_are_loaded_and_unloaded_in_a_running_service(run: Run, address: 
     assert run("models", "unload", "small", "--address", address)[:2] == (0, "small is not loaded\n")
     code, _, err = run("models", "load", "small")
     assert (code, "no --address" in err) == (2, True)
+
+
+def test_models_are_listed_and_shown_here_or_elsewhere(run: Run, address: str) -> None:
+    run("models", "load", "small", "--address", address)
+    here, there = (
+        {row["name"]: row for row in map(json.loads, run("models", "list", "--json", *where)[1].splitlines())}
+        for where in ((), ("--address", address))
+    )
+    assert here.keys() == there.keys() >= {"small", "sound", "poem", "clips", "phonetic"}
+    for name, row in here.items():
+        assert {**row, "loaded": name == "small"} == {**there[name], "model": row["model"]}
+    assert there["poem"]["options"] == ["condition", "temperature"]
+    assert run("models", "list", "--address", address)[1] == run("models", "list")[1]
+    assert run("models", "show", "poem", "--address", address)[1] == run("models", "show", "poem")[1]
+    assert "no model 'cats'" in run("models", "show", "cats", "--address", address)[2]
 
 
 def test_the_gallery_lists_what_it_can_draw_and_refuses_what_is_no_png(run: Run, tmp_path: Path) -> None:

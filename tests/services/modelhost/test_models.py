@@ -8,7 +8,7 @@ import pickle  # noqa: TID251  # to see it refused
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -208,16 +208,24 @@ def test_parts_come_as_they_are_made_and_none_after_the_caller_has_gone(home: Pa
     hosting.close()
 
 
-def test_a_stream_gives_no_part_twice_when_its_batch_is_run_again(home: Path) -> None:
-    hosted = load_models(ModelHostSettings(home=home, device="cpu")).get("small-vae")
-    parts = Parts()
-    task = Task("generate", count=5, parts=parts)
-    for _ in range(2):
-        hosted._run([task])
-    done: Future[None] = Future()
-    done.set_result(None)
-    assert len(list(parts.until(done))) == 5
-    hosted.close()
+def test_a_stream_ends_with_its_last_part_and_not_with_those_that_wait_behind_it(home: Path) -> None:
+    hosting = load_models(ModelHostSettings(home=home, device="cpu"))
+    model, go_on = hosting.get("small-vae")._model, threading.Semaphore(1)
+    generate = model.generate
+
+    def held(count: int, rng: torch.Generator) -> Iterator[torch.Tensor]:
+        assert go_on.acquire(timeout=10)
+        yield from generate(count, rng)
+
+    model.generate = held
+    drawn = [Parts() for _ in range(3)]
+    running = [hosting.begin("small-vae", Task("generate", count=4, parts=parts)) for parts in drawn]
+    assert len(list(drawn[0].until(running[0]))) == 4
+    assert not running[1].done()
+    for parts, work in zip(drawn[1:], running[1:], strict=True):
+        go_on.release()
+        assert len(list(parts.until(work))) == 4
+    hosting.close()
 
 
 def test_a_device_that_is_not_there_is_told(home: Path) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.services.small_models import put_all
 from wordspot.models import artifact, registry
 from wordspot.models.artifact import ArtifactCard
 from wordspot.models.encoders.mlp import Mlp, MlpConfig
@@ -57,6 +58,7 @@ def home(tmp_path: Path) -> Path:
     ):
         card = ArtifactCard(name=name, model=kind, config={}, weights_sha256="")
         artifact.save(model, card, tmp_path / "models" / name)
+    put_all(tmp_path)
     return tmp_path
 
 
@@ -124,6 +126,9 @@ def test_tritons_client_works_unchanged(told: dict[str, Any], home: Path) -> Non
     versions = [registry.available(home)[name].hash[:12] for name in ("small-mlp", "small-mlp@older")]
     assert told["versions"] == versions
     assert told["by_version"][0] != told["by_version"][1]
+    assert told["heard"] == [2, 400]
+    assert 0.7 < told["softest"] < 0.8
+    assert [len(line) for poem in told["poems"] for line in poem.split("\n")] == [5] * 8
     assert told["walked"] == [[[1, 1, 8, 6]]] * 4 + [[]]
     assert told["final"] == [False] * 4 + [True]
 
@@ -146,6 +151,8 @@ def test_tritons_client_is_told_what_was_wrong(told: dict[str, Any]) -> None:
         "empty": ("INVALID_ARGUMENT", "0 examples; 1 to 1,024 are allowed"),
         "stream": ("INVALID_ARGUMENT", "answers piece by piece; ModelStreamInfer is allowed"),
         "word": ("INVALID_ARGUMENT", "the word 'kingx' is none of the 3 that are known"),
+        "option": ("INVALID_ARGUMENT", "parameter 'condition' came; 'small-vae:sample' takes none"),
+        "heat": ("INVALID_ARGUMENT", "temperature is -1; 0.001 to 1000 is allowed"),
         "upload": ("INVALID_ARGUMENT", "cannot be sent along"),
     }
     for case, (code, text) in expected.items():

@@ -21,6 +21,13 @@ def encode(client: Any, values: np.ndarray, name: str = "pictures", datatype: st
     return client.infer("small-vae:encode", [tensor(name, values, datatype)])
 
 
+def drawing_of(count: int) -> list[Any]:
+    return [
+        tensor("count", np.array([count], np.int64), "INT64"),
+        tensor("seed", np.array([7], np.uint64), "UINT64"),
+    ]
+
+
 def refused(call: Any) -> str:
     try:
         call()
@@ -46,10 +53,7 @@ def main(address: str) -> None:
     codes = client.infer("small-vae:encode", [tensor("pictures", pictures, "FP32")], request_id="one")
     told["codes"] = codes.as_numpy("codes").tolist()
     told["id"] = codes.get_response().id
-    drawing = [
-        tensor("count", np.array([4], np.int64), "INT64"),
-        tensor("seed", np.array([7], np.uint64), "UINT64"),
-    ]
+    drawing = drawing_of(4)
     first, second = (client.infer("small-vae:sample", drawing).as_numpy("pictures") for _ in range(2))
     told["drawn"], told["again"] = list(first.shape), bool((first == second).all())
     chances = client.infer("small-mlp:classify", [tensor("pictures", pictures, "FP32")])
@@ -82,6 +86,12 @@ def main(address: str) -> None:
     ]
     completed = client.infer("small-vae:complete", completing).as_numpy("pictures")
     told["kept"] = bool(np.array_equal(completed[:, :, :4], pictures[:, :, :4]))
+    wanted = {"temperature": 0.5, "condition": "high"}
+    sounds = client.infer("sound:sample", drawing_of(2), parameters=wanted, priority=1, timeout=10_000_000)
+    told["heard"] = list(sounds.as_numpy("sounds").shape)
+    told["softest"] = float(sounds.as_numpy("sounds").min())
+    poems = client.infer("poem:sample", drawing_of(2), parameters={"condition": "5x4"}).as_numpy("texts")
+    told["poems"] = [poem.decode() for poem in poems]
     told["versions"] = client.get_model_metadata("small-mlp:classify", as_json=True)["versions"]
     told["by_version"] = [
         client.infer("small-mlp:classify", [tensor("pictures", pictures, "FP32")], model_version=version)
@@ -137,6 +147,10 @@ def main(address: str) -> None:
                 ],
             )
         ),
+        "option": refused(
+            lambda: client.infer("small-vae:sample", drawing, parameters={"condition": "high"})
+        ),
+        "heat": refused(lambda: client.infer("sound:sample", drawing, parameters={"temperature": -1})),
         "upload": refused(lambda: client.load_model("small-vae", config="{}")),
     }
     client.unload_model("small-vae")

@@ -1,0 +1,41 @@
+"""`faces`: what a generator of faces drew in the course of its training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+
+from wordspot.models import registry
+from wordspot.models.datasets.pictures import pictures
+from wordspot.models.gallery import picture
+from wordspot.models.gallery.panels import figure, tiles
+from wordspot.models.generators.gan import SNAPSHOTS
+
+COLUMNS = 14
+
+
+@picture("faces")
+@torch.inference_mode()
+def draw(home: Path) -> Figure:
+    """Faces from the same codes after more and more rounds; a walk; the nearest real ones."""
+    model, card = registry.load("faces", home)
+    artist: Any = model
+    steps = int(card.budget["steps_done"])
+    train = pictures("faces", "train", home).tensor()
+    strip = artist.snapshots.float() / 255
+    made = figure(9, 7.6)
+    axes = made.subplots(len(SNAPSHOTS) + 1, 1, height_ratios=(*([1] * len(SNAPSHOTS)), 4))
+    for place, (share, row) in enumerate(zip(SNAPSHOTS, strip, strict=True)):
+        tiles(axes[place], [row[:COLUMNS]], f"{max(1, round(share * steps)):,} rounds")
+    drawn = artist.sample(COLUMNS, torch.Generator().manual_seed(4))
+    nearest = train[torch.cdist(drawn.flatten(1), train.flatten(1)).argmin(dim=1)]
+    walk = torch.stack(list(artist.generate(2 * COLUMNS, torch.Generator().manual_seed(6))))
+    tiles(
+        axes[-1],
+        [drawn, nearest, walk[:COLUMNS], walk[COLUMNS:]],
+        "drawn with the best weights, under each the nearest training picture; a walk from code to code",
+    )
+    return made

@@ -1,0 +1,40 @@
+"""`gans`: digits by every adversarial model, side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+
+from wordspot.models import registry
+from wordspot.models.datasets.pictures import pictures
+from wordspot.models.gallery import picture
+from wordspot.models.gallery.panels import figure, tiles
+
+COLUMNS = 24
+PREFIX = "digits-"
+
+
+@picture("gans")
+@torch.inference_mode()
+def draw(home: Path) -> Figure:
+    """What every adversarial model of digits draws from the same seed, with its distance from real ones."""
+    cards = registry.available(home)
+    chosen = [
+        (card.name.removeprefix(PREFIX), metric.value)
+        for card in cards.values()
+        for metric in card.metrics
+        if metric.name == "frechet" and card.name.startswith(PREFIX)
+    ]
+    chosen.sort(key=lambda one: one[1])
+    real = pictures("digits", "test", home).tensor()[:COLUMNS]
+    made = figure(9, 0.55 * (len(chosen) + 1))
+    grid = made.subplots(len(chosen) + 1, 1)
+    tiles(grid[0], [real], "real test digits")
+    for axes, (name, distance) in zip(grid[1:], chosen, strict=True):
+        model: Any = registry.load(PREFIX + name, home)[0]
+        drawn = model.sample(COLUMNS, torch.Generator().manual_seed(1))
+        tiles(axes, [drawn], f"{name}: Frechet distance {distance:.1f}")
+    return made
