@@ -19,7 +19,7 @@ from wordspot.services import settings
 from wordspot.services.commands import archive, data, models
 from wordspot.services.commands.doctor import doctor
 from wordspot.services.commands.gallery import gallery
-from wordspot.services.commands.generate import analogy, complete, encode, generate, neighbours
+from wordspot.services.commands.generate import analogy, complete, encode, generate, neighbours, translate
 from wordspot.services.commands.index import index
 from wordspot.services.commands.search import search
 from wordspot.services.commands.serve import serve
@@ -40,6 +40,7 @@ for command in (
     encode,
     neighbours,
     analogy,
+    translate,
     gallery,
     train,
     serve,

@@ -218,6 +218,11 @@ class Models:
         """Each part as soon as it is made."""
         yield from self._generated("text", name, count, seed, temperature, condition)
 
+    def translate(self, name: str, pictures: Pixels, condition: str = "") -> Pixels:
+        """In another manner."""
+        request = pb.TranslateRequest(model=name, pictures=_files(pictures), condition=condition)
+        return _pixels(self._call(self._stub.Translate, request).pictures)
+
     def neighbours(self, name: str, word: str, count: int = 10) -> Ranked:
         """Words and their cosines, the nearest first."""
         request = pb.ListNeighboursRequest(model=name, word=word, count=count)

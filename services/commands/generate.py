@@ -201,6 +201,28 @@ def _check_hiding(hiding: Mapping[str, Any], allowed: Sequence[str], model: str)
             raise InvalidInput(f"{name} does not go with {model}; {', '.join(allowed)} is allowed")
 
 
+def translate(
+    model: Annotated[str, typer.Argument(help="A model that can translate.")],
+    pictures: Annotated[list[Path], typer.Argument(help="Files of the size that it knows.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where the sheet goes, a PNG file: what is given, answers. Default MODEL.png."),
+    ] = None,
+    condition: Condition = "",
+    address: console.Address = None,
+) -> None:
+    """Let a model redraw pictures in another manner."""
+    from wordspot.services import model_client
+    from wordspot.services.commands.media import sheet
+
+    path = out or Path(f"{model}.png")
+    console.check_png(path)
+    with connected(address) as models:
+        given = model_client.read(pictures)
+        made = models.translate(model, given, condition)
+    _write(sheet([given, made]), path)
+
+
 def encode(
     model: Annotated[str, typer.Argument(help="A model that can encode.")],
     examples: Annotated[

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wordspot.indexer.errors import InvalidInput, NotFound
+from wordspot.indexer.errors import InvalidInput
 from wordspot.models.errors import MissingWeights
 from wordspot.services import settings
 from wordspot.services.commands import console
@@ -110,7 +110,11 @@ def unload(
 
 @app.command()
 def train(
-    name: Annotated[str, typer.Argument(help="Which recipe.")],
+    name: Annotated[str, typer.Argument(help="Which recipe, or a model, for the first of its recipes.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="A folder of your own pictures to learn from; the model is called after it."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The artifact's folder; default WORDSPOT_HOME/models/NAME.")
     ] = None,
@@ -128,12 +132,15 @@ def train(
     from wordspot.models.trainer import Progress
 
     registry.load_classes()
-    if name not in recipe.RECIPES:
-        raise NotFound(f"no recipe {name!r}; there are {', '.join(sorted(recipe.RECIPES))}")
+    chosen = recipe.find(name)
+    if data is not None:
+        if not isinstance(chosen, recipe.PictureRecipe):
+            raise InvalidInput(f"{name} learns from no pictures; leave --data out")
+        chosen = chosen.of_own(data)
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     home = settings.home(os.environ)
-    folder = out or home / "models" / name
+    folder = out or home / "models" / chosen.name
 
     def report(progress: Progress) -> None:
         console.warn(
@@ -141,7 +148,7 @@ def train(
             f"loss {progress.loss:.4f}  validation {progress.validation:.4f}  best {progress.best:.4f}"
         )
 
-    card = recipe.RECIPES[name].train(
+    card = chosen.train(
         home,
         folder,
         resume=resume,
@@ -153,10 +160,10 @@ def train(
     )
     if as_json:
         for metric in card.metrics:
-            console.say_json(_row(name, metric))
+            console.say_json(_row(chosen.name, metric))
         return
     console.say(f"{folder}: {card.name}, hash {card.hash[:12]}")
-    _say_figures([_row(name, metric) for metric in card.metrics])
+    _say_figures([_row(chosen.name, metric) for metric in card.metrics])
 
 
 @app.command()

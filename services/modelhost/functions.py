@@ -88,6 +88,7 @@ def _of_pictures(card: ArtifactCard) -> dict[str, Function]:
         "reconstruct": Function("reconstruct", (pictures,), (pictures,), True),
         "classify": Function("classify", (pictures,), (chances,), True),
         "complete": Function("complete", (pictures, known, SEED), (pictures,), False, options=card.options),
+        "translate": Function("translate", (pictures,), (pictures,), False, options=card.options),
         **_drawn(card, pictures),
         **_streamed(card, pictures),
     }

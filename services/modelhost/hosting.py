@@ -223,6 +223,8 @@ class Hosted:
             return function(*task.words, task.count)
         if task.capability == "analogy":
             return function(task.words, task.count, task.keep)
+        if task.capability == "translate":
+            return self._out(function(*self._given(task), **task.options))
         rng = torch.Generator(self._device).manual_seed(task.seed)
         made = function(*self._given(task), rng, **task.options)
         if task.parts is None:

@@ -115,6 +115,13 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
         for part in parts.until(self._models.begin(request.model, task)):
             yield media.part(part, card)
 
+    def Translate(  # noqa: N802
+        self, request: pb.TranslateRequest, context: grpc.ServicerContext
+    ) -> pb.TranslateResponse:
+        card = self._models.able(request.model, "translate")
+        task = Task("translate", read_pictures(request.pictures, card), condition=request.condition)
+        return pb.TranslateResponse(pictures=write_pictures(self._models.ask(request.model, task), card))
+
     def ListNeighbours(  # noqa: N802
         self, request: pb.ListNeighboursRequest, context: grpc.ServicerContext
     ) -> pb.ListNeighboursResponse:

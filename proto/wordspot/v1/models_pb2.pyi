@@ -274,6 +274,22 @@ class GenerateResponse(_message.Message):
     text: str
     def __init__(self, png: _Optional[bytes] = ..., sound: _Optional[_Union[Sound, _Mapping]] = ..., text: _Optional[str] = ...) -> None: ...
 
+class TranslateRequest(_message.Message):
+    __slots__ = ("model", "pictures", "condition")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PICTURES_FIELD_NUMBER: _ClassVar[int]
+    CONDITION_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    pictures: Pictures
+    condition: str
+    def __init__(self, model: _Optional[str] = ..., pictures: _Optional[_Union[Pictures, _Mapping]] = ..., condition: _Optional[str] = ...) -> None: ...
+
+class TranslateResponse(_message.Message):
+    __slots__ = ("pictures",)
+    PICTURES_FIELD_NUMBER: _ClassVar[int]
+    pictures: Pictures
+    def __init__(self, pictures: _Optional[_Union[Pictures, _Mapping]] = ...) -> None: ...
+
 class Neighbour(_message.Message):
     __slots__ = ("word", "similarity")
     WORD_FIELD_NUMBER: _ClassVar[int]

@@ -98,6 +98,11 @@ class ModelServiceStub:
                 request_serializer=wordspot_dot_v1_dot_models__pb2.GenerateRequest.SerializeToString,
                 response_deserializer=wordspot_dot_v1_dot_models__pb2.GenerateResponse.FromString,
                 _registered_method=True)
+        self.Translate = channel.unary_unary(
+                '/wordspot.v1.ModelService/Translate',
+                request_serializer=wordspot_dot_v1_dot_models__pb2.TranslateRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_models__pb2.TranslateResponse.FromString,
+                _registered_method=True)
         self.ListNeighbours = channel.unary_unary(
                 '/wordspot.v1.ModelService/ListNeighbours',
                 request_serializer=wordspot_dot_v1_dot_models__pb2.ListNeighboursRequest.SerializeToString,
@@ -193,6 +198,13 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Translate(self, request, context):
+        """Redraws pictures in another manner.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListNeighbours(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -267,6 +279,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.Generate,
                     request_deserializer=wordspot_dot_v1_dot_models__pb2.GenerateRequest.FromString,
                     response_serializer=wordspot_dot_v1_dot_models__pb2.GenerateResponse.SerializeToString,
+            ),
+            'Translate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Translate,
+                    request_deserializer=wordspot_dot_v1_dot_models__pb2.TranslateRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_models__pb2.TranslateResponse.SerializeToString,
             ),
             'ListNeighbours': grpc.unary_unary_rpc_method_handler(
                     servicer.ListNeighbours,
@@ -607,6 +624,33 @@ class ModelService:
             '/wordspot.v1.ModelService/Generate',
             wordspot_dot_v1_dot_models__pb2.GenerateRequest.SerializeToString,
             wordspot_dot_v1_dot_models__pb2.GenerateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Translate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wordspot.v1.ModelService/Translate',
+            wordspot_dot_v1_dot_models__pb2.TranslateRequest.SerializeToString,
+            wordspot_dot_v1_dot_models__pb2.TranslateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,13 @@ import torch
 from PIL import Image, ImageSequence
 
 from tests.services.small_models import put_all
-from wordspot.models import artifact
+from wordspot.models import artifact, recipe, registry
 from wordspot.models.artifact import ArtifactCard
 from wordspot.models.encoders.word_vectors import WordVectors
+from wordspot.models.generators.cycle_gan import CycleGan, CycleGanConfig
+from wordspot.models.generators.pixel_rnn import PixelRnnConfig
 from wordspot.models.generators.vae import Vae, VaeConfig
+from wordspot.models.judges import drawings
 from wordspot.services import cli, wav
 from wordspot.services.embedded import serving_models
 from wordspot.services.settings import ModelHostSettings
@@ -292,3 +296,48 @@ def test_the_gallery_lists_what_it_can_draw_and_refuses_what_is_no_png(run: Run,
     assert "spoken-words" in run("gallery")[1]
     code, _, err = run("gallery", "words", "--out", tmp_path / "words.jpg")
     assert (code, "a name that ends in .png is allowed" in err) == (2, True)
+
+
+def test_pictures_are_redrawn_in_the_manner_that_is_asked_for(run: Run, home: Path, address: str) -> None:
+    torch.manual_seed(0)
+    config = CycleGanConfig(height=8, width=8, base=4, levels=1)
+    card = ArtifactCard(name="outlines", model="cycle_gan", config={}, weights_sha256="")
+    artifact.save(CycleGan(config), card, home / "models/outlines")
+    rng = np.random.default_rng(0)
+    paths = [Path("a.png"), Path("b.png")]
+    for path in paths:
+        Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8)).save(path)
+    sheets = []
+    for way in ("", "outline", "picture"):
+        out = Path(f"sheet{way}.png")
+        assert (
+            run("translate", "outlines", *paths, "--condition", way, "--out", out, "--address", address)[0]
+            == 0
+        )
+        sheets.append(out.read_bytes())
+    assert sheets[0] == sheets[1] != sheets[2]
+    code, _, told = run("translate", "outlines", *paths, "--condition", "French")
+    assert code == 2
+    assert "outline and picture are allowed" in told
+
+
+def test_a_model_learns_from_a_folder_of_one_s_own(
+    run: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drawings, "MANY", 2)
+    small = PixelRnnConfig(height=8, width=8, cells=16, colours=8)
+    registry.load_classes()
+    usual = recipe.find("pixel_rnn")
+    monkeypatch.setitem(recipe.RECIPES, usual.name, replace(usual, config=small))
+    rng = np.random.default_rng(0)
+    sprites = Path("sprites")
+    sprites.mkdir()
+    for number in range(60):
+        pixels = rng.integers(0, 256, (40, 40, 4), np.uint8)
+        Image.fromarray(pixels).save(sprites / f"{number}.png")
+    code, output, _ = run("models", "train", "pixel_rnn", "--data", sprites, "--steps", 1, "--json")
+    assert code == 0
+    assert {"nats", "hidden_error_50"} <= {json.loads(line)["metric"] for line in output.splitlines()}
+    card = json.loads((home / "models/sprites/card.json").read_text())
+    assert card["data"]["licence"] == "the owner's"
+    assert run("generate", "sprites", "--n", 1, "--out", "drawn.png")[0] == 0
