@@ -43,11 +43,21 @@ def test_tiles_are_dark_where_the_picture_is_bright() -> None:
     assert 0.15 < (middle < 50).mean() < 0.5
 
 
+def test_tiles_in_colour_keep_their_colours() -> None:
+    made = panels.figure(2, 2)
+    panels.tiles(made.subplots(), [torch.tensor([1.0, 0.0, 0.0])[None, :, None, None].expand(2, 3, 8, 8)])
+    file = io.BytesIO()
+    made.savefig(file, format="png")
+    with Image.open(file) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    assert (pixels[pixels.shape[0] // 2] == [255, 0, 0]).all(axis=1).mean() > 0.5
+
+
 def test_pictures_have_names_and_say_what_they_show() -> None:
-    assert set(gallery.names()) == {"functions", "autoencoder", "words", "spoken-words", "vae"}
+    assert {"functions", "autoencoder", "words", "spoken-words", "vae", "creatures"} <= set(gallery.names())
     assert all(text.endswith(".") for text in gallery.names().values())
 
 
 def test_an_unknown_picture_is_told(tmp_path: object) -> None:
-    with pytest.raises(UnknownModel, match="no picture 'cats'; there are autoencoder, functions"):
+    with pytest.raises(UnknownModel, match="no picture 'cats'; there are autoencoder, creatures"):
         gallery.draw("cats", tmp_path)  # type: ignore[arg-type]
