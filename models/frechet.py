@@ -33,7 +33,9 @@ def random_features(pictures: Tensor) -> Tensor:
     The same for all pictures of as many channels. It tells shapes and edges apart, and needs no labels: what
     training may go by without a look at what judges in the end.
     """
-    return torch.cat([_network(pictures.shape[1]).to(part.device)(part) for part in pictures.split(500)])
+    return torch.cat(
+        [_network(pictures.shape[1]).to(part.device)(part) for part in torch.split(pictures, 500)]
+    )
 
 
 @cache
@@ -56,4 +58,5 @@ def _normal(rows: Tensor) -> tuple[Tensor, Tensor]:
 
 def _root(spread: Tensor) -> Tensor:
     values, axes = torch.linalg.eigh(spread)
-    return axes * values.clamp_min(0).sqrt() @ axes.T
+    root: Tensor = axes * values.clamp_min(0).sqrt() @ axes.T
+    return root

@@ -65,5 +65,5 @@ def species(names: Sequence[str], outlines: NDArray[np.bool_]) -> list[str]:
     while True:
         spread = np.where(alike, groups, len(names)).min(axis=1)
         if (spread == groups).all():
-            return [names[group] for group in groups]
+            return [names[int(group)] for group in groups]
         groups = spread

@@ -77,7 +77,7 @@ class ConditionalGan(WithClasses[ClassesConfig]):
 
     def players(self) -> Mapping[str, Sequence[nn.Parameter]]:
         players = super().players()
-        return {**players, "discriminator": [*players["discriminator"], self.label.weight]}
+        return {**players, "discriminator": [*players["discriminator"], *self.label.parameters()]}
 
     def codes_for(self, batch: PictureBatch, rng: Generator) -> Tensor:
         """Of the same classes."""
@@ -88,8 +88,8 @@ class ConditionalGan(WithClasses[ClassesConfig]):
 
     def _score(self, pictures: Tensor, labels: Tensor) -> Tensor:
         features = self.discriminator.features(pictures)
-        likely: Tensor = self.discriminator.score(features)[:, 0]
-        return likely + (self.label(labels) * features).sum(dim=1)
+        scores: Tensor = self.discriminator.score(features)[:, 0] + (self.label(labels) * features).sum(dim=1)
+        return scores
 
 
 recipe(

@@ -110,7 +110,8 @@ class Adversarial(Model[GanConfigT]):
 
     def critic(self, batch: PictureBatch) -> Critic:
         """Scores real pictures of a batch, and those drawn beside them."""
-        return self.discriminator
+        score: Critic = self.discriminator
+        return score
 
     def besides(self, batch: PictureBatch, codes: Tensor, drawn: Tensor, rng: Generator) -> Tensor:
         """What the generator's player minimises beside the objective."""
@@ -141,12 +142,12 @@ class Adversarial(Model[GanConfigT]):
         places = [place for place, share in enumerate(SNAPSHOTS) if step == max(1, round(share * steps))]
         if places and self.config.strip:
             rng = torch.Generator(self.snapshots.device).manual_seed(0)
-            drawn = copy.deepcopy(current).eval().sample(self.config.strip, rng)
-            self.snapshots[places] = (255 * drawn).round().to(torch.uint8)
+            artist: Any = copy.deepcopy(current).eval()
+            self.snapshots[places] = (255 * artist.sample(self.config.strip, rng)).round().to(torch.uint8)
 
     def quality(self, batch: PictureBatch, rng: Generator) -> Tensor:
         """The Frechet distance in features that nothing trained. What players lose says nothing of it."""
-        drawn = torch.cat([self.sample(len(part), rng) for part in batch.pictures.split(500)])
+        drawn = torch.cat([self.sample(len(part), rng) for part in torch.split(batch.pictures, 500)])
         clouds = (frechet.random_features(some) for some in (batch.pictures, drawn))
         return torch.tensor(frechet.distance(*clouds), device=drawn.device)
 

@@ -63,7 +63,8 @@ class VaeGan(Adversarial[VaeGanConfig]):
         lost = (self.discriminator.features(back) - wanted).square().mean()
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean() / 2
         fooled = self.objective.generator(Judged(back, self.discriminator(back)))
-        return fooled + self.config.likeness * lost + self.config.divergence * divergence
+        besides: Tensor = fooled + self.config.likeness * lost + self.config.divergence * divergence
+        return besides
 
     def _posterior(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and logarithm of the variance, (B, code) each."""

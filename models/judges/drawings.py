@@ -48,7 +48,7 @@ def novelty(subject: Subject) -> list[Metric]:
     near = TOO_NEAR * float(usual.median())
 
     def distinct(some: Tensor) -> float:
-        return len(some.flatten(1).unique(dim=0)) / len(some)
+        return len(torch.unique(some.flatten(1), dim=0)) / len(some)
 
     def copied(distances: Tensor) -> float:
         return float((distances < near).double().mean())
@@ -108,7 +108,7 @@ def _of_classes(subject: Subject, sets: Digits) -> list[Metric]:
     model, home = subject.model, subject.home
     if hasattr(model, "clusters"):
         test = pictures(subject.source, "test", home)
-        kinds = torch.cat([model.clusters(part) for part in test.tensor().split(AT_ONCE)])
+        kinds = torch.cat([model.clusters(part) for part in torch.split(test.tensor(), AT_ONCE)])
         counts = torch.zeros(model.config.classes, model.config.classes)
         counts.index_put_((kinds, torch.from_numpy(test.labels)), torch.ones(()), accumulate=True)
         rows, columns = linear_sum_assignment(counts.numpy(), maximize=True)
@@ -162,7 +162,7 @@ def true_pairs(subject: Subject) -> list[Metric]:
         return float((nearest == torch.arange(len(some))).double().mean())
 
     there, back = (
-        torch.cat([subject.model.translate(part, condition=way) for part in some.split(AT_ONCE)])
+        torch.cat([subject.model.translate(part, condition=way) for part in torch.split(some, AT_ONCE)])
         for some, way in ((test, FORWARD), (lines, BACKWARD))
     )
     return [
@@ -210,7 +210,7 @@ class Digits:
 
     def read(self, some: Tensor) -> Tensor:
         """Features of the reader, double precision."""
-        return torch.cat([self.reader.features(part).double() for part in some.split(AT_ONCE)])
+        return torch.cat([self.reader.features(part).double() for part in torch.split(some, AT_ONCE)])
 
     def legible(self, some: Tensor) -> float:
         """How many are surely some digit."""
@@ -223,7 +223,7 @@ class Digits:
 
     def classes(self, some: Tensor) -> Tensor:
         """Probabilities (N, 10), without that of what is none."""
-        return torch.cat([self.reader.classify(part)[:, :-1] for part in some.split(AT_ONCE)])
+        return torch.cat([self.reader.classify(part)[:, :-1] for part in torch.split(some, AT_ONCE)])
 
 
 @cache
@@ -260,7 +260,7 @@ def coverage(real: Tensor, drawn: Tensor) -> float:
 def to_nearest(some: Tensor, train: Tensor) -> Tensor:
     """Euclidean distance of each picture to the nearest training picture, (N,)."""
     known = train.flatten(1)
-    return torch.cat([torch.cdist(part.flatten(1), known).amin(dim=1) for part in some.split(AT_ONCE)])
+    return torch.cat([torch.cdist(part.flatten(1), known).amin(dim=1) for part in torch.split(some, AT_ONCE)])
 
 
 def sharpness(some: Tensor) -> float:
