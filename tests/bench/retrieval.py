@@ -329,30 +329,36 @@ def main() -> None:
 
     show("Speakers of query and archive differ", rows, COLUMNS, console)
     show("The same speaker in query and archive", same, COLUMNS, console)
-    czech_material = development.prepare_czech(home)
-    console.print(development.describe(czech_material), highlight=False)
-    czech = czech_rows(czech_material, [name for name in encoders if name not in HEARD_CZECH], home)
-    show("Czech, on which none of these was trained here", czech, COLUMNS, console)
-    noisy = [] if arguments.without_noise else noisy_rows(material, material.main, spotters)
-    kinds = {kind: kind for kind in NOISE_KINDS}
-    heads = {"method": "method", "snr_db": "SNR dB", "map": "MAP", "ci": "95 %", **kinds}
-    show("Noisy queries", noisy, heads, console)
     for name, (mean, median) in alarms.items():
         console.print(
             f"{name}: {mean:.2f} false alarms an hour for a word that was never said (median {median:.2f})"
         )
-    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
-    result = {
+    result: dict[str, Any] = {
         "rows": rows,
         "same_speaker": same,
-        "czech": czech,
-        "noisy": noisy,
         "false_alarms_per_hour": {
             name: {"mean": mean, "median": median} for name, (mean, median) in alarms.items()
         },
     }
-    OUTPUT.write_text(json.dumps(result, indent=1) + "\n")
+    write(result)  # after each part, so that nothing is lost of a run that is cut short
+    czech_material = development.prepare_czech(home)
+    console.print(development.describe(czech_material), highlight=False)
+    czech = czech_rows(czech_material, [name for name in encoders if name not in HEARD_CZECH], home)
+    show("Czech, on which none of these was trained here", czech, COLUMNS, console)
+    result["czech"] = czech
+    write(result)
+    if not arguments.without_noise:
+        result["noisy"] = noisy_rows(material, material.main, spotters)
+        kinds = {kind: kind for kind in NOISE_KINDS}
+        heads = {"method": "method", "snr_db": "SNR dB", "map": "MAP", "ci": "95 %", **kinds}
+        show("Noisy queries", result["noisy"], heads, console)
+        write(result)
     console.print(f"written to {OUTPUT}")
+
+
+def write(result: dict[str, Any]) -> None:
+    OUTPUT.parent.mkdir(parents=True, exist_ok=True)
+    OUTPUT.write_text(json.dumps(result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
