@@ -55,6 +55,7 @@ class Model(nn.Module, Generic[ConfigT]):
     options: what sample, complete, generate and translate take besides, by keyword: `temperature`, a float
     above 0, by which the logits are divided; `condition`, a str that says what is wanted (BadInput if it is
     not known).
+    warm_up(): of models that have it, what may be made ready before the first call.
     records: buffers that tell of the training and not of the best weights.
     Pictures are float32 (B, C, H, W), 0 to 1; video (B, T, C, H, W), 0 to 1; sound (B, samples), -1 to 1, at
     the configuration's `rate`; words and texts sequences of str. Randomness comes from `rng` alone.

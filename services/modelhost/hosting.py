@@ -168,6 +168,8 @@ class Hosted:
 
     def _warm_up(self, most: int) -> None:
         """Runs every size of batch that memory and kernels are kept ready for, so that no caller waits."""
+        if hasattr(self._model, "warm_up"):
+            self._model.warm_up()
         for function in functions(self.card).values():
             shape = function.inputs[0].shape[1:]
             if function.capability in TOGETHER and function.inputs[0].datatype == "FP32" and ANY not in shape:
