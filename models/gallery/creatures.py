@@ -15,7 +15,7 @@ from wordspot.models.gallery.panels import figure, tiles
 
 COLUMNS = 16
 SEEDS = (1, 2, 3)
-TEMPERATURES = (0.6, 0.8, 1.0)
+TEMPERATURES = (0.8, 0.9, 1.0)
 
 
 @picture("creatures")
@@ -25,7 +25,7 @@ def draw(home: Path) -> Figure:
     model: Any = registry.load("creatures", home)[0]
     train, test = (pictures("creatures", split, home).tensor() for split in ("train", "test"))
     given = test[torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:COLUMNS]]
-    made = figure(9, 11.5)
+    made = figure(9, 9.6)
     grid = made.subplots(3, 1, height_ratios=(5, 4, 6))
     for axes, covered in zip(grid, (50, 75), strict=False):
         known = torch.arange(given.shape[2]) < given.shape[2] * (100 - covered) // 100

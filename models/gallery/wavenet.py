@@ -49,8 +49,8 @@ def draw(home: Path) -> Figure:
     for column, (sound, title) in enumerate(
         (
             (real, "real speech, held out"),
-            (torch.cat(parts)[:samples], f"WaveNet{_bits(bits.value)}, made at {speed:.1f} times real time"),
-            (plain, f"order 1: the next sample given the last{_bits(bits.baseline)}"),
+            (torch.cat(parts)[:samples], f"WaveNet{_bits(bits.value)}, {speed:.1f} x real time"),
+            (plain, f"by the last sample only{_bits(bits.baseline)}"),
         )
     ):
         spectrogram(grid[0, column], sound, title)
@@ -85,4 +85,4 @@ def zoomed(axes: Axes, sound: Tensor) -> None:
 
 
 def _bits(value: float | None) -> str:
-    return "" if value is None or math.isnan(value) else f": {value:.2f} bits a sample"
+    return "" if value is None or math.isnan(value) else f": {value:.2f} bits"

@@ -29,7 +29,7 @@ AT_ONCE = 250
 NEIGHBOURS = 5  # whose farthest bounds the surroundings of a real picture
 SURE = 0.9
 REACH = 4.0  # of a cloud, in its standard deviations
-CALM = 0.5  # a temperature that leaves little to chance
+ANSWERS = 8
 TOO_NEAR = 0.25  # to a training picture, of the usual distance of a real one
 READER = "digits-cnn"
 PLAIN = "deep-autoencoder-30"
@@ -173,30 +173,66 @@ def true_pairs(subject: Subject) -> list[Metric]:
 
 @judges("complete", "picture")
 def completions(subject: Subject) -> list[Metric]:
-    """Root mean squared error over the hidden lower half, and the lower three quarters, of test pictures.
+    """Of the hidden lower half, and the lower three quarters, of test pictures: the root mean squared error
+    of what a model expects, the mean of ANSWERS completions. Of one that draws colours pixel after pixel also
+    the nats of the hidden part.
 
-    baseline: the same part of the training picture that is nearest in what is shown. A model that takes a
-    temperature is asked at CALM.
+    baseline: the training picture that is nearest in what is shown. For nats each of its colours is kept with
+    the chance that it has in validation pictures, else any is drawn, as often as in training.
     """
-    train, test = (pictures(subject.source, split, subject.home).tensor() for split in ("train", "test"))
-    test = test[:AT_ONCE]
-    options = {"temperature": CALM} if "temperature" in subject.model.options else {}
+    train, validation, test = (
+        pictures(subject.source, split, subject.home).tensor() for split in ("train", "validation", "test")
+    )
+    test, validation = test[:AT_ONCE], validation[:AT_ONCE]
     found = []
     for covered in (50, 75):
         shown = test.shape[2] * (100 - covered) // 100
         known = torch.zeros((len(test), 1, *test.shape[2:]), dtype=torch.bool)
         known[:, :, :shown] = True
-        made = subject.model.complete(test, known, subject.rng(), **options)
-        apart = torch.cdist(test[:, :, :shown].flatten(1), train[:, :, :shown].flatten(1))
+        rng = subject.rng()
+        answers = torch.stack([subject.model.complete(test, known, rng) for _ in range(ANSWERS)])
+        nearest = _nearest(test, train, shown)
         error, baseline = (
             float((some - test)[:, :, shown:].square().mean().sqrt())
-            for some in (made, train[apart.argmin(dim=1)])
+            for some in (answers.mean(dim=0), nearest)
         )
         found += [
             Metric(f"hidden_error_{covered}", error, floor=0.0, baseline=baseline, lower_is_better=True),
             Metric(f"hidden_{covered}_of_nearest", error / baseline, baseline=1.0, lower_is_better=True),
         ]
+        if hasattr(subject.model, "quantised"):
+            pair = validation, _nearest(validation, train, shown)
+            usual, kept = _colours(subject.model, train, *pair, shown)
+            asked, near = (_hidden(subject.model, some, shown) for some in (test, nearest))
+            chances = (1 - kept) * usual[asked] + kept * (asked == near)
+            copying = float(-chances.log().sum(dim=1).mean())
+            nats = float(subject.model.pixel_nats(test)[:, shown:].flatten(1).sum(dim=1).mean())
+            found += [
+                Metric(f"hidden_nats_{covered}", nats, baseline=copying, lower_is_better=True),
+                Metric(f"nats_{covered}_of_nearest", nats / copying, baseline=1.0, lower_is_better=True),
+            ]
     return found
+
+
+def _nearest(some: Tensor, train: Tensor, shown: int) -> Tensor:
+    """For each picture the training picture that is nearest in the first rows."""
+    apart = torch.cdist(some[:, :, :shown].flatten(1), train[:, :, :shown].flatten(1))
+    return train[apart.argmin(dim=1)]
+
+
+def _hidden(model: Any, some: Tensor, shown: int) -> Tensor:
+    """The colours behind the first rows, (N, pixels)."""
+    colours: Tensor = model.quantised(some)
+    return colours[:, shown * some.shape[3] :]
+
+
+def _colours(model: Any, train: Tensor, some: Tensor, nearest: Tensor, shown: int) -> tuple[Tensor, float]:
+    """How often each colour is used, and how much more often than by chance one is its neighbour's."""
+    counts = torch.bincount(_hidden(model, train, shown).flatten(), minlength=len(model.palette)).double() + 1
+    usual = counts / counts.sum()
+    alike = float((_hidden(model, some, shown) == _hidden(model, nearest, shown)).double().mean())
+    chance = float(usual.square().sum())
+    return usual, max(0.0, (alike - chance) / (1 - chance))
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ def slopes(count: int, seed: int) -> Pictures:
     return Pictures(pixels.astype(np.uint8), np.full(count, -1))
 
 
-DATA = {"train": slopes(400, 0), "test": slopes(200, 1)}
+DATA = {"train": slopes(400, 0), "validation": slopes(60, 2), "test": slopes(200, 1)}
 
 
 @pytest.fixture(autouse=True)
