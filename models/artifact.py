@@ -89,7 +89,7 @@ class ArtifactCard:
 
 
 def save(model: Model[Any], card: ArtifactCard, folder: Path, *, half: bool = False) -> ArtifactCard:
-    """Writes the artifact whole or not at all; `half` stores floats as fp16. Returns the final card."""
+    """Writes the artifact whole or not at all; `half` stores floats as fp16. Returns the card as it is stored."""
     from safetensors.torch import save as save_tensors
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,7 +105,7 @@ def save(model: Model[Any], card: ArtifactCard, folder: Path, *, half: bool = Fa
     )
     write_whole(folder / WEIGHTS, blob)
     write_whole(folder / CARD, (json.dumps(dataclasses.asdict(card), indent=2) + "\n").encode())
-    return card
+    return read_card(folder)
 
 
 def read_card(folder: Path) -> ArtifactCard:

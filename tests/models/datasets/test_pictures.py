@@ -97,7 +97,7 @@ def test_every_source_says_its_licence_and_split(tmp_path: Path) -> None:
     for entry in entries:
         assert entry.licence
         assert entry.split
-        assert entry.packages
+        assert entry.packages or "made by code" in entry.licence
         assert not entry.fetched
 
 
