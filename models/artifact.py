@@ -89,7 +89,7 @@ class ArtifactCard:
 
 
 def save(model: Model[Any], card: ArtifactCard, folder: Path, *, half: bool = False) -> ArtifactCard:
-    """Writes the artifact whole or not at all; `half` stores floats as fp16. Returns the card as it is stored."""
+    """Writes the artifact whole or not at all; `half` stores floats as fp16. Returns the stored card."""
     from safetensors.torch import save as save_tensors
 
     folder.mkdir(parents=True, exist_ok=True)
