@@ -23,8 +23,14 @@ DOUBTFUL = frozenset("《》（）□")
 
 @source("tang", packages=(PACKAGE,), licence="MIT")
 def convert(root: Path) -> Iterator[str]:
+    for text in texts(root):
+        yield " ".join(text)
+
+
+def texts(root: Path) -> Iterator[str]:
+    """The poems without doubtful characters, with their punctuation. root: the unpacked package's folder."""
     for path in sorted((root / "package/dist/quantangshi").glob("poet.tang.*.json")):
         for poem in json.loads(path.read_text(encoding="utf-8")):
             text = "".join(poem["paragraphs"])
             if not DOUBTFUL & set(text):
-                yield " ".join(text)
+                yield text
