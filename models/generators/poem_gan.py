@@ -223,7 +223,7 @@ recipe(
         batch_size=32,
         plan=Plan(
             steps=18_000,
-            learning_rate=2e-3,
+            learning_rate=3e-3,
             weight_decay=0.0,
             clip_norm=100.0,
             validate_every=1_000,
