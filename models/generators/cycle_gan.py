@@ -83,10 +83,6 @@ class CycleGan(Model[CycleGanConfig]):
         lost = measure(self.back(drawn), pictures) + measure(self.there(read), lines)
         return Loss(fooled + self.config.cycle * lost, {"lost": float(lost.detach())})
 
-    def quality(self, batch: PictureBatch, rng: Generator) -> Tensor:
-        """What is lost there and back and how badly discriminators are fooled; no pair is looked at."""
-        return self.loss("generator", batch, rng).value
-
     def _discriminators(self, pictures: Tensor, lines: Tensor, rng: Generator) -> Loss:
         with torch.no_grad():
             drawn, read = self.there(pictures), self.back(lines)

@@ -200,7 +200,7 @@ for _name, _config, _source in (
             plan=PLAN,
             description="Draws handwritten digits from random codes.",
             thresholds=THRESHOLDS,
-            scale="half the channels of the paper's networks, pictures of 28x28",
+            scale="layers of 32 to 128 channels, or of 512 units, on pictures of 28x28",
             source=_source,
         )
     )
@@ -214,7 +214,7 @@ recipe(
         batch_size=32,
         plan=replace(PLAN, steps=20_000, validate_every=1_000),
         description="Draws faces; keeps what it drew on the way.",
-        scale="20,000 rounds and pictures of 48x48; the lecture's had 50,000 and 96x96",
+        scale="20,000 rounds where the lecture has 50,000; pictures of 48x48",
         source="Radford, Metz and Chintala 2016, DCGAN",
     )
 )

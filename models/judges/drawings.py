@@ -7,7 +7,6 @@ cover them: distance, coverage and the share of the rarest class are to be read 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -34,8 +33,6 @@ TOO_NEAR = 0.25  # to a training picture, of the usual distance of a real one
 READER = "digits-cnn"
 PLAIN = "deep-autoencoder-30"
 VARIATIONAL = "digits-vae"
-
-Features = Callable[[Tensor], Tensor]
 
 
 @judges("sample", "picture")
