@@ -74,8 +74,10 @@ class BiGan(Adversarial[BiGanConfig]):
         critic = partial(self._score, codes=seen)
         real = Judged(batch.pictures, critic(batch.pictures))
         fake = Judged(drawn, self._score(drawn, codes))
-        value = self.objective.discriminator(real, fake) + self.objective.penalty(critic, real, fake, rng)
-        return Loss(value, {"real": float(real.scores.detach().mean())})
+        penalty = self.config.penalty * self.objective.penalty(critic, real, fake, rng)
+        return Loss(
+            self.objective.discriminator(real, fake) + penalty, {"real": float(real.scores.detach().mean())}
+        )
 
     def _score(self, pictures: Tensor, codes: Tensor) -> Tensor:
         pair = torch.cat([self.discriminator.features(pictures), codes], dim=1)

@@ -10,7 +10,7 @@ source, the other outlines; of a batch one half is shown as it is, of the other 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor, nn
@@ -34,6 +34,7 @@ class CycleGanConfig(GanConfig):
     """cycle: weight of what is lost there and back, lost: how that is measured, one of LOST."""
 
     objective: str = "least_squares"
+    penalty: float = 1.0
     base: int = 16
     cycle: float = 10.0
     lost: str = "absolute"
@@ -94,7 +95,7 @@ class CycleGan(Model[CycleGanConfig]):
                 Judged(made[:count], critic(made[:count])),
             )
             value = value + self.objective.discriminator(real, fake)
-            value = value + self.objective.penalty(critic, real, fake, rng)
+            value = value + self.config.penalty * self.objective.penalty(critic, real, fake, rng)
         return Loss(value, {})
 
 
@@ -154,7 +155,7 @@ for _name, _config, _source in (
             config=_config,
             pictures="digits",
             batch_size=64,
-            plan=PLAN,
+            plan=replace(PLAN, steps=4_000, learning_rate=2e-4, validate_every=400),
             description="Digits to outlines and back, learned without pairs.",
             thresholds={"true_pairs": 0.9} if _config.cycle else {},
             source=_source,

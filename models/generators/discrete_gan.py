@@ -27,7 +27,7 @@ from wordspot.models.registry import register
 class DiscreteGanConfig(GanConfig):
     """tries: pictures drawn of each code."""
 
-    tries: int = 10
+    tries: int = 20
 
 
 @register("discrete_gan")

@@ -18,6 +18,7 @@ from wordspot.models.errors import BadInput
 
 SLOPE = 0.2
 BOTTLENECK = 64  # maps of the auto-encoder that gives energies
+SMALLEST = 1e-6  # energy, squared
 
 
 class Sizes(Protocol):
@@ -38,10 +39,10 @@ class Sizes(Protocol):
 def _smallest(sizes: Sizes) -> tuple[int, int]:
     """Height and width of the smallest maps. Raises BadInput."""
     part = 2**sizes.levels
-    if sizes.height % part or sizes.width % part:
+    if sizes.height % part or sizes.width % part or (part > 1 and min(sizes.height, sizes.width) < 2 * part):
         raise BadInput(
             f"pictures of {sizes.height} x {sizes.width} cannot be halved {sizes.levels} times; "
-            f"multiples of {part} are allowed"
+            f"multiples of {part} are allowed, from {2 * part} on"
         )
     return sizes.height // part, sizes.width // part
 
@@ -89,8 +90,11 @@ class Features(nn.Module):
             self.size = sizes.base
             return
         widths = [sizes.base * 2**level for level in range(sizes.levels)]
-        self.layers = halving(sizes.channels, widths)
-        self.size = widths[-1] * height * width
+        self.layers = nn.Sequential(
+            halving(sizes.channels, widths, again=True),
+            *convolved(widths[-1], 2 * widths[-1], 4, stride=2),
+        )
+        self.size = 2 * widths[-1] * (height // 2) * (width // 2)
 
     def forward(self, pictures: Tensor) -> Tensor:
         seen: Tensor = self.layers(2 * pictures - 1)
@@ -111,7 +115,7 @@ class Discriminator(nn.Module):
 
 
 class Energy(nn.Module):
-    """An auto-encoder: the score (B,) is minus its squared error, summed over pixels."""
+    """An auto-encoder: the score (B,) is minus its error, the Euclidean distance over all pixels."""
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
@@ -127,7 +131,8 @@ class Energy(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         back: Tensor = self.layers(2 * pictures - 1)
-        return -(back - pictures).square().flatten(1).sum(dim=1)
+        # Of an error of zero a square would give no gradient: a generator of nothing but black would stay.
+        return -((back - pictures).square().flatten(1).sum(dim=1) + SMALLEST).sqrt()
 
 
 def units(inputs: int, width: int) -> list[nn.Module]:
@@ -135,12 +140,17 @@ def units(inputs: int, width: int) -> list[nn.Module]:
     return [nn.Linear(inputs, width), nn.LeakyReLU(SLOPE), nn.Linear(width, width), nn.LeakyReLU(SLOPE)]
 
 
-def halving(channels: int, widths: list[int]) -> nn.Sequential:
-    """Each width halves the maps."""
+def halving(channels: int, widths: list[int], *, again: bool = False) -> nn.Sequential:
+    """Each width halves the maps; again: and looks at them once more."""
     layers: list[nn.Module] = []
     for size, width in itertools.pairwise([channels, *widths]):
-        layers += [nn.Conv2d(size, width, 4, stride=2, padding=1), nn.LeakyReLU(SLOPE)]
+        layers += convolved(size, width, 4, stride=2)
+        layers += convolved(width, width, 3, stride=1) if again else []
     return nn.Sequential(*layers)
+
+
+def convolved(size: int, width: int, kernel: int, *, stride: int) -> list[nn.Module]:
+    return [nn.Conv2d(size, width, kernel, stride=stride, padding=1), nn.LeakyReLU(SLOPE)]
 
 
 def doubling(channels: int, widths: list[int], *, normalised: bool = True) -> nn.Sequential:

@@ -18,10 +18,8 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import relu, softplus
 
-PENALTY = 10.0  # weight of the gradient penalty (Gulrajani et al. 2017)
-ROUGHNESS = 1.0  # gamma of R1 (Mescheder et al. 2018), halved in the formula
-CLIP = 0.01  # Arjovsky et al. 2017
-ENERGY_MARGIN = 10.0  # of squared error, summed over the pixels of a picture
+CLIP = 0.02  # Arjovsky et al. 2017 have half of it
+ENERGY_MARGIN = 5.0  # of the Euclidean distance of a picture from what comes back
 LOSS_MARGIN = 0.02  # for each pixel that two pictures differ by
 
 
@@ -43,10 +41,10 @@ def no_penalty(critic: Critic, real: Judged, fake: Judged, rng: Generator) -> Te
 
 @dataclass(frozen=True)
 class Objective:
-    """discriminator: of real and drawn; generator: of drawn; penalty: added to the discriminator's.
+    """discriminator: of real and drawn; generator: of drawn; penalty: added to the discriminator's, with a weight.
 
     turns: of the discriminator before each of the generator. clip: bound of the discriminator's weights.
-    energy: whether scores are those of an auto-encoder, minus its squared error.
+    energy: whether scores are those of an auto-encoder, minus its error.
     """
 
     discriminator: Callable[[Judged, Judged], Tensor]
@@ -61,13 +59,13 @@ def gradient_penalty(critic: Critic, real: Judged, fake: Judged, rng: Generator)
     """(|gradient| - 1)^2 at random points between real and drawn (Gulrajani et al. 2017, equation 3)."""
     share = torch.rand((len(real.scores), 1, 1, 1), generator=rng, device=real.scores.device)
     between = torch.lerp(fake.pictures, real.pictures, share).requires_grad_()
-    return PENALTY * (_slope(critic(between), between).sqrt() - 1).square().mean()
+    return (_slope(critic(between), between).sqrt() - 1).square().mean()
 
 
 def roughness(critic: Critic, real: Judged, fake: Judged, rng: Generator) -> Tensor:
-    """|gradient|^2 at real pictures: R1 (Mescheder, Geiger and Nowozin 2018)."""
+    """Half of |gradient|^2 at real pictures: R1 (Mescheder, Geiger and Nowozin 2018)."""
     given = real.pictures.detach().requires_grad_()
-    return ROUGHNESS / 2 * _slope(critic(given), given).mean()
+    return _slope(critic(given), given).mean() / 2
 
 
 def _slope(scores: Tensor, pictures: Tensor) -> Tensor:

@@ -12,12 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wordspot.models import registry
 from wordspot.models.artifact import Metric
 from wordspot.models.datasets.pictures import Pictures, pictures
 from wordspot.models.evaluation import Subject, judges
 
 CHUNK = 500
 MANY_KNOWN = 10_000
+FEW_LABELS = "digits-labels-only"
 CLOSE_LOOK = 2_000  # pictures, where a figure takes long
 
 
@@ -25,8 +27,9 @@ CLOSE_LOOK = 2_000  # pictures, where a figure takes long
 def classification(subject: Subject) -> list[Metric]:
     """Accuracy on all test pictures, and how much is rejected that is no picture of the kind.
 
-    baseline of the accuracy: the nearest mean of a class. Clothes were never shown, neither as pictures nor
-    as none.
+    baseline of the accuracy: the nearest mean of a class; of what learned from few labels beside many
+    pictures also the error, as a share of that from the labels alone. Clothes were never shown, neither as
+    pictures nor as none.
     """
     train, test = (pictures(subject.source, split, subject.home) for split in ("train", "test"))
     answers = _by_chunks(subject.model.classify, test.tensor()).argmax(dim=1).numpy()
@@ -41,6 +44,11 @@ def classification(subject: Subject) -> list[Metric]:
             baseline=_nearest_mean(train, test),
         )
     ]
+    if getattr(subject.model.config, "adversarial", False) and FEW_LABELS in registry.folders(subject.home):
+        told: Any = registry.load(FEW_LABELS, subject.home)[0]
+        other = _by_chunks(told.classify, test.tensor()).argmax(dim=1).numpy()
+        share = (1 - found[0].value) / float((other != test.labels).mean())
+        found.append(Metric("error_of_labels_only", share, baseline=1.0, lower_is_better=True))
     rng = subject.rng()
     flat = test.tensor().flatten(1)
     shuffled = flat.gather(1, torch.rand(flat.shape, generator=rng).argsort(dim=1))

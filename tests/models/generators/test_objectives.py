@@ -89,7 +89,7 @@ def trained(name: str, real: Tensor, fake: Tensor, steps: int = 400) -> nn.Modul
         judged = Judged(real, network(real)), Judged(fake, network(fake))
         loss = objective.discriminator(*judged)
         if name == "wasserstein":
-            loss = loss + objective.penalty(network, *judged, rng)
+            loss = loss + 10 * objective.penalty(network, *judged, rng)
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
