@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,8 @@ class Plan:
     The learning rate rises over `warm_up` steps and falls as a cosine to a tenth at the end.
     average: how much of the mean of past weights a step keeps, 0 for no mean. It is the mean that is
     validated and kept. At step t at most (1 + t) / (10 + t) is kept, so that the first are soon forgotten.
-    patience: stop after so many validations without a better one; None goes on. betas: of Adam.
+    patience: stop after so many validations without a better one; None goes on. betas: of Adam. rates: what
+    the learning rate is multiplied by for a player (two time scales: Heusel et al. 2017), 1 for others.
     """
 
     steps: int
@@ -49,6 +50,7 @@ class Plan:
     average: float = 0.0
     patience: int | None = None
     betas: tuple[float, float] = (0.9, 0.98)
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,7 @@ def _move(
             parameter.requires_grad_(name == player)
     optimiser = optimisers[player]
     for group in optimiser.param_groups:
-        group["lr"] = plan.learning_rate * _rate(step, plan)
+        group["lr"] = plan.learning_rate * plan.rates.get(player, 1.0) * _rate(step, plan)
     loss = model.loss(player, batch, rng)
     optimiser.zero_grad(set_to_none=True)
     loss.value.backward()  # type: ignore[no-untyped-call]
@@ -217,7 +219,7 @@ def _moved(batch: Any, device: str) -> Any:
 def _identity(model: Model[Any], plan: Plan) -> str:
     content = [
         *(type(model).__name__, asdict(model.config)),
-        *(plan.seed, plan.learning_rate, plan.steps, plan.average),
+        *(plan.seed, plan.learning_rate, plan.steps, plan.average, *sorted(plan.rates.items())),
     ]
     return json.dumps(content, sort_keys=True)
 

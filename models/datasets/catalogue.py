@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from wordspot.models.datasets import analogies, glove, pictures, speech, texts
+from wordspot.models.datasets import analogies, fonts, glove, pictures, poems, speech, texts
 from wordspot.models.datasets.package import DatasetError, Package
 
 
 @dataclass(frozen=True)
 class Entry:
-    """kind: speech, pictures, text or words. split: how it is divided, in words. packages: what it is fetched
-    from. fetched: whether it lies below the state folder."""
+    """kind: speech, pictures, text, words or font. split: how it is divided, in words. packages: what it is
+    fetched from. fetched: whether it lies below the state folder."""
 
     name: str
     kind: str
@@ -21,6 +21,25 @@ class Entry:
     split: str
     packages: tuple[str, ...]
     fetched: bool
+
+
+@dataclass(frozen=True)
+class Single:
+    """A source of its own kind. prepare: fetches it into the state folder, and gives the folder."""
+
+    kind: str
+    licence: str
+    split: str
+    package: Package
+    prepare: Callable[[Path], Path]
+
+
+SINGLES: Mapping[str, Single] = {
+    analogies.NAME: Single("words", analogies.LICENCE, "never trains", analogies.GENSIM, analogies.prepare),
+    fonts.NAME: Single("font", fonts.LICENCE, "never trains", fonts.PACKAGE, fonts.prepare),
+    glove.NAME: Single("words", glove.LICENCE, "trained already", glove.PACKAGE, glove.prepare),
+    poems.NAME: Single("text", poems.LICENCE, poems.SPLIT, poems.PACKAGE, poems.prepare),
+}
 
 
 def entries(home: Path) -> list[Entry]:
@@ -37,12 +56,11 @@ def entries(home: Path) -> list[Entry]:
         Entry(one.name, "text", one.licence, "trains", _names(one.packages), _fetched(one.name, home))
         for one in texts.sources().values()
     ]
-    for name, licence, split, package in (
-        (analogies.NAME, analogies.LICENCE, "never trains", analogies.GENSIM),
-        (glove.NAME, glove.LICENCE, "trained already", glove.PACKAGE),
-    ):
-        found.append(Entry(name, "words", licence, split, _names((package,)), _fetched(name, home)))
-    return found
+    found += [
+        Entry(name, one.kind, one.licence, one.split, _names((one.package,)), _fetched(name, home))
+        for name, one in SINGLES.items()
+    ]
+    return sorted(found, key=lambda entry: (entry.kind, entry.name))
 
 
 def fetch(name: str, home: Path) -> Path:
@@ -54,11 +72,9 @@ def fetch(name: str, home: Path) -> Path:
         return home / "datasets" / name
     if name in texts.sources():
         return texts.prepare(name, home)
-    if name == analogies.NAME:
-        return analogies.prepare(home)
-    if name == glove.NAME:
-        return glove.prepare(home)
-    known = sorted([*pictures.sources(), *speech.sources(), *texts.sources(), analogies.NAME, glove.NAME])
+    if name in SINGLES:
+        return SINGLES[name].prepare(home)
+    known = sorted([*pictures.sources(), *speech.sources(), *texts.sources(), *SINGLES])
     raise DatasetError(f"no data source {name!r}; there are {', '.join(known)}")
 
 

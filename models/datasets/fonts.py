@@ -29,8 +29,13 @@ def brush(home: Path, packages: Path | None = None) -> Path:
 
     home: state folder (WORDSPOT_HOME). packages: as in `package.fetch`. Raises DatasetError.
     """
+    return prepare(home, packages) / FILE
+
+
+def prepare(home: Path, packages: Path | None = None) -> Path:
+    """The folder of the font's file; otherwise as `brush`."""
     made_from = stamp(NAME, LICENCE, (PACKAGE,), CACHE_VERSION)
-    return prepared(home / "datasets" / NAME, made_from, (PACKAGE,), packages, _copy) / FILE
+    return prepared(home / "datasets" / NAME, made_from, (PACKAGE,), packages, _copy)
 
 
 def _copy(root: Path, made: Path) -> None:

@@ -17,7 +17,7 @@ from wordspot.models.datasets.poems import FORMS, Form, poems, read
 from wordspot.models.gallery import picture
 from wordspot.models.gallery.panels import figure
 
-WRITERS = {"poems-lm": "language model", "poems-gan": "WGAN-GP"}
+WRITERS = {"poem-lm": "language model", "poem": "WGAN-GP"}
 SHOWN = {"5x4": 2, "7x8": 1}  # poems of a form
 PAPER, INK, MARGIN = "#f6efdd", "#241d16", "#b9a98a"
 SEED = 7

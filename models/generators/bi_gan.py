@@ -75,9 +75,8 @@ class BiGan(Adversarial[BiGanConfig]):
         real = Judged(batch.pictures, critic(batch.pictures))
         fake = Judged(drawn, self._score(drawn, codes))
         penalty = self.config.penalty * self.objective.penalty(critic, real, fake, rng)
-        return Loss(
-            self.objective.discriminator(real, fake) + penalty, {"real": float(real.scores.detach().mean())}
-        )
+        value = self.objective.discriminator(real, fake) + penalty
+        return Loss(value, {"real": float(real.scores.detach().mean())})
 
     def _score(self, pictures: Tensor, codes: Tensor) -> Tensor:
         pair = torch.cat([self.discriminator.features(pictures), codes], dim=1)

@@ -22,7 +22,7 @@ SMALLEST = 1e-6  # energy, squared
 
 
 class Sizes(Protocol):
-    """Of the picture and of the networks; levels, base: as in GanConfig."""
+    """Of the picture and of the networks; levels, base, deep: as in GanConfig."""
 
     @property
     def height(self) -> int: ...
@@ -34,6 +34,8 @@ class Sizes(Protocol):
     def base(self) -> int: ...
     @property
     def levels(self) -> int: ...
+    @property
+    def deep(self) -> bool: ...
 
 
 def _smallest(sizes: Sizes) -> tuple[int, int]:
@@ -90,11 +92,11 @@ class Features(nn.Module):
             self.size = sizes.base
             return
         widths = [sizes.base * 2**level for level in range(sizes.levels)]
-        self.layers = nn.Sequential(
-            halving(sizes.channels, widths, again=True),
-            *convolved(widths[-1], 2 * widths[-1], 4, stride=2),
-        )
-        self.size = 2 * widths[-1] * (height // 2) * (width // 2)
+        self.layers = halving(sizes.channels, widths, again=sizes.deep)
+        self.size = widths[-1] * height * width
+        if sizes.deep:
+            self.layers.extend(convolved(widths[-1], 2 * widths[-1], 4, stride=2))
+            self.size = 2 * widths[-1] * (height // 2) * (width // 2)
 
     def forward(self, pictures: Tensor) -> Tensor:
         seen: Tensor = self.layers(2 * pictures - 1)

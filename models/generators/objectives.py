@@ -41,7 +41,8 @@ def no_penalty(critic: Critic, real: Judged, fake: Judged, rng: Generator) -> Te
 
 @dataclass(frozen=True)
 class Objective:
-    """discriminator: of real and drawn; generator: of drawn; penalty: added to the discriminator's, with a weight.
+    """discriminator: of real and drawn; generator: of drawn; penalty: added to the discriminator's, with a
+    weight.
 
     turns: of the discriminator before each of the generator. clip: bound of the discriminator's weights.
     energy: whether scores are those of an auto-encoder, minus its error.

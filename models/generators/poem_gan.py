@@ -211,7 +211,7 @@ def _information(counts: csr_matrix) -> csr_matrix:
 
 recipe(
     PoemRecipe(
-        name="poems-gan",
+        name="poem",
         model="poem_gan",
         config=PoemGanConfig(),
         batch_size=32,
@@ -228,7 +228,8 @@ recipe(
         source="Gulrajani et al. 2017, Improved training of Wasserstein GANs",
         scale=(
             "4,000 characters instead of letters; of the authors' program 2,400 of 200,000 generator steps,"
-            " 128 of 512 channels, 2 of 5 blocks, 5 of 10 critic steps; the critic's first layer pinned to vectors of 64"
+            " 128 of 512 channels, 2 of 5 blocks, 5 of 10 critic steps; the critic's first layer pinned to"
+            " vectors of 64"
         ),
         thresholds={"form_right": 0.95, "bigram_js": 0.88, "copied_5grams": 0.1, "ordered": 0.01},
     )

@@ -137,7 +137,7 @@ class PoemLanguageModel(PoemWriter[PoemLanguageModelConfig]):
 
 recipe(
     PoemRecipe(
-        name="poems-lm",
+        name="poem-lm",
         model="poem_language_model",
         config=PoemLanguageModelConfig(),
         batch_size=32,

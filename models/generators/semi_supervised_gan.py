@@ -28,9 +28,9 @@ from wordspot.models.registry import register
 
 @dataclass(frozen=True)
 class SemiSupervisedGanConfig(GanConfig):
-    """labelled: pictures a class whose label is told. hidden: units of the classifier's layers. noise: standard
-    deviation of what is added in training to pictures, and to what each layer gives. adversarial: whether
-    anything is learned from pictures without a label."""
+    """labelled: pictures a class whose label is told. hidden: units of the classifier's layers. noise:
+    standard deviation of what is added in training to pictures, and to what each layer gives. adversarial:
+    whether anything is learned from pictures without a label."""
 
     objective: str = "unregularised"
     classes: int = 10
@@ -47,6 +47,8 @@ class SemiSupervisedGan(Adversarial[SemiSupervisedGanConfig]):
     def __init__(self, config: SemiSupervisedGanConfig) -> None:
         super().__init__(config)
         self.discriminator = Layers(config)
+        if not config.adversarial:
+            self.capabilities = frozenset({"classify"})
         count = config.classes * config.labelled
         self.told: Tensor
         shape = (count, config.channels, config.height, config.width)

@@ -8,7 +8,7 @@ cover them: distance, coverage and the share of the rarest class are to be read 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,8 @@ def novelty(subject: Subject) -> list[Metric]:
     """How many samples differ from one another and how many are copies of training pictures: nearer to one
     than a quarter of the distance that is usual for real pictures. floor: real test pictures."""
     train, test = (pictures(subject.source, split, subject.home).tensor() for split in ("train", "test"))
-    drawn = samples(subject.model, subject.rng())
-    usual = to_nearest(test[:MANY], train)
+    drawn = _drawn(subject.model)
+    usual = _usual(subject.source, subject.home)
     near = TOO_NEAR * float(usual.median())
 
     def distinct(some: Tensor) -> float:
@@ -68,7 +68,7 @@ def likeness(subject: Subject) -> list[Metric]:
     if subject.source != "digits" or not {READER, PLAIN} <= registry.folders(subject.home).keys():
         return []
     sets = digits(subject.home)
-    drawn = samples(subject.model, subject.rng())
+    drawn = _drawn(subject.model)
     found = []
     for name, space in (("frechet", sets.read), ("frechet_unlearned", frechet.random_features)):
         value, floor, baseline = (
@@ -96,7 +96,19 @@ def likeness(subject: Subject) -> list[Metric]:
         found.append(Metric(name, figure(drawn), figure(sets.test), figure(samples(plain, subject.rng()))))
     found.append(Metric("sharpness", sharpness(drawn) / sharpness(sets.test), floor=1.0))
     found.append(Metric("two_levels", _two_levels(drawn), _two_levels(sets.test)))
-    return found + _of_classes(subject, sets)
+    return [*found, *_of_energies(subject.model, sets), *_of_classes(subject, sets)]
+
+
+def _of_energies(model: Any, sets: Digits) -> list[Metric]:
+    """Of a discriminator that gives energies: how often a test digit has less than a drawing of the normal
+    distribution. baseline: chance."""
+    if not getattr(getattr(model, "objective", None), "energy", False):
+        return []
+    real, other = (
+        torch.cat([-model.discriminator(part) for part in torch.split(some, AT_ONCE)])
+        for some in (sets.test[:MANY], sets.normal)
+    )
+    return [Metric("energy_auc", float((real[:, None] < other).double().mean()), baseline=0.5)]
 
 
 def _of_classes(subject: Subject, sets: Digits) -> list[Metric]:
@@ -138,7 +150,7 @@ def clouds(subject: Subject) -> list[Metric]:
         near = torch.cdist(some.flatten(1), middles) <= REACH * ring.SPREAD / 255
         return float(near.sum(dim=0).min()), float((~near.any(dim=1)).double().mean())
 
-    found, real = counted(samples(subject.model, subject.rng())), counted(test)
+    found, real = counted(_drawn(subject.model)), counted(test)
     return [
         Metric("least_mode", found[0], floor=real[0]),
         Metric("in_no_mode", found[1], floor=real[1], lower_is_better=True),
@@ -276,6 +288,18 @@ def digits(home: Path) -> Digits:
 @cache
 def _variational(home: Path) -> Tensor:
     return samples(registry.load(VARIATIONAL, home)[0], torch.Generator().manual_seed(0))
+
+
+@lru_cache(maxsize=1)
+def _drawn(model: Any) -> Tensor:
+    return samples(model, torch.Generator().manual_seed(0))
+
+
+@cache
+def _usual(source: str, home: Path) -> Tensor:
+    """From real test pictures to the nearest training picture, (MANY,)."""
+    train, test = (pictures(source, split, home).tensor() for split in ("train", "test"))
+    return to_nearest(test[:MANY], train)
 
 
 def samples(model: Any, rng: torch.Generator, count: int = MANY) -> Tensor:
