@@ -56,7 +56,7 @@ class UnrolledGan(Adversarial[UnrolledGanConfig]):
 
 
 # A generator that moves faster than its discriminator runs after it from cloud to cloud.
-HASTY = replace(PLAN, steps=4_000, validate_every=400, rates={"discriminator": 0.1})
+HASTY = replace(PLAN, steps=4_000, validate_every=400, average=0.0, rates={"discriminator": 0.1})
 
 for _ahead, _description in (
     (0, "Points on a ring of eight clouds, without a look ahead."),
