@@ -10,7 +10,7 @@ pictures (the paper's section 3.1).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -49,6 +49,7 @@ class SemiSupervisedGan(Adversarial[SemiSupervisedGanConfig]):
         self.discriminator = Layers(config)
         if not config.adversarial:
             self.capabilities = frozenset({"classify"})
+            self.generator = nn.Identity()
         count = config.classes * config.labelled
         self.told: Tensor
         shape = (count, config.channels, config.height, config.width)
@@ -75,6 +76,9 @@ class SemiSupervisedGan(Adversarial[SemiSupervisedGanConfig]):
         logits = self.discriminator(pictures)
         chances: Tensor = torch.cat([logits, torch.zeros_like(logits[:, :1])], dim=1).softmax(dim=1)
         return chances
+
+    def players(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        return {name: parameters for name, parameters in super().players().items() if parameters}
 
     def schedule(self, step: int) -> Sequence[str]:
         return super().schedule(step) if self.config.adversarial else ("discriminator",)
@@ -162,9 +166,9 @@ recipe(
     replace(
         BASE,
         name="digits-labels-only",
-        config=replace(BASE.config, adversarial=False),
+        config=replace(BASE.config, hidden=(200,), adversarial=False),
         plan=replace(BASE.plan, steps=2_000, validate_every=100),
-        description="The classifier of digits-gan-semi-supervised, from the ten of each alone.",
+        description="Reads handwritten digits from the ten of each alone, without any others.",
         thresholds={},
     )
 )

@@ -50,7 +50,9 @@ SMALL: dict[str, Any] = {
     "unrolled_gan": UnrolledGanConfig(**SIZE, **SLIM, ahead=2),
     "discrete_gan": DiscreteGanConfig(**SIZE, **SLIM, tries=3),
     "cycle_gan": CycleGanConfig(**SIZE, **SLIM),
-    "semi_supervised_gan": SemiSupervisedGanConfig(**SIZE, **SLIM, classes=3, labelled=2),
+    "semi_supervised_gan": SemiSupervisedGanConfig(
+        **SIZE, **SLIM, classes=3, labelled=2, hidden=(24, 16), noise=(0.1, 0.1)
+    ),
 }
 SHAPE = (2, 8, 12)
 KNOWN = torch.arange(SHAPE[1])[None, :, None].expand(1, *SHAPE[1:]) < SHAPE[1] // 2  # the upper half

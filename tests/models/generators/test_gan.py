@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from wordspot.models.errors import BadInput
 from wordspot.models.generators.conditional_gan import ClassesConfig, ConditionalGan
 from wordspot.models.generators.gan import SNAPSHOTS, Gan, GanConfig
 from wordspot.models.generators.objectives import OBJECTIVES
+from wordspot.models.generators.semi_supervised_gan import SemiSupervisedGan, SemiSupervisedGanConfig
 from wordspot.models.trainer import Plan, fit
 
 SLIM = {"height": 8, "width": 8, "base": 4, "levels": 1, "code": 5}
@@ -52,6 +54,46 @@ def test_a_wasserstein_discriminator_moves_five_times_as_often() -> None:
     model = Gan(GanConfig(**SLIM, objective="wasserstein"))
     turns = Counter(player for step in range(50) for player in model.schedule(step))
     assert turns == {"discriminator": 50, "generator": 10}
+
+
+def test_a_player_may_have_a_pace_of_its_own(tmp_path: Path) -> None:
+    model = Gan(GanConfig(**SLIM))
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    fit(model, Noise(), Plan(steps=2, validate_every=2, rates={"discriminator": 0.0}), tmp_path)
+    for name, value in model.named_parameters():
+        assert torch.equal(value, before[name]) is name.startswith("discriminator"), name
+
+
+def test_energies_pull_even_where_almost_nothing_is_lost() -> None:
+    """Black pictures that come back black must not be a place to stay."""
+    model = Gan(GanConfig(**SLIM, objective="energy_based"))
+    energy = model.discriminator
+    for parameter in energy.layers[-2].parameters():
+        torch.nn.init.constant_(parameter, 0.0)
+    energy.layers[-2].bias.data.fill_(-9.0)  # through a sigmoid: 0.0001
+    black = torch.zeros(2, 1, 8, 8)
+    assert float(-energy(black).mean().detach()) < 0.01
+    (slope,) = torch.autograd.grad(energy(black).sum(), energy.layers[-2].bias)
+    assert abs(float(slope)) > 1e-4
+
+
+def test_one_that_knows_the_labels_alone_learns_from_them_alone(tmp_path: Path) -> None:
+    config = SemiSupervisedGanConfig(**SLIM, classes=3, labelled=2, hidden=(16, 8), adversarial=False)
+    model = SemiSupervisedGan(config)
+    model.prepare(Noise())
+    progress = fit(model, Noise(), Plan(steps=150, learning_rate=1e-2, validate_every=150), tmp_path)
+    assert set(model.players()) == {"discriminator"}
+    assert progress.figures["told"] < 0.5 < math.log(3)
+    assert model.capabilities == {"classify"}
+
+
+def test_units_start_with_a_mean_of_zero_and_a_standard_deviation_of_one() -> None:
+    model = SemiSupervisedGan(SemiSupervisedGanConfig(**SLIM, classes=3, labelled=20, hidden=(16, 8)))
+    model.prepare(Noise())
+    first = model.discriminator.layers[0](model.told.flatten(1))
+    torch.testing.assert_close(first.mean(dim=0), torch.zeros(16), atol=1e-4, rtol=0)
+    torch.testing.assert_close(first.std(dim=0), torch.ones(16), atol=1e-3, rtol=0)
+    assert float(model.discriminator(model.told).std(dim=0).mean().detach()) == pytest.approx(0.1, rel=0.01)
 
 
 def test_clipped_weights_stay_within_their_bound() -> None:

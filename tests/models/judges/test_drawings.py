@@ -82,6 +82,25 @@ def test_a_completion_is_compared_with_the_nearest_training_picture() -> None:
         assert wise[f"hidden_error_{covered}"].baseline == blind[f"hidden_error_{covered}"].baseline
 
 
+class Auto:
+    """Gives energies: how far a picture is from being brighter from top to bottom."""
+
+    objective = SimpleNamespace(energy=True)
+
+    def discriminator(self, given: Tensor) -> Tensor:
+        return -(given[:, :, 1:] - given[:, :, :-1]).clamp_max(0).abs().flatten(1).sum(dim=1)
+
+
+def test_energies_are_judged_by_how_well_they_tell_real_pictures() -> None:
+    real = DATA["test"].tensor()
+    sets = SimpleNamespace(
+        test=real, normal=torch.rand(real.shape, generator=torch.Generator().manual_seed(0))
+    )
+    (found,) = drawings._of_energies(Auto(), sets)  # type: ignore[arg-type]
+    assert (found.name, found.value) == ("energy_auc", 1.0)
+    assert drawings._of_energies(Drawer(real), sets) == []  # type: ignore[arg-type]
+
+
 class Copier:
     """Takes each pixel for the one before it, or else for any of four grey levels."""
 
