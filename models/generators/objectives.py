@@ -18,7 +18,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import relu, softplus
 
-CLIP = 0.02  # Arjovsky et al. 2017 have half of it
+CLIP = 0.01  # Arjovsky et al. 2017
 ENERGY_MARGIN = 5.0  # of the Euclidean distance of a picture from what comes back
 LOSS_MARGIN = 0.02  # for each pixel that two pictures differ by
 

@@ -28,7 +28,7 @@ class UnrolledGanConfig(GanConfig):
 
     objective: str = "unregularised"
     ahead: int = 5
-    rate: float = 0.05
+    rate: float = 0.02
 
 
 @register("unrolled_gan")
@@ -56,7 +56,7 @@ class UnrolledGan(Adversarial[UnrolledGanConfig]):
 
 
 # A generator that moves faster than its discriminator runs after it from cloud to cloud.
-HASTY = replace(PLAN, steps=4_000, validate_every=400, average=0.0, rates={"discriminator": 0.1})
+HASTY = replace(PLAN, steps=2_000, validate_every=400, average=0.0, rates={"discriminator": 0.3})
 
 for _ahead, _description in (
     (0, "Points on a ring of eight clouds, without a look ahead."),
