@@ -12,6 +12,7 @@ from wordspot.models import registry
 from wordspot.models.datasets.pictures import pictures
 from wordspot.models.gallery import picture
 from wordspot.models.gallery.panels import figure, tiles
+from wordspot.models.generators.gan import Adversarial
 
 COLUMNS = 24
 PREFIX = "digits-"
@@ -26,7 +27,7 @@ def draw(home: Path) -> Figure:
         (card.name.removeprefix(PREFIX), metric.value)
         for card in cards.values()
         for metric in card.metrics
-        if metric.name == "frechet" and card.name.startswith(PREFIX)
+        if metric.name == "frechet" and issubclass(registry.model_class(card.model), Adversarial)
     ]
     chosen.sort(key=lambda one: one[1])
     real = pictures("digits", "test", home).tensor()[:COLUMNS]

@@ -34,7 +34,7 @@ def draw(home: Path) -> Figure:
     code of its kind, plus that of another kind."""
     train, test = (pictures("digits", split, home) for split in ("train", "test"))
     made = figure(10, 8.4)
-    grid = made.subplots(len(MODELS), 2, width_ratios=(STEPS, SHOWN + 1))
+    grid = made.subplots(len(MODELS), 2, width_ratios=(STEPS, SHOWN + 3))
     for row, (name, title) in zip(grid, MODELS.items(), strict=True):
         model: Any = registry.load(name, home)[0]
         between = [_between(model, _of(test, one)[0], _of(test, other)[0]) for one, other in PAIRS]
@@ -45,8 +45,8 @@ def draw(home: Path) -> Figure:
         for one, other in TURNED:
             some = _of(test, one)[:SHOWN]
             rows += [some, model.decode(model.encode(some) - means[one] + means[other])]
-        told = ", ".join(f"{one} - mean {one} + mean {other}" for one, other in TURNED)
-        tiles(row[1], rows, f"{told}, under test digits")
+        told = ", ".join(f"{one} to {other}" for one, other in TURNED)
+        tiles(row[1], rows, f"less the mean code of one kind, plus that of another: {told}")
     return made
 
 

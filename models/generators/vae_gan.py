@@ -29,7 +29,7 @@ class VaeGanConfig(GanConfig):
     """likeness, divergence: weights of what is lost in features and of the codes' distance from normal."""
 
     code: int = 50
-    likeness: float = 2.0
+    likeness: float = 50.0
     divergence: float = 0.02
 
 
