@@ -162,6 +162,8 @@ class TrainedRecipe(Recipe):
             "batch_size": self.batch_size,
             "steps_done": progress.step,
             "minutes_spent": round(progress.minutes, 1),
+            "best_validation": progress.best,
+            "last_validation": progress.validation,
         }
         card = self.finished(model, home, out, data=material.about, seed=seed, budget=budget)
         (out / trainer.CHECKPOINT).unlink(missing_ok=True)

@@ -161,7 +161,7 @@ def test_training_betters_what_validation_goes_by(model: Model[Any], tmp_path: P
         before = float(model.quality(data.validation()[0], rng()))
     one = len(model.players()) == 1
     plan = Plan(steps=60, learning_rate=3e-3, warm_up=5, validate_every=20)
-    against = replace(plan, steps=160, betas=(0.5, 0.99), clip_norm=100.0)
+    against = replace(plan, steps=80, betas=(0.5, 0.99), clip_norm=100.0)
     assert fit(model, data, plan if one else against, tmp_path).best < 0.9 * before
 
 
