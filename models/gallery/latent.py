@@ -30,8 +30,10 @@ MANY = 5_000
 @picture("latent")
 @torch.inference_mode()
 def draw(home: Path) -> Figure:
-    """From one test digit to another along the line between their codes; the code of a digit less the mean
-    code of its kind, plus that of another kind."""
+    """Between two test digits along the line of their codes, and sums of codes.
+
+    On the right a digit's code less the mean code of its kind, plus that of another kind.
+    """
     train, test = (pictures("digits", split, home) for split in ("train", "test"))
     made = figure(10, 8.4)
     grid = made.subplots(len(MODELS), 2, width_ratios=(STEPS, SHOWN + 3))

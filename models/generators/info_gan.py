@@ -80,7 +80,7 @@ recipe(
     PictureRecipe(
         name="digits-gan-info",
         model="info_gan",
-        config=InfoGanConfig(),
+        config=InfoGanConfig(code=32),
         pictures="digits",
         batch_size=64,
         plan=PLAN,
