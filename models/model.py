@@ -64,7 +64,7 @@ class Model(nn.Module, Generic[ConfigT]):
 
     Config: ClassVar[type[Any]]
     modality: ClassVar[str] = "speech"
-    capabilities: ClassVar[frozenset[str]] = frozenset()
+    capabilities: frozenset[str] = frozenset()
     options: ClassVar[frozenset[str]] = frozenset()
     records: ClassVar[frozenset[str]] = frozenset()
 

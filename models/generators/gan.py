@@ -70,7 +70,7 @@ class Adversarial(Model[GanConfigT]):
         if config.objective not in OBJECTIVES:
             raise BadInput(f"objective {config.objective!r}; {', '.join(OBJECTIVES)} are allowed")
         self.objective = OBJECTIVES[config.objective]
-        self.generator = PictureGenerator(config, config.code)
+        self.generator: nn.Module = PictureGenerator(config, config.code)
         self.discriminator: Any = (Energy if self.objective.energy else Discriminator)(config)
         self.snapshots: Tensor
         shape = (len(SNAPSHOTS), config.strip, config.channels, config.height, config.width)

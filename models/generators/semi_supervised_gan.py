@@ -106,7 +106,8 @@ class SemiSupervisedGan(Adversarial[SemiSupervisedGanConfig]):
 
     def quality(self, batch: PictureBatch, rng: Generator) -> Tensor:
         """Share of validation pictures read wrongly."""
-        return (self.discriminator(batch.pictures).argmax(dim=1) != batch.labels).float().mean()
+        chosen: Tensor = self.discriminator(batch.pictures).argmax(dim=1)
+        return (chosen != batch.labels).float().mean()
 
 
 class Layers(nn.Module):

@@ -9,7 +9,7 @@ real.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Generator, Tensor, nn
@@ -76,10 +76,10 @@ recipe(
     PictureRecipe(
         name="digits-vae-gan",
         model="vae_gan",
-        config=VaeGanConfig(),
+        config=VaeGanConfig(base=16),
         pictures="digits",
         batch_size=64,
-        plan=PLAN,
+        plan=replace(PLAN, steps=3_000, validate_every=300),
         description="Finds the code of a digit and draws it sharply again.",
         thresholds={"frechet_of_vae": 1.0, "coverage": 0.6, "sharpness_of_vae": 1.0},
         source="Larsen et al. 2016, Autoencoding beyond pixels using a learned similarity metric",
