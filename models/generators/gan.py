@@ -178,7 +178,7 @@ THRESHOLDS = {
     "coverage": 0.6,
     "least_class": 0.03,
 }
-FIRST = GanConfig(levels=0, base=320, penalty=1.0)  # networks without convolutions
+FIRST = GanConfig(levels=0, base=512, penalty=1.0)  # networks without convolutions
 F_GAN = "Nowozin, Cseke and Tomioka 2016, f-GAN"
 SLOWER = replace(PLAN, learning_rate=5e-4)
 
@@ -186,10 +186,10 @@ for _name, _config, _plan, _source in (
     (
         "minimax",
         replace(FIRST, objective="minimax"),
-        replace(SLOWER, steps=10_000),
+        replace(SLOWER, steps=16_000),
         "Goodfellow et al. 2014, equation 1",
     ),
-    ("first", FIRST, replace(SLOWER, steps=10_000), "Goodfellow et al. 2014, Generative adversarial nets"),
+    ("first", FIRST, replace(SLOWER, steps=16_000), "Goodfellow et al. 2014, Generative adversarial nets"),
     ("convolutional", GanConfig(strip=10), PLAN, "Radford, Metz and Chintala 2016, DCGAN"),
     (
         "clipped",
@@ -226,7 +226,7 @@ for _name, _config, _plan, _source in (
             plan=_plan,
             description="Draws handwritten digits from random codes.",
             thresholds=THRESHOLDS,
-            scale="layers of 32 to 128 channels, or of 320 units, on pictures of 28x28",
+            scale="layers of 32 to 128 channels, or of 512 units, on pictures of 28x28",
             source=_source,
         )
     )
