@@ -93,7 +93,11 @@ def save(model: Model[Any], card: ArtifactCard, folder: Path, *, half: bool = Fa
     from safetensors.torch import save as save_tensors
 
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: _stored(tensor, half) for name, tensor in model.state_dict().items()}
+    tensors = {
+        name: _stored(tensor, half)
+        for name, tensor in model.state_dict().items()
+        if name.partition(".")[0] not in model.unsaved
+    }
     blob = save_tensors(tensors)
     card = dataclasses.replace(
         card,
@@ -146,7 +150,8 @@ def restore(model_type: type[Model[Any]], folder: Path, card: ArtifactCard) -> M
     weights = read_weights(folder, card)
     try:
         model = model_type(_config(model_type, card.config))
-        model.load_state_dict(weights)
+        fresh = {k: t for k, t in model.state_dict().items() if k.partition(".")[0] in model.unsaved}
+        model.load_state_dict(fresh | weights)
     except (TypeError, ValueError, RuntimeError) as error:
         raise DamagedArtifact(f"{folder}: weights or config do not fit {card.model!r} ({error})") from error
     return model.eval()

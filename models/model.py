@@ -57,6 +57,7 @@ class Model(nn.Module, Generic[ConfigT]):
     not known).
     warm_up(): of models that have it, what may be made ready before the first call.
     records: buffers that tell of the training and not of the best weights.
+    unsaved: parts that only training needs, which no artifact holds.
     complete: what is known is bool, (B, 1, H, W) of pictures, (B, T) of clips.
     Pictures are float32 (B, C, H, W), 0 to 1; video (B, T, C, H, W), 0 to 1; sound (B, samples), -1 to 1, at
     the configuration's `rate`; words and texts sequences of str. Randomness comes from `rng` alone.
@@ -67,6 +68,7 @@ class Model(nn.Module, Generic[ConfigT]):
     capabilities: frozenset[str] = frozenset()
     options: ClassVar[frozenset[str]] = frozenset()
     records: ClassVar[frozenset[str]] = frozenset()
+    unsaved: frozenset[str] = frozenset()
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)

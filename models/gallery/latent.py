@@ -48,7 +48,7 @@ def draw(home: Path) -> Figure:
             some = _of(test, one)[:SHOWN]
             rows += [some, model.decode(model.encode(some) - means[one] + means[other])]
         told = ", ".join(f"{one} to {other}" for one, other in TURNED)
-        tiles(row[1], rows, f"less the mean code of one kind, plus that of another: {told}")
+        tiles(row[1], rows, f"with the mean code of another kind: {told}")
     return made
 
 

@@ -37,6 +37,7 @@ class BiGan(Adversarial[BiGanConfig]):
 
     def __init__(self, config: BiGanConfig) -> None:
         super().__init__(config)
+        self.unsaved |= {"pair"}
         self.seen = Features(config)
         self.coded = nn.Linear(self.seen.size, config.code)
         self.pair = nn.Sequential(

@@ -73,6 +73,7 @@ class ConditionalGan(WithClasses[ClassesConfig]):
 
     def __init__(self, config: ClassesConfig) -> None:
         super().__init__(config)
+        self.unsaved |= {"label"}
         self.label = nn.Embedding(config.classes, self.discriminator.features.size)
 
     def players(self) -> Mapping[str, Sequence[nn.Parameter]]:

@@ -45,6 +45,7 @@ class CycleGan(Model[CycleGanConfig]):
     Config = CycleGanConfig
     modality = "picture"
     options = frozenset({"condition"})
+    unsaved = frozenset({"of_there", "of_back"})
 
     def __init__(self, config: CycleGanConfig) -> None:
         """Raises BadInput."""

@@ -72,6 +72,8 @@ class Adversarial(Model[GanConfigT]):
         self.objective = OBJECTIVES[config.objective]
         self.generator: nn.Module = PictureGenerator(config, config.code)
         self.discriminator: Any = (Energy if self.objective.energy else Discriminator)(config)
+        if not self.objective.energy:
+            self.unsaved = frozenset({"discriminator"})
         self.snapshots: Tensor
         shape = (len(SNAPSHOTS), config.strip, config.channels, config.height, config.width)
         self.register_buffer("snapshots", torch.zeros(shape, dtype=torch.uint8))

@@ -66,6 +66,7 @@ class PoemGan(PoemWriter[PoemGanConfig]):
     """vectors: (characters, dimension), unit rows."""
 
     Config = PoemGanConfig
+    unsaved = frozenset({"critic"})
 
     def __init__(self, config: PoemGanConfig) -> None:
         super().__init__(config, config.characters)

@@ -47,6 +47,7 @@ class SemiSupervisedGan(Adversarial[SemiSupervisedGanConfig]):
     def __init__(self, config: SemiSupervisedGanConfig) -> None:
         super().__init__(config)
         self.discriminator = Layers(config)
+        self.unsaved = frozenset()
         if not config.adversarial:
             self.capabilities = frozenset({"classify"})
             self.generator = nn.Identity()
