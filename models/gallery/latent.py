@@ -53,6 +53,7 @@ def draw(home: Path) -> Figure:
 
 
 def _between(model: Any, one: Tensor, other: Tensor) -> Tensor:
+    """From one picture (C, H, W) to another: (STEPS, C, H, W), both among them."""
     here, there = model.encode(torch.stack([one, other]))
     share = torch.linspace(0, 1, STEPS - 2)[:, None]
     made = model.decode(here + share * (there - here))
@@ -60,4 +61,6 @@ def _between(model: Any, one: Tensor, other: Tensor) -> Tensor:
 
 
 def _of(some: Pictures, kind: int) -> Tensor:
-    return some.tensor()[torch.from_numpy(some.labels == kind)]
+    """Those of a kind, (N, C, H, W)."""
+    rows = some.labels == kind
+    return Pictures(some.pixels[rows], some.labels[rows]).tensor()

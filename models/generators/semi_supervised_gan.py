@@ -157,7 +157,7 @@ BASE = PictureRecipe(
     config=SemiSupervisedGanConfig(),
     pictures="digits",
     batch_size=64,
-    plan=replace(PLAN, learning_rate=1e-3),
+    plan=PLAN,
     description="Reads handwritten digits after having been told ten of each.",
     supervision="the labels of 100 training pictures; validation chose the weights by labels",
     thresholds={"accuracy": 0.95, "error_of_labels_only": 0.5},

@@ -115,8 +115,8 @@ class ConvolutionalLstm(nn.Module):
         seen = self.seen(frames.flatten(0, 1)).unflatten(0, (count, length))
         state = cell = frames.new_zeros((count, self.memory, height, width))
         states = []
-        for now in seen.unbind(dim=1):
-            enter, forget, leave, update = (now + self.kept(state)).chunk(4, dim=1)
+        for frame in seen.unbind(dim=1):
+            enter, forget, leave, update = (frame + self.kept(state)).chunk(4, dim=1)
             cell = (forget + 1).sigmoid() * cell + enter.sigmoid() * update.tanh()
             state = leave.sigmoid() * cell.tanh()
             states.append(state)
