@@ -30,6 +30,7 @@ EARLIEST_CUT_TICKS = 4_500
 LONGEST_REGION_TICKS = 3_000
 SHORTEST_SPLIT_TICKS = 1_000
 SILENCE_DB = -55.0  # full scale is 0; what stays below is no sound
+INAUDIBLE_DB = 0.01  # less is rounding, no change of the sound
 WINDOW_SAMPLES, FFT_SIZE = 400, 512  # of the spectra in which boundaries are sought
 MEL_BANDS, LOWEST_HZ, HIGHEST_HZ = 40, 64, 4_000
 
@@ -292,13 +293,13 @@ def acoustic_boundaries(samples: Samples) -> NDArray[np.int64]:
     spectra = log_mel(samples)
     if len(spectra) < 7:
         return np.zeros(0, np.int64)
-    total = np.concatenate([np.zeros((1, spectra.shape[1])), spectra.cumsum(axis=0)])
+    total = np.concatenate([np.zeros((1, spectra.shape[1])), spectra.cumsum(axis=0, dtype=np.float64)])
     change = np.zeros(len(spectra))
     change[3:-2] = np.linalg.norm(total[6:] - 2 * total[3:-3] + total[:-6], axis=1)
-    strength = sum(curve / max(curve.mean(), 1e-9) for curve in (change, onset_strength(spectra)))
+    strength = sum(curve / max(curve.mean(), INAUDIBLE_DB) for curve in (change, onset_strength(spectra)))
     padded = np.pad(strength, 2)
     around = np.lib.stride_tricks.sliding_window_view(padded, 5).max(axis=1)
-    return np.flatnonzero((strength == around) & (strength > strength.mean()))
+    return np.flatnonzero((strength == around) & (strength > max(strength.mean(), INAUDIBLE_DB)))
 
 
 def onset_strength(spectra: NDArray[np.float32], lag: int = 2) -> NDArray[np.float32]:
