@@ -32,6 +32,7 @@ from wordspot.services.runtime import (
     MAX_CHUNK_BYTES,
     MAX_EXAMPLES,
     MAX_QUERY_BYTES,
+    MAX_SPEAKERS,
     chunks,
     open_channel,
 )
@@ -52,6 +53,7 @@ _SUFFIXES = (
 AUDIO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
 CONTEXT_SECONDS = 5.0  # sent on either side of a stretch of a file, for normalisation
 UPLOAD_ATTEMPTS, UPLOAD_PAUSE = 3, 0.5  # seconds, doubled each time
+LONGEST_LABEL = 100  # characters of what was typed, so that an error keeps its reason
 PAGE = 1_000
 ADDED_AT_ONCE = 1_000  # paths in a call
 
@@ -78,21 +80,43 @@ class StoredQuery:
     end: float
 
 
-Example = str | Path | bytes | FileQuery | StoredQuery
+@dataclass(frozen=True)
+class TypedQuery:
+    """Words that a synthesiser says, for want of a recording. language: as espeak-ng names it, `en-us`.
+
+    speakers: so many voices say it, 1 to 8.
+    """
+
+    text: str
+    language: str = "en"
+    speakers: int = 4
+
+
+Example = str | Path | bytes | FileQuery | StoredQuery | TypedQuery
 Query = Example | Sequence[Example]
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """Who said a typed query. synthesiser: name and version. speakers: the voices by their names there."""
+
+    synthesiser: str
+    language: str
+    speakers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Answer:
     """compared: the stretch of the first example's audio that was compared, in seconds; the first is the
     first that is no StoredQuery, if there is one. threshold: the score from which a hit counts as detected.
-    problem: why the query could not be answered, empty otherwise."""
+    problem: why the query could not be answered, empty otherwise. synthesis: None for what people said."""
 
     hits: tuple[Hit, ...] = ()
     compared: tuple[float, float] = (0.0, 0.0)
     seconds: float = 0.0
     threshold: float = 0.0
     problem: str = ""
+    synthesis: Synthesis | None = None
 
 
 @dataclass(frozen=True)
@@ -321,9 +345,9 @@ class Client:
         """Where the query was said, best first.
 
         query: a file's path or bytes, a FileQuery or a StoredQuery, or up to 16 of them that are examples of
-        the same words. all_hits: also those below the threshold. recordings: search only these, by id.
-        encoder: refuse any other. voices: ask as if so many voices spoke, 1, 3, 5, 7 or 9, in so many times
-        the time.
+        the same words; or a TypedQuery, alone or with StoredQueries. all_hits: also those below the
+        threshold. recordings: search only these, by id. encoder: refuse any other. voices: ask as if so many
+        voices spoke, 1, 3, 5, 7 or 9, in so many times the time.
         """
         (answer,) = self.search_batch(
             [query],
@@ -535,16 +559,20 @@ class _QueryStream:
 
 def _query_requests(query: Query) -> Iterator[search_pb2.SearchRequest]:
     """Raises InvalidInput for too many or too few examples, and for files that cannot be read."""
-    examples = [query] if isinstance(query, str | Path | bytes | FileQuery | StoredQuery) else query
+    examples: Sequence[Example] = [query] if isinstance(query, Example) else query
     if not 1 <= len(examples) <= MAX_EXAMPLES:
         raise InvalidInput(f"a query of {len(examples)} examples; 1 to {MAX_EXAMPLES} are allowed")
     stretches: list[search_pb2.Stretch] = []
     spoken: list[tuple[search_pb2.QueryHeader, bytes]] = []
+    typed: list[TypedQuery] = []
     problems: list[InvalidInput] = []
     for number, example in enumerate(examples, 1):
         if isinstance(example, StoredQuery):
             interval = _interval(example.start, example.end)
             stretches.append(search_pb2.Stretch(recording=example.recording, interval=interval))
+            continue
+        if isinstance(example, TypedQuery):
+            typed.append(example)
             continue
         try:
             spoken.append(_spoken(example, name=f"example {number}" if len(examples) > 1 else ""))
@@ -552,6 +580,14 @@ def _query_requests(query: Query) -> Iterator[search_pb2.SearchRequest]:
             problems.append(error)
     if problems:
         raise InvalidInput("; ".join(map(str, problems)))
+    if typed:
+        if spoken or len(typed) > 1:
+            raise InvalidInput(
+                f"a query of {len(typed)} typed and {len(spoken)} spoken examples; one that is typed is "
+                "allowed, with stretches of recordings"
+            )
+        yield search_pb2.SearchRequest(typed=_typed(typed[0], stretches))
+        return
     if not spoken:
         first, *others = stretches
         stored = search_pb2.StoredQuery(recording=first.recording, interval=first.interval, examples=others)
@@ -565,6 +601,19 @@ def _query_requests(query: Query) -> Iterator[search_pb2.SearchRequest]:
             yield search_pb2.SearchRequest(query=header)
         for chunk in chunks(data):
             yield search_pb2.SearchRequest(chunk=chunk)
+
+
+def _typed(query: TypedQuery, stretches: Sequence[search_pb2.Stretch]) -> search_pb2.TypedQuery:
+    """Raises InvalidInput."""
+    if not 1 <= query.speakers <= MAX_SPEAKERS:
+        raise InvalidInput(f"{query.speakers} speakers; 1 to {MAX_SPEAKERS} are allowed")
+    return search_pb2.TypedQuery(
+        label=query.text[:LONGEST_LABEL],
+        text=query.text,
+        language=query.language,
+        speakers=query.speakers,
+        examples=stretches,
+    )
 
 
 def _spoken(example: str | Path | bytes | FileQuery, name: str) -> tuple[search_pb2.QueryHeader, bytes]:
@@ -627,4 +676,9 @@ def _answer(result: search_pb2.SearchResult) -> Answer:
         compared=(result.compared.start_seconds, result.compared.end_seconds),
         seconds=result.seconds,
         threshold=result.threshold,
+        synthesis=_synthesis(result.synthesis) if result.HasField("synthesis") else None,
     )
+
+
+def _synthesis(synthesis: search_pb2.Synthesis) -> Synthesis:
+    return Synthesis(synthesis.synthesiser, synthesis.language, tuple(synthesis.speakers))

@@ -36,6 +36,7 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 MAX_CHUNK_BYTES = 256 * 1024
 MAX_QUERY_BYTES = 32 * 1024 * 1024
 MAX_EXAMPLES = 16  # of one query
+MAX_SPEAKERS = 8  # of what was typed
 
 PATIENCE = (0.2, 0.5, 1.0, 2.0)  # seconds between attempts at a service that is busy
 

@@ -11,6 +11,7 @@ import ctypes
 import unicodedata
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,23 +80,23 @@ _Callback = ctypes.CFUNCTYPE(
 
 
 class Espeak:
-    """The loaded library. There is one per process, for it keeps its state in globals."""
+    """The loaded library. There is one per process, for it keeps its state in globals; one thread uses it.
+
+    version: of espeak-ng.
+    """
 
     def __init__(self) -> None:
         """Raises DatasetError without the package espeakng-loader."""
-        try:
-            import espeakng_loader
-        except ImportError as error:
-            raise DatasetError(
-                "espeak needs the extra `synthesis`: pip install wordspot[synthesis]"
-            ) from error
-        self._library = ctypes.CDLL(espeakng_loader.get_library_path())
-        data = str(espeakng_loader.get_data_path()).encode()
+        loader = _loader()
+        self._library = ctypes.CDLL(loader.get_library_path())
+        data = str(loader.get_data_path()).encode()
         self._rate = int(
             self._library.espeak_Initialize(_SYNCHRONOUS_RETRIEVAL, 0, data, _PHONE_EVENTS_AND_NO_EXIT)
         )
         if self._rate <= 0:
             raise DatasetError(f"espeak cannot be initialised: {self._rate}")
+        self._library.espeak_Info.restype = ctypes.c_char_p
+        self.version = self._library.espeak_Info(None).decode()
         # The noise of breath is seeded with the time of day otherwise.
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(1))
         self._audio: list[NDArray[np.int16]] = []
@@ -163,6 +164,23 @@ class Espeak:
                 self._phones.append((event.id.string.decode("utf-8", "replace"), event.sample))
             index += 1
         return 0
+
+
+def languages() -> tuple[str, ...]:
+    """What espeak speaks, by the names that `Espeak.speak` takes, in order.
+
+    Raises DatasetError without the package espeakng-loader.
+    """
+    voices = Path(_loader().get_data_path()) / "lang"
+    return tuple(sorted(path.name.lower() for path in voices.rglob("*") if path.is_file()))
+
+
+def _loader() -> Any:
+    try:
+        import espeakng_loader
+    except ImportError as error:
+        raise DatasetError("espeak needs the extra `synthesis`: pip install 'wordspot[synthesis]'") from error
+    return espeakng_loader
 
 
 def words_of(text: str) -> list[str]:

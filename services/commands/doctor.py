@@ -51,6 +51,9 @@ def examine(home: Path) -> Iterator[Finding]:
     yield _faiss(_version("faiss-cpu"), _version("faiss-gpu"))
     av = _version("av")
     yield Finding("video", True, f"av {av}" if av else "m4a and video need the extra: wordspot[video]")
+    espeak = _version("espeakng-loader")
+    told = f"espeakng-loader {espeak}" if espeak else "typed queries need the extra: wordspot[synthesis]"
+    yield Finding("synthesis", True, told)
     yield _cuda()
     yield from _encoders(home)
     yield _home(home)

@@ -5,14 +5,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.records import VOICES, Hit
-from wordspot.services.client import Answer, Client, Example, FileQuery, Query, StoredQuery
+from wordspot.services.client import (
+    Answer,
+    Client,
+    Example,
+    FileQuery,
+    Query,
+    StoredQuery,
+    Synthesis,
+    TypedQuery,
+)
 from wordspot.services.commands import console
+from wordspot.services.runtime import MAX_SPEAKERS
 
 MAX_TOP = 10_000
 
@@ -36,9 +46,24 @@ def search(
         float | None, typer.Option(help="Where it begins in the recording or in QUERY, in seconds.")
     ] = None,
     end: Annotated[float | None, typer.Option(help="Where it ends, in seconds.")] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            "--say", metavar="TEXT", help="Let a synthesiser say the query, for want of a recording."
+        ),
+    ] = None,
+    language: Annotated[
+        str | None,
+        typer.Option(metavar="CODE", help="Of what is typed, as espeak-ng names it. [default: en]"),
+    ] = None,
+    speakers: Annotated[
+        int | None, typer.Option(help=f"Voices that say it, 1 to {MAX_SPEAKERS}. [default: 4]")
+    ] = None,
     batch: Annotated[
         Path | None,
-        typer.Option(help="Many queries: a line is a path, or path, start and end parted by tabs."),
+        typer.Option(
+            help="Many queries: a line is a path, or path, start and end, or `say` and words, parted by tabs."
+        ),
     ] = None,
     encoder: Annotated[str | None, typer.Option(help="Refuse an archive with another encoder.")] = None,
     voices: Annotated[
@@ -59,7 +84,13 @@ def search(
         raise InvalidInput(f"--top is {top}; 1 to {MAX_TOP} is allowed")
     if voices not in VOICES:
         raise InvalidInput(f"--voices is {voices}; {', '.join(map(str, VOICES))} are allowed")
-    queries = _queries([*(query or ()), *(more or ())], recording, start, end, batch)
+    if text is None and batch is None and (language, speakers) != (None, None):
+        raise typer.BadParameter("--language and --speakers go with --say")
+    said = _Said(
+        TypedQuery.language if language is None else language,
+        TypedQuery.speakers if speakers is None else speakers,
+    )
+    queries = _queries([*(query or ()), *(more or ())], text, said, recording, start, end, batch)
     several = batch is not None
     problems = 0
     with Client(address) as client:
@@ -85,36 +116,50 @@ def search(
         raise typer.Exit(2)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Said:
+    """How what is typed is to be said."""
+
+    language: str
+    speakers: int
+
+    def query(self, text: str) -> TypedQuery:
+        return TypedQuery(text, self.language, self.speakers)
+
+
 def _queries(
     files: Sequence[Path],
+    text: str | None,
+    said: _Said,
     recording: str | None,
     start: float | None,
     end: float | None,
     batch: Path | None,
 ) -> list[tuple[str, Query]]:
     """Queries with their names. Raises typer.BadParameter, InvalidInput."""
-    given = bool(files) or recording is not None
-    if given == (batch is not None):
-        raise typer.BadParameter("give QUERY, --recording or both, or --batch alone")
+    given = bool(files) or text is not None or recording is not None
+    if given == (batch is not None) or (files and text is not None):
+        raise typer.BadParameter("give QUERY or --say, --recording or both, or --batch alone")
     if batch is not None:
         if start is not None or end is not None:
             raise typer.BadParameter("--start and --end do not go with --batch: put them into its lines")
-        return list(_lines(batch))
+        return list(_lines(batch, said))
     if (start is None) != (end is None):
         raise typer.BadParameter("--start and --end go together")
+    examples: list[tuple[str, Example]] = [] if text is None else [(text, said.query(text))]
     if recording is None:
         if start is not None and len(files) != 1:
             raise typer.BadParameter("--start and --end go with one QUERY, or with --recording")
-        examples: list[tuple[str, Example]] = [(str(file), FileQuery(file, start, end)) for file in files]
+        examples += [(str(file), FileQuery(file, start, end)) for file in files]
     elif start is None or end is None:
         raise typer.BadParameter("--recording needs --start and --end")
     else:
-        examples = [(str(file), FileQuery(file)) for file in files]
+        examples += [(str(file), FileQuery(file)) for file in files]
         examples.append((f"{recording} {start:g}-{end:g}", StoredQuery(recording, start, end)))
     return [(", ".join(name for name, _ in examples), [example for _, example in examples])]
 
 
-def _lines(batch: Path) -> Iterator[tuple[str, Query]]:
+def _lines(batch: Path, said: _Said) -> Iterator[tuple[str, Query]]:
     try:
         lines = batch.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -123,24 +168,31 @@ def _lines(batch: Path) -> Iterator[tuple[str, Query]]:
         if not line.strip():
             continue
         path, *times = line.split("\t")
+        if path == "say" and len(times) == 1:
+            yield line, said.query(times[0])
+            continue
         try:
             bounds = [float(time) for time in times]
         except ValueError:
             bounds = []
         if len(times) not in (0, 2) or len(bounds) != len(times):
             raise InvalidInput(
-                f"{batch}, line {number}: {line!r}; a path, or path<TAB>start<TAB>end is allowed"
+                f"{batch}, line {number}: {line!r}; a path, path<TAB>start<TAB>end or say<TAB>text is allowed"
             )
         yield line, FileQuery(Path(path), *bounds)
 
 
 def _show(name: str, answer: Answer, *, as_json: bool, titled: bool) -> None:
     if as_json:
-        problem = {"problem": answer.problem} if answer.problem else {}
-        console.say_json({"query": name, "hits": [dataclasses.asdict(hit) for hit in answer.hits]} | problem)
+        told: dict[str, Any] = {"query": name, "hits": [dataclasses.asdict(hit) for hit in answer.hits]}
+        if answer.synthesis is not None:
+            told["synthesis"] = dataclasses.asdict(answer.synthesis)
+        console.say_json(told | ({"problem": answer.problem} if answer.problem else {}))
         return
     if titled:
         console.say(name.replace("\t", " "))
+    if answer.synthesis is not None:
+        console.say(_by_whom(answer.synthesis))
     if answer.problem:
         console.say(answer.problem)
     elif not answer.hits:
@@ -151,6 +203,12 @@ def _show(name: str, answer: Answer, *, as_json: bool, titled: bool) -> None:
             for hit in answer.hits
         ]
         console.say_table(("seconds", "score", "", "recording"), rows, right=(0, 1))
+
+
+def _by_whom(synthesis: Synthesis) -> str:
+    count = len(synthesis.speakers)
+    voices = "1 voice" if count == 1 else f"{count} voices"
+    return f"spoken by {synthesis.synthesiser} in {voices} ({synthesis.language}); not a recording"
 
 
 def _save_clips(client: Client, archive: str, hits: Iterable[Hit], folder: Path) -> None:

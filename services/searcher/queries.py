@@ -1,11 +1,14 @@
-"""The walk of a query: decode, trim to speech and embed each example, find the places like all of them."""
+"""The walk of a query: decode, trim to speech and embed each example, find the places like all of them.
+
+A typed example is first spoken by a synthesiser; what its voices say are examples like any other.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -15,6 +18,7 @@ from wordspot.indexer.library import LONGEST_CLIP_SECONDS, Library
 from wordspot.indexer.records import Embedder, Hit, Samples, SearchOptions, Segmenter
 from wordspot.indexer.view import ArchiveView
 from wordspot.services.runtime import ensure_wanted
+from wordspot.services.searcher.synthesis import Synthesis, Synthesiser
 
 if TYPE_CHECKING:
     from wordspot.indexer.search import EmbeddedQuery, Finder
@@ -44,19 +48,32 @@ class StoredExample:
     interval: Interval
 
 
-Example = SpokenExample | StoredExample
+@dataclass(frozen=True)
+class TypedExample:
+    """Words for a synthesiser, as Synthesiser.speak takes them."""
+
+    label: str
+    text: str
+    language: str
+    speakers: int
+
+
+_Audible = SpokenExample | StoredExample
+Example = _Audible | TypedExample
 
 
 @dataclass(frozen=True)
 class Answer:
     """label: of the first example, as is compared, the stretch of its audio that was. seconds: spent.
-    threshold: the score from which a hit counts as detected."""
+    threshold: the score from which a hit counts as detected. synthesis: who said the typed example, if there
+    was one."""
 
     label: str
     hits: tuple[Hit, ...]
     compared: Interval
     seconds: float
     threshold: float
+    synthesis: Synthesis | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +85,7 @@ class Tools:
     segmenter: Segmenter
     embedder_for: Callable[[str], Embedder]
     max_seconds: float
+    synthesiser: Synthesiser = field(default_factory=Synthesiser)
 
     @cached_property
     def finder(self) -> Finder:
@@ -110,7 +128,7 @@ class Search:
         return cls(tools, archive, view, embedder, options, voices)
 
     def answer(self, examples: Sequence[Example]) -> Answer:
-        """Where one or more examples of the same words occur.
+        """Where one or more examples of the same words occur, of which at most one is typed.
 
         Raises InvalidInput, NotFound and what the peers raise, with the first example's label in the message,
         and before anything is searched the labels of all examples that cannot be used.
@@ -120,7 +138,8 @@ class Search:
         began = time.perf_counter()
         label = examples[0].label
         with _labelled(label):
-            embedded, offset = self._embedded(examples)
+            heard, synthesis = self._spoken(examples)
+            embedded, offset = self._embedded(heard)
             ensure_wanted()
             outcome = fusion.find_together(self.tools.finder, self.view, embedded, self.options)
         return Answer(
@@ -129,9 +148,22 @@ class Search:
             compared=(offset + outcome.compared[0], offset + outcome.compared[1]),
             seconds=time.perf_counter() - began,
             threshold=outcome.threshold,
+            synthesis=synthesis,
         )
 
-    def _embedded(self, examples: Sequence[Example]) -> tuple[list[EmbeddedQuery], float]:
+    def _spoken(self, examples: Sequence[Example]) -> tuple[list[_Audible], Synthesis | None]:
+        """The examples with what was typed as its voices say it, and who these are."""
+        heard: list[_Audible] = []
+        synthesis = None
+        for example in examples:
+            if isinstance(example, TypedExample):
+                synthesis = self.tools.synthesiser.speak(example.text, example.language, example.speakers)
+                heard += [SpokenExample(u.speaker, u.data, u.interval) for u in synthesis.utterances]
+            else:
+                heard.append(example)
+        return heard, synthesis
+
+    def _embedded(self, examples: Sequence[_Audible]) -> tuple[list[EmbeddedQuery], float]:
         """Every example in every voice, and where the samples of the first begin in its audio."""
         from wordspot.indexer import search, voices
 
@@ -158,7 +190,7 @@ class Search:
             raise type(problems[0][1])(told)
         return embedded, offsets[0]
 
-    def _heard(self, example: Example) -> tuple[Samples, Interval | None, float]:
+    def _heard(self, example: _Audible) -> tuple[Samples, Interval | None, float]:
         """Samples with context, the meant stretch within them, where they begin in the example's audio."""
         if isinstance(example, SpokenExample):
             samples = self.tools.decoder.decode_bytes(example.data, max_seconds=self.tools.max_seconds)
@@ -174,7 +206,7 @@ class Search:
         return samples, (start - offset, end - offset), offset
 
 
-def _name(example: Example, number: int) -> str:
+def _name(example: _Audible, number: int) -> str:
     if example.label:
         return repr(example.label)
     if isinstance(example, StoredExample):

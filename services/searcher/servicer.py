@@ -19,19 +19,30 @@ from wordspot.services.errors import MalformedRequest
 from wordspot.services.runtime import (
     MAX_EXAMPLES,
     MAX_QUERY_BYTES,
+    MAX_SPEAKERS,
     checked_chunk,
     chunks,
     ensure_wanted,
     following,
     opening,
 )
-from wordspot.services.searcher.queries import Answer, Example, Search, SpokenExample, StoredExample, Tools
+from wordspot.services.searcher.queries import (
+    Answer,
+    Example,
+    Search,
+    SpokenExample,
+    StoredExample,
+    Tools,
+    TypedExample,
+)
+from wordspot.services.searcher.synthesis import DEFAULT_LANGUAGE, DEFAULT_SPEAKERS, Synthesis
 from wordspot.v1 import archive_pb2, archive_pb2_grpc, audio_pb2, search_pb2, search_pb2_grpc
 
 MAX_PAGE, DEFAULT_PAGE = 1_000, 100
 MAX_TOP, DEFAULT_TOP = 10_000, 10
 MAX_ADDITIONS = 1_000
 MAX_STORED_HITS = 20_000  # in one answer, of at most 16 MB
+BEGINNINGS = ("query", "stored", "typed")
 
 
 class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
@@ -249,7 +260,7 @@ def _queries(requests: Iterable[search_pb2.SearchRequest]) -> Iterator[Sequence[
     header: search_pb2.QueryHeader | None = None
     data, size = bytearray(), 0
     for request in requests:
-        parts = ("query", "stored") if header is None else ("query", "stored", "example", "chunk")
+        parts = BEGINNINGS if header is None else (*BEGINNINGS, "example", "chunk")
         part = following(request, *parts)
         if part == "chunk":
             data += checked_chunk(request.chunk, "chunk")
@@ -266,6 +277,8 @@ def _queries(requests: Iterable[search_pb2.SearchRequest]) -> Iterator[Sequence[
         header, data = None, bytearray()
         if part == "stored":
             yield _stored(request.stored)
+        elif part == "typed":
+            yield _typed(request.typed)
         else:
             header = getattr(request, part)
     if header is not None:
@@ -280,6 +293,20 @@ def _spoken(header: search_pb2.QueryHeader, data: bytearray) -> list[Example]:
 def _stored(query: search_pb2.StoredQuery) -> list[Example]:
     first = StoredExample(query.label, query.recording, _interval(query.interval))
     return _checked([first, *_stretches(query.examples)])
+
+
+def _typed(query: search_pb2.TypedQuery) -> list[Example]:
+    speakers = query.speakers or DEFAULT_SPEAKERS
+    if not 1 <= speakers <= MAX_SPEAKERS:
+        raise MalformedRequest(f"speakers is {speakers}; 0 to {MAX_SPEAKERS} is allowed", "typed.speakers")
+    if speakers + len(query.examples) > MAX_EXAMPLES:
+        raise MalformedRequest(
+            f"a query of {speakers} speakers and {len(query.examples)} examples; {MAX_EXAMPLES} in all are "
+            "allowed",
+            "typed.examples",
+        )
+    first = TypedExample(query.label, query.text, query.language or DEFAULT_LANGUAGE, speakers)
+    return [first, *_stretches(query.examples)]
 
 
 def _stretches(stretches: Iterable[search_pb2.Stretch]) -> list[Example]:
@@ -306,6 +333,13 @@ def _result(answer: Answer) -> search_pb2.SearchResult:
         compared=audio_pb2.Interval(start_seconds=start, end_seconds=end),
         seconds=answer.seconds,
         threshold=answer.threshold,
+        synthesis=None if answer.synthesis is None else _synthesis(answer.synthesis),
+    )
+
+
+def _synthesis(synthesis: Synthesis) -> search_pb2.Synthesis:
+    return search_pb2.Synthesis(
+        synthesiser=synthesis.synthesiser, language=synthesis.language, speakers=synthesis.speakers
     )
 
 

@@ -97,6 +97,9 @@ def test_a_forged_length_is_not_believed(indexed: Wordspot, sample: Sample, bad:
         ("search QUERY --encoder sa", "archive 'default' is indexed with encoder 'naive', not 'sa'"),
         ("search QUERY --top 0", "--top is 0; 1 to 10000 is allowed"),
         ("search QUERY --top 10001", "--top is 10001; 1 to 10000 is allowed"),
+        ("search --say ?", "query '?': the text '?' says nothing; a letter or digit is needed"),
+        ("search --say tea --language english", "espeak-ng has no language 'english'; near it are en, "),
+        ("search --say tea --speakers 0", "0 speakers; 1 to 8 are allowed"),
         ("search --batch missing.tsv", "cannot read missing.tsv"),
         ("index QUERY --encoder ear", "no encoder 'ear'; there are"),
         ("index missing.wav", "missing.wav does not exist"),
@@ -126,7 +129,7 @@ def test_a_malformed_line_of_a_batch_is_refused_before_any_is_answered(
     batch.write_text(f"{query}\n{line.replace('QUERY', query)}\n")
     told = indexed.refuse("search", "--batch", batch)
     assert f"{batch}, line 2: {line.replace('QUERY', query)!r}" in told
-    assert "a path, or path<TAB>start<TAB>end is allowed" in told
+    assert "a path, path<TAB>start<TAB>end or say<TAB>text is allowed" in told
 
 
 @pytest.mark.usefixtures("untouched")

@@ -28,18 +28,20 @@ class SearchOptions(_message.Message):
     def __init__(self, archive: _Optional[str] = ..., top_k: _Optional[int] = ..., min_score: _Optional[float] = ..., include_undetected: _Optional[bool] = ..., recordings: _Optional[_Iterable[str]] = ..., encoder: _Optional[str] = ..., excluded_recordings: _Optional[_Iterable[str]] = ..., voices: _Optional[int] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
-    __slots__ = ("options", "query", "chunk", "stored", "example")
+    __slots__ = ("options", "query", "chunk", "stored", "example", "typed")
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     QUERY_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     STORED_FIELD_NUMBER: _ClassVar[int]
     EXAMPLE_FIELD_NUMBER: _ClassVar[int]
+    TYPED_FIELD_NUMBER: _ClassVar[int]
     options: SearchOptions
     query: QueryHeader
     chunk: bytes
     stored: StoredQuery
     example: QueryHeader
-    def __init__(self, options: _Optional[_Union[SearchOptions, _Mapping]] = ..., query: _Optional[_Union[QueryHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ..., stored: _Optional[_Union[StoredQuery, _Mapping]] = ..., example: _Optional[_Union[QueryHeader, _Mapping]] = ...) -> None: ...
+    typed: TypedQuery
+    def __init__(self, options: _Optional[_Union[SearchOptions, _Mapping]] = ..., query: _Optional[_Union[QueryHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ..., stored: _Optional[_Union[StoredQuery, _Mapping]] = ..., example: _Optional[_Union[QueryHeader, _Mapping]] = ..., typed: _Optional[_Union[TypedQuery, _Mapping]] = ...) -> None: ...
 
 class QueryHeader(_message.Message):
     __slots__ = ("label", "interval", "examples")
@@ -62,6 +64,20 @@ class StoredQuery(_message.Message):
     interval: _audio_pb2.Interval
     examples: _containers.RepeatedCompositeFieldContainer[Stretch]
     def __init__(self, label: _Optional[str] = ..., recording: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., examples: _Optional[_Iterable[_Union[Stretch, _Mapping]]] = ...) -> None: ...
+
+class TypedQuery(_message.Message):
+    __slots__ = ("label", "text", "language", "speakers", "examples")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    SPEAKERS_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    label: str
+    text: str
+    language: str
+    speakers: int
+    examples: _containers.RepeatedCompositeFieldContainer[Stretch]
+    def __init__(self, label: _Optional[str] = ..., text: _Optional[str] = ..., language: _Optional[str] = ..., speakers: _Optional[int] = ..., examples: _Optional[_Iterable[_Union[Stretch, _Mapping]]] = ...) -> None: ...
 
 class Stretch(_message.Message):
     __slots__ = ("recording", "interval")
@@ -92,18 +108,30 @@ class SearchResponse(_message.Message):
     def __init__(self, result: _Optional[_Union[SearchResult, _Mapping]] = ...) -> None: ...
 
 class SearchResult(_message.Message):
-    __slots__ = ("label", "hits", "compared", "seconds", "threshold")
+    __slots__ = ("label", "hits", "compared", "seconds", "threshold", "synthesis")
     LABEL_FIELD_NUMBER: _ClassVar[int]
     HITS_FIELD_NUMBER: _ClassVar[int]
     COMPARED_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    SYNTHESIS_FIELD_NUMBER: _ClassVar[int]
     label: str
     hits: _containers.RepeatedCompositeFieldContainer[Hit]
     compared: _audio_pb2.Interval
     seconds: float
     threshold: float
-    def __init__(self, label: _Optional[str] = ..., hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., compared: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., seconds: _Optional[float] = ..., threshold: _Optional[float] = ...) -> None: ...
+    synthesis: Synthesis
+    def __init__(self, label: _Optional[str] = ..., hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., compared: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., seconds: _Optional[float] = ..., threshold: _Optional[float] = ..., synthesis: _Optional[_Union[Synthesis, _Mapping]] = ...) -> None: ...
+
+class Synthesis(_message.Message):
+    __slots__ = ("synthesiser", "language", "speakers")
+    SYNTHESISER_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    SPEAKERS_FIELD_NUMBER: _ClassVar[int]
+    synthesiser: str
+    language: str
+    speakers: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, synthesiser: _Optional[str] = ..., language: _Optional[str] = ..., speakers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Hit(_message.Message):
     __slots__ = ("recording", "path", "start_seconds", "end_seconds", "score", "detected")

@@ -53,7 +53,7 @@ class SearchServiceServicer:
 
     def Search(self, request_iterator, context):
         """One call, one or more queries: options first, then each query in order. A query is one or more
-        spoken examples of the same words, at most 16.
+        spoken examples of the same words, at most 16. A typed word counts as one for each voice.
         One result a query, in the same order, each as soon as it is known.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -34,6 +34,13 @@ def test_no_faiss_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert not findings["torch"].ok
 
 
+def test_the_synthesiser_is_found_or_its_extra_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert found(tmp_path)["synthesis"].told.startswith("espeakng-loader ")
+    monkeypatch.setattr(doctor, "_version", lambda package: None)
+    missing = found(tmp_path)["synthesis"]
+    assert (missing.ok, "wordspot[synthesis]" in missing.told) == (True, True)
+
+
 def test_a_damaged_encoder_is_a_problem(tmp_path: Path) -> None:
     folder = tmp_path / "models" / "mine"
     folder.mkdir(parents=True)
