@@ -43,6 +43,7 @@ CAPABILITIES = (
     "neighbours",
     "analogy",
     "translate",
+    "describe",
 )
 
 
@@ -52,13 +53,16 @@ class Model(nn.Module, Generic[ConfigT]):
     Config: a frozen dataclass of JSON values; it alone determines the shape of the network.
     modality: what goes in or comes out: speech, picture, word, sound, video, text.
     capabilities: `embed` for encoders of spans, and those of CAPABILITIES that the class has a method for.
-    options: what sample, complete, generate and translate take besides, by keyword: `temperature`, a float
-    above 0, by which the logits are divided; `condition`, a str that says what is wanted (BadInput if it is
-    not known).
+    options: what sample, complete, generate, translate and describe take besides, by keyword: `temperature`,
+    a float above 0, by which the logits are divided; `condition`, a str that says what is wanted (BadInput if
+    it is not known).
     warm_up(): of models that have it, what may be made ready before the first call.
     records: buffers that tell of the training and not of the best weights.
     unsaved: parts that only training needs, which no artifact holds.
     complete: what is known is bool, (B, 1, H, W) of pictures, (B, T) of clips.
+    describe: of one picture or clip, without the axis of examples, yields pieces of a text, which one after
+    another are the whole, and for each where it looked: shares with the sum 1, (rows, columns) of a picture,
+    (frames,) of a clip.
     Pictures are float32 (B, C, H, W), 0 to 1; video (B, T, C, H, W), 0 to 1; sound (B, samples), -1 to 1, at
     the configuration's `rate`; words and texts sequences of str. Randomness comes from `rng` alone.
     """

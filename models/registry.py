@@ -18,7 +18,7 @@ ModelT = TypeVar("ModelT", bound="type[Model[Any]]")
 
 _CLASSES: dict[str, type[Model[Any]]] = {}
 PRETRAINED = Path(__file__).parent / "pretrained"
-PACKAGES = ("wordspot.models.encoders", "wordspot.models.generators")
+PACKAGES = ("wordspot.models.encoders", "wordspot.models.generators", "wordspot.models.conditional")
 
 
 def register(name: str) -> Callable[[ModelT], ModelT]:

@@ -44,6 +44,18 @@ def shrink(rgba: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8
     return np.stack(channels, axis=2).round().astype(np.uint8)
 
 
+def fitted(picture: Image.Image, height: int, width: int, ground: int) -> NDArray[np.uint8]:
+    """(height, width, 3): the whole picture in the middle of a grey ground, 0 to 255, as large as it fits."""
+    scale = min(width / picture.width, height / picture.height)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BILINEAR
+    # Colours are weighed by how opaque they are, or what is transparent would shine through at the edges.
+    small = picture.convert("RGBa").resize(size, method).convert("RGBA")
+    whole = Image.new("RGBA", (width, height), (ground, ground, ground, 255))
+    whole.alpha_composite(small, ((width - size[0]) // 2, (height - size[1]) // 2))
+    return np.asarray(whole.convert("RGB"))
+
+
 def resized(plane: NDArray[Any], height: int, width: int) -> NDArray[np.float32]:
     """(height, width): means over areas."""
     return np.asarray(Image.fromarray(plane.astype(np.float32)).resize((width, height), Image.Resampling.BOX))
