@@ -12,6 +12,8 @@ from torch import Tensor
 
 from wordspot.models import artifact, recipe, registry
 from wordspot.models.artifact import ArtifactCard
+from wordspot.models.conditional.face_attributes import FaceAttributesConfig
+from wordspot.models.conditional.text_to_face import TextToFaceConfig
 from wordspot.models.datasets.picture_batches import PictureBatch
 from wordspot.models.encoders.cnn import CnnConfig
 from wordspot.models.encoders.deep_autoencoder import DeepAutoencoderConfig
@@ -34,6 +36,7 @@ from wordspot.models.trainer import Plan, fit
 
 SIZE = {"height": 8, "width": 12, "channels": 2}
 SLIM = {"base": 4, "levels": 1, "code": 5}
+COLOURS = {"hair": ("black", "red"), "eyes": ("red", "blue")}
 SMALL: dict[str, Any] = {
     "mlp": MlpConfig(**SIZE, classes=3, hidden=(24, 16)),
     "cnn": CnnConfig(**SIZE, classes=3, widths=(4, 6), hidden=16),
@@ -53,6 +56,8 @@ SMALL: dict[str, Any] = {
     "semi_supervised_gan": SemiSupervisedGanConfig(
         **SIZE, **SLIM, classes=3, labelled=2, hidden=(24, 16), noise=(0.1, 0.1)
     ),
+    "text_to_face": TextToFaceConfig(**SIZE, **SLIM, text=3, **COLOURS),
+    "face_attributes": FaceAttributesConfig(**SIZE, **COLOURS, widths=(4, 6), hidden=16),
 }
 SHAPE = (2, 8, 12)
 KNOWN = torch.arange(SHAPE[1])[None, :, None].expand(1, *SHAPE[1:]) < SHAPE[1] // 2  # the upper half
