@@ -121,6 +121,53 @@ class PythonPackage(Package):
         return f"pip finds no {self.name} {self.version}: check its package index"
 
 
+@dataclass(frozen=True)
+class SourceDistribution(Package):
+    """What its authors uploaded to the Python package index."""
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.name.replace('-', '_')}-{self.version}.tar.gz"
+
+    @property
+    def download(self) -> list[str]:
+        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", "."]
+        return [*pip, "--no-binary=:all:", f"{self.name}=={self.version}"]
+
+    @property
+    def advice(self) -> str:
+        return f"pip finds no source of {self.name} {self.version}: check its package index"
+
+
+_INDEX_ONLY = """
+set -e
+mkdir -p apt/lists/partial
+options="-o Dir::State::lists=$PWD/apt/lists -o APT::Sandbox::User=root -o APT::Architecture=amd64"
+options="$options -o APT::Architectures=amd64 -o Acquire::Languages=en -o Acquire::GzipIndexes=false"
+apt-get $options -qq update
+mv apt/lists/*_dists_bookworm_main_"$0" "$1"
+rm -r apt
+"""
+
+
+@dataclass(frozen=True)
+class AptIndex(Package):
+    """A list of Debian 12 that apt keeps, at a point release; name: behind `main`, as apt writes it. The
+    machine's own lists are left alone."""
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.name}_{self.version}.txt"
+
+    @property
+    def download(self) -> list[str]:
+        return ["sh", "-c", _INDEX_ONLY, self.name, self.file_name]
+
+    @property
+    def advice(self) -> str:
+        return f"apt has no list {self.name} of Debian {self.version}: name Debian 12 among its sources"
+
+
 def fetch(package: Package, folder: Path, packages: Path | None = None) -> Path:
     """The checked file: out of `packages` where it lies there, else downloaded into `folder`.
 
@@ -148,7 +195,9 @@ def unpack(file: Path, folder: Path) -> None:
         )
         return
     try:
-        if file.suffix == ".whl":
+        if file.suffix == ".txt":
+            shutil.copy(file, folder)
+        elif file.suffix == ".whl":
             with zipfile.ZipFile(file) as wheel:
                 wheel.extractall(folder)
         else:

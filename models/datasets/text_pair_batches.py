@@ -1,0 +1,132 @@
+"""Batches of texts with their answers, as rows of a vocabulary, for the trainer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wordspot.models.conditional.vocabulary import END, LANGUAGES, Vocabulary, padded
+from wordspot.models.datasets.text_pairs import Pair
+
+TOGETHER = 100  # of those that validate
+ALIKE = 50  # batches that are ordered by length together, lest short texts be padded
+
+TURN = "¶"  # between two lines
+
+Numbers = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """given: int64 (B, S). answers: int64 (B, T), with END. Both rows of a vocabulary, beyond it the given
+    text's own tokens; PAD behind the shorter ones."""
+
+    given: Tensor
+    answers: Tensor
+
+    def to(self, device: str) -> PairBatch:
+        return PairBatch(self.given.to(device), self.answers.to(device))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How texts become rows. most, longest: tokens of a given text, and of an answer. last: whether of a
+    longer one the end is kept, not the beginning. copies: whether tokens that the vocabulary lacks have rows
+    of their own."""
+
+    vocabulary: Vocabulary
+    most: int
+    longest: int
+    copies: bool
+    last: bool
+
+    def given(self, text: str) -> tuple[list[int], list[str]]:
+        """Rows, and the text's own tokens."""
+        tokens = self.tokens(text)
+        own = self.vocabulary.own(tokens) if self.copies else []
+        return self.vocabulary.rows(tokens, own), own
+
+    def tokens(self, text: str) -> list[str]:
+        """Of lines, each but the last is followed by TURN."""
+        tokens = self.vocabulary.split(f" {TURN} ".join(text.strip().splitlines()))
+        return tokens[-self.most :] if self.last else tokens[: self.most]
+
+    def answer(self, text: str, own: Sequence[str]) -> list[int]:
+        """own: of the given text."""
+        return [*self.vocabulary.rows(self.vocabulary.split(text)[: self.longest], own), END]
+
+
+class PairData:
+    """Every epoch shows every pair once, in an order of its own; the rest of an epoch is left out."""
+
+    def __init__(
+        self,
+        train: Sequence[Pair],
+        validation: Sequence[Pair],
+        reading: Reading,
+        batch_size: int,
+        seed: int,
+    ) -> None:
+        """Raises ValueError if there are fewer than a batch takes."""
+        if len(train) < batch_size:
+            raise ValueError(f"{len(train)} pairs; a batch takes {batch_size}")
+        self.vocabulary = reading.vocabulary
+        self._train, self._validation = (_numbers(some, reading) for some in (train, validation))
+        self._lengths = np.array([len(given) for given, _ in self._train])
+        self._size, self._seed = batch_size, seed
+        self._order = lru_cache(maxsize=2)(self._shuffled)
+
+    def batch(self, step: int) -> PairBatch:
+        epoch, place = divmod(step, len(self._train) // self._size)
+        return _batch([self._train[row] for row in self._order(epoch)[place]])
+
+    def validation(self) -> Sequence[PairBatch]:
+        some = sorted(self._validation, key=lambda pair: len(pair[0]))
+        return [_batch(some[n : n + TOGETHER]) for n in range(0, len(some), TOGETHER)]
+
+    def counts(self) -> list[int]:
+        """How often each row is written in training, once an epoch."""
+        found = Counter(row for _, answer in self._train for row in answer.tolist())
+        return [found[row] for row in range(len(self.vocabulary))]
+
+    def _shuffled(self, epoch: int) -> NDArray[np.int64]:
+        """(batches, batch size)."""
+        rng = np.random.default_rng((self._seed, epoch))
+        order = rng.permutation(len(self._train))
+        chunk = ALIKE * self._size
+        parts = [order[start : start + chunk] for start in range(0, len(order), chunk)]
+        rows = np.concatenate([part[np.argsort(self._lengths[part], kind="stable")] for part in parts])
+        batches = rows[: len(rows) // self._size * self._size].reshape(-1, self._size)
+        return np.asarray(batches[rng.permutation(len(batches))])
+
+
+def counted(some: Sequence[Pair], language: str) -> Counter[str]:
+    """How often each token is in given texts and answers."""
+    split = LANGUAGES[language].split
+    found: Counter[str] = Counter()
+    for pair in some:
+        found.update(split(pair.answer))
+        for line in pair.given.splitlines():
+            found.update(split(line))
+        found[TURN] += pair.given.count("\n")
+    return +found
+
+
+def _numbers(some: Sequence[Pair], reading: Reading) -> list[tuple[Numbers, Numbers]]:
+    found = []
+    for pair in some:
+        given, own = reading.given(pair.given)
+        answer = reading.answer(pair.answer, own)
+        found.append((np.array(given, np.int32), np.array(answer, np.int32)))
+    return found
+
+
+def _batch(some: Sequence[tuple[Numbers, Numbers]]) -> PairBatch:
+    given, answers = (padded([part.tolist() for part in parts]) for parts in zip(*some, strict=True))
+    return PairBatch(given, answers)
