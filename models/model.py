@@ -60,6 +60,7 @@ class Model(nn.Module, Generic[ConfigT]):
     records: buffers that tell of the training and not of the best weights.
     unsaved: parts that only training needs, which no artifact holds.
     complete: what is known is bool, (B, 1, H, W) of pictures, (B, T) of clips.
+    generate: of texts, parts that one after another are the whole.
     describe: of one picture or clip, without the axis of examples, yields pieces of a text, which one after
     another are the whole, and for each where it looked: shares with the sum 1, (rows, columns) of a picture,
     (frames,) of a clip.

@@ -17,6 +17,7 @@ from wordspot.indexer.errors import ArchiveError, InvalidInput
 from wordspot.models.errors import ModelError
 from wordspot.services import settings
 from wordspot.services.commands import archive, data, models
+from wordspot.services.commands.describe import chat, describe
 from wordspot.services.commands.doctor import doctor
 from wordspot.services.commands.gallery import gallery
 from wordspot.services.commands.generate import analogy, complete, encode, generate, neighbours, translate
@@ -41,6 +42,8 @@ for command in (
     neighbours,
     analogy,
     translate,
+    describe,
+    chat,
     gallery,
     train,
     serve,

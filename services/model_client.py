@@ -215,13 +215,28 @@ class Models:
     def generate_text(
         self, name: str, count: int, seed: int, *, temperature: float | None = None, condition: str = ""
     ) -> Iterator[str]:
-        """Each part as soon as it is made."""
+        """Parts of one text, each as soon as it is made."""
         yield from self._generated("text", name, count, seed, temperature, condition)
 
     def translate(self, name: str, pictures: Pixels, condition: str = "") -> Pixels:
         """In another manner."""
         request = pb.TranslateRequest(model=name, pictures=_files(pictures), condition=condition)
         return _pixels(self._call(self._stub.Translate, request).pictures)
+
+    def describe(
+        self, name: str, picture: Pixels, seed: int = 0, *, temperature: float | None = None
+    ) -> Iterator[tuple[str, Floats]]:
+        """What a picture shows, (H, W) or (H, W, 3): pieces of a text, which one after another are the whole,
+        and for each where the model looked, (rows, columns), with the sum 1."""
+        request = pb.DescribeRequest(model=name, pictures=_files(picture[np.newaxis]), seed=seed)
+        return self._described(request, temperature)
+
+    def describe_clip(
+        self, name: str, clip: Pixels, seed: int = 0, *, temperature: float | None = None
+    ) -> Iterator[tuple[str, Floats]]:
+        """As `describe`, of a clip, (frames, H, W) or (frames, H, W, 3); it looks at frames, (frames,)."""
+        request = pb.DescribeRequest(model=name, clips=_clips([clip]), seed=seed)
+        return self._described(request, temperature)
 
     def neighbours(self, name: str, word: str, count: int = 10) -> Ranked:
         """Words and their cosines, the nearest first."""
@@ -254,6 +269,15 @@ class Models:
         with errors.translated(self._address):
             for part in self._stub.Generate(request, timeout=TIMEOUT_S):
                 yield _held(part, "part", field, name)
+
+    def _described(
+        self, request: pb.DescribeRequest, temperature: float | None
+    ) -> Iterator[tuple[str, Floats]]:
+        if temperature is not None:
+            request.temperature = temperature
+        with errors.translated(self._address):
+            for part in self._stub.Describe(request, timeout=TIMEOUT_S):
+                yield part.text, np.array(part.attention.shares, np.float32).reshape(part.attention.shape)
 
     def _likely(self, request: pb.GetLogLikelihoodRequest) -> Floats:
         return np.array(self._call(self._stub.GetLogLikelihood, request).nats, np.float32)

@@ -1,4 +1,4 @@
-"""`face_attributes`: what a face shows, in words: a convolutional network that answers for the colour of hair,
+"""`face_attributes`: what a face shows, in words: a convolutional network that tells the colour of hair,
 the colour of eyes and the length of hair (LeCun et al. 1998 for the network, Caruana 1997 for several answers
 of one).
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
+from unicodedata import east_asian_width
 
 import numpy as np
 import torch
@@ -93,3 +95,39 @@ def parallel(rows: NDArray[Any]) -> float:
     unit = torch.nn.functional.normalize(torch.from_numpy(np.ascontiguousarray(steps)).float(), dim=1)
     cosines = unit @ unit.T
     return float(cosines[~torch.eye(len(unit), dtype=torch.bool)].mean())
+
+
+def page(axes: Axes, blocks: Sequence[Sequence[tuple[str, str]]], columns: int, font: Any = None) -> None:
+    """Texts below each other, each behind what it is; a line between blocks.
+
+    blocks: (what, text), a text may have several lines. columns: of a line, an ideograph takes two. font: a
+    FontProperties for texts with ideographs.
+    """
+    down = 0.0
+    for number, block in enumerate(blocks):
+        if number:
+            axes.axhline(-down - 0.3, color="#cccccc", linewidth=0.6)
+            down += 0.6
+        for what, text in block:
+            axes.text(-1, -down, what, ha="right", va="top", fontsize=8, color="#777777")
+            for line in [part for whole in text.split("\n") for part in wrapped(whole, columns)]:
+                wide = {"fontproperties": font} if font is not None and _columns(line) > len(line) else {}
+                axes.text(0, -down, line, ha="left", va="top", fontsize=9, **wide)
+                down += 1
+    axes.set_xlim(-0.17 * columns, columns)
+    axes.set_ylim(-down, 0)
+    axes.axis("off")
+
+
+def wrapped(text: str, columns: int) -> list[str]:
+    """Lines of at most so many columns, between words or ideographs; an empty text is one."""
+    lines = [""]
+    for part in re.findall(r"\s*(?:[\u2e80-\uffef]|[^\s\u2e80-\uffef]+)", text):
+        if lines[-1] and _columns(lines[-1]) + _columns(part) > columns:
+            lines.append("")
+        lines[-1] += part if lines[-1] else part.lstrip()
+    return lines
+
+
+def _columns(text: str) -> int:
+    return sum(2 if east_asian_width(character) in "WF" else 1 for character in text)

@@ -74,10 +74,11 @@ class PoemWriter(Model[ConfigT]):
     def generate(
         self, count: int, rng: Generator, *, condition: str = FORM, temperature: float = 1.0
     ) -> Iterator[str]:
-        """As `sample`, a poem a part."""
+        """As `sample`, a poem a part, and a line each."""
         source.form(condition)
         for _ in range(count):
-            yield from self.sample(1, rng, condition=condition, temperature=temperature)
+            (poem,) = self.sample(1, rng, condition=condition, temperature=temperature)
+            yield f"{poem}\n"
 
 
 def draw(chances: Tensor, rng: Generator) -> Tensor:

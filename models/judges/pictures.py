@@ -89,13 +89,16 @@ def reconstruction(subject: Subject) -> list[Metric]:
 @judges("encode", "picture")
 def neighbourhoods(subject: Subject) -> list[Metric]:
     """Leave-one-out accuracy of the nearest neighbour in a plane: t-SNE of the code, beside the pixels'. And
-    accuracy of the nearest training picture's label, by codes and by pixels."""
+    accuracy of the nearest training picture's label, by codes and by pixels. Not judged where training has no
+    picture of the test's labels."""
     test = pictures(subject.source, "test", subject.home).part(slice(CLOSE_LOOK))
+    known = pictures(subject.source, "train", subject.home).part(slice(MANY_KNOWN))
+    if not np.isin(test.labels, known.labels).any():
+        return []
     codes = _by_chunks(subject.model.encode, test.tensor())
     planes = plane(codes.numpy()), _plane_of_pixels(subject.source, subject.home)
     value, baseline = (_nearest_neighbour(rows, test.labels) for rows in planes)
     chance = float(np.square(np.bincount(test.labels) / len(test)).sum())
-    known = pictures(subject.source, "train", subject.home).part(slice(MANY_KNOWN))
     nearest = [
         _label_of_nearest(rows, known.labels, asked, test.labels)
         for rows, asked in (

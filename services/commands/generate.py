@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,6 +51,12 @@ def generate(
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes.")] = 0,
     temperature: Temperature = None,
     condition: Condition = "",
+    condition_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file that holds the condition, such as a text that is to be entitled; - is standard input."
+        ),
+    ] = None,
     series: Annotated[
         bool,
         typer.Option(
@@ -77,14 +84,14 @@ def generate(
             seed=seed,
             series=series,
             suffix=path.suffix.lower(),
-            options={"temperature": temperature, "condition": condition},
+            options={"temperature": temperature, "condition": _condition(condition, condition_file)},
         )
         if printed:
             for part in medium.make(models, order):
                 console.say_part(part.decode())
             return
         content = b"".join(medium.make(models, order))
-    _write(content, path)
+    write(content, path)
 
 
 def complete(
@@ -129,7 +136,7 @@ def complete(
     with connected(address) as models:
         card = models.card(model)
         finished = FINISHERS.get(card["modality"], _finished_picture)(models, card, files, given, order)
-    _write(sheet(finished), path)
+    write(sheet(finished), path)
 
 
 def _finished_picture(
@@ -220,7 +227,7 @@ def translate(
     with connected(address) as models:
         given = model_client.read(pictures)
         made = models.translate(model, given, condition)
-    _write(sheet([given, made]), path)
+    write(sheet([given, made]), path)
 
 
 def encode(
@@ -280,6 +287,18 @@ def connected(address: str | None) -> Models:
     return Models.within(ModelHostSettings.read(os.environ, home=settings.home(os.environ)))
 
 
+def _condition(told: str, file: Path | None) -> str:
+    """Raises InvalidInput."""
+    if file is None:
+        return told
+    if told:
+        raise InvalidInput("--condition and --condition-file; one of them is allowed")
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"--condition-file {file}: {error}") from error
+
+
 def _say_ranked(found: Sequence[tuple[str, float]]) -> None:
     console.say_table(("word", "cosine"), [(word, f"{cosine:.3f}") for word, cosine in found], right=(1,))
 
@@ -288,7 +307,8 @@ def _rounded(code: Iterable[float]) -> list[float]:
     return [round(float(value), 6) for value in code]
 
 
-def _write(content: bytes, out: Path) -> None:
+def write(content: bytes, out: Path) -> None:
+    """Into a file, whole or not at all, and says where."""
     from wordspot.models.artifact import write_whole
 
     write_whole(out, content)

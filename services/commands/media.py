@@ -90,11 +90,14 @@ def _clips(models: Models, order: Order) -> Iterator[bytes]:
 
 
 def _texts(models: Models, order: Order) -> Iterator[bytes]:
-    """A line each, a series as it is made; others apart by an empty line where they have lines themselves."""
+    """A line each, apart by an empty line where they have lines themselves; a series as it is written."""
     asked = (order.model, order.count, order.seed)
     if order.series:
+        part = "\n"
         for part in models.generate_text(*asked, **order.options):
-            yield f"{part}\n".encode()
+            yield part.encode()
+        if not part.endswith("\n"):
+            yield b"\n"
         return
     texts = models.sample_texts(*asked, **order.options)
     between = "\n\n" if any("\n" in text for text in texts) else "\n"

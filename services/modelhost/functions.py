@@ -89,6 +89,7 @@ def _of_pictures(card: ArtifactCard) -> dict[str, Function]:
         "classify": Function("classify", (pictures,), (chances,), True),
         "complete": Function("complete", (pictures, known, SEED), (pictures,), False, options=card.options),
         "translate": Function("translate", (pictures,), (pictures,), False, options=card.options),
+        "describe": _described(card, TensorKind("pictures", "FP32", (1, *picture_shape(card))), (ANY, ANY)),
         **_drawn(card, pictures),
         **_streamed(card, pictures),
     }
@@ -100,6 +101,7 @@ def _of_clips(card: ArtifactCard) -> dict[str, Function]:
     known = TensorKind("known", "BOOL", (ANY, clip_shape(card)[0]))
     return {
         "complete": Function("complete", (clips, known, SEED), (clips,), False, options=card.options),
+        "describe": _described(card, TensorKind("clips", "FP32", (1, *clip_shape(card))), (ANY,)),
         **_drawn(card, clips),
     }
 
@@ -124,6 +126,12 @@ def _drawn(card: ArtifactCard, examples: TensorKind) -> dict[str, Function]:
 
 def _streamed(card: ArtifactCard, examples: TensorKind) -> dict[str, Function]:
     return {"generate": Function("generate", (COUNT, SEED), (examples,), False, True, card.options)}
+
+
+def _described(card: ArtifactCard, shown: TensorKind, places: tuple[int, ...]) -> Function:
+    """Pieces of a text, and for each where the model looked."""
+    outputs = (TensorKind("texts", "BYTES", (1,)), TensorKind("attention", "FP32", places))
+    return Function("describe", (shown, SEED), outputs, False, True, card.options)
 
 
 def _of_words(card: ArtifactCard) -> dict[str, Function]:

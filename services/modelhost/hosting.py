@@ -32,7 +32,8 @@ Floats = NDArray[np.float32]
 
 Flags = NDArray[np.bool_]
 Ranked = list[tuple[str, float]]
-Made = Floats | str
+Made = Floats | str | tuple[str, Floats]
+"""A part; of what is described a piece of the text, and where the model looked."""
 
 MOST_AT_ONCE = 1_024
 POLL_S = 0.05
@@ -242,6 +243,8 @@ class Hosted:
             return [list(task.words)]
         if task.values is None:
             return [task.count]
+        if task.capability == "describe":
+            return [self._in(task.values[0])]
         return [self._in(values) for values in (task.values, task.known) if values is not None]
 
     def _in(self, values: Floats | Flags) -> Any:
@@ -253,6 +256,8 @@ class Hosted:
         """Tensors as float32 arrays; texts as they are."""
         import torch
 
+        if isinstance(made, tuple):
+            return tuple(map(self._out, made))
         return made.float().cpu().numpy() if isinstance(made, torch.Tensor) else made
 
 

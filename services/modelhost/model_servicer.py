@@ -122,6 +122,19 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
         task = Task("translate", read_pictures(request.pictures, card), condition=request.condition)
         return pb.TranslateResponse(pictures=write_pictures(self._models.ask(request.model, task), card))
 
+    def Describe(  # noqa: N802
+        self, request: pb.DescribeRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.DescribeResponse]:
+        card = self._models.able(request.model, "describe")
+        shown = media.read(request, "subject", card)
+        if len(shown) != 1:
+            raise MalformedRequest(f"{len(shown)} are to be described; one at a time is allowed", "subject")
+        parts = Parts()
+        task = _asked("describe", request, values=shown, parts=parts)
+        for text, looks in parts.until(self._models.begin(request.model, task)):
+            attention = pb.Attention(shape=looks.shape, shares=looks.ravel().tolist())
+            yield pb.DescribeResponse(text=text, attention=attention)
+
     def ListNeighbours(  # noqa: N802
         self, request: pb.ListNeighboursRequest, context: grpc.ServicerContext
     ) -> pb.ListNeighboursResponse:
@@ -161,13 +174,13 @@ def _task(capability: str, examples: Examples) -> Task:
 
 def _drawing(capability: str, request: Any, **fields: Any) -> Task:
     """request: of Sample, Complete or Generate."""
-    return Task(
-        capability,
-        seed=request.seed,
-        temperature=request.temperature if request.HasField("temperature") else None,
-        condition=request.condition,
-        **fields,
-    )
+    return _asked(capability, request, condition=request.condition, **fields)
+
+
+def _asked(capability: str, request: Any, **fields: Any) -> Task:
+    """request: with a seed and a temperature."""
+    heat = request.temperature if request.HasField("temperature") else None
+    return Task(capability, seed=request.seed, temperature=heat, **fields)
 
 
 def _codes(given: Sequence[pb.Vector], card: ArtifactCard) -> Floats:

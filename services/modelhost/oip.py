@@ -253,7 +253,9 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
         if function.streamed:
             parts = Parts()
             for part in parts.until(self._models.begin(name, replace(task, parts=parts))):
-                yield {first: _batch([part])}
+                made, *others = part if isinstance(part, tuple) else (part,)
+                beside = [kind.name for kind in function.outputs[1:]]
+                yield {first: _batch([made]), **dict(zip(beside, others, strict=True))}
         elif function.capability in RANKING:
             found = self._models.ask(name, task)
             yield {

@@ -98,7 +98,7 @@ class SmallText(Model[TextConfig]):
     def generate(self, count: int, rng: Generator, *, temperature: float = 1.0) -> Iterator[str]:
         for _ in range(count):
             assert self.gate is None or self.gate.acquire(timeout=10)
-            yield self._line(1, rng, temperature)
+            yield f"{self._line(1, rng, temperature)}\n"
 
     def nll(self, texts: Sequence[str], rng: Generator) -> Tensor:
         for text in texts:

@@ -290,6 +290,36 @@ class TranslateResponse(_message.Message):
     pictures: Pictures
     def __init__(self, pictures: _Optional[_Union[Pictures, _Mapping]] = ...) -> None: ...
 
+class DescribeRequest(_message.Message):
+    __slots__ = ("model", "pictures", "clips", "seed", "temperature")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    PICTURES_FIELD_NUMBER: _ClassVar[int]
+    CLIPS_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    pictures: Pictures
+    clips: Clips
+    seed: int
+    temperature: float
+    def __init__(self, model: _Optional[str] = ..., pictures: _Optional[_Union[Pictures, _Mapping]] = ..., clips: _Optional[_Union[Clips, _Mapping]] = ..., seed: _Optional[int] = ..., temperature: _Optional[float] = ...) -> None: ...
+
+class DescribeResponse(_message.Message):
+    __slots__ = ("text", "attention")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    ATTENTION_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    attention: Attention
+    def __init__(self, text: _Optional[str] = ..., attention: _Optional[_Union[Attention, _Mapping]] = ...) -> None: ...
+
+class Attention(_message.Message):
+    __slots__ = ("shape", "shares")
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    SHARES_FIELD_NUMBER: _ClassVar[int]
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    shares: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, shape: _Optional[_Iterable[int]] = ..., shares: _Optional[_Iterable[float]] = ...) -> None: ...
+
 class Neighbour(_message.Message):
     __slots__ = ("word", "similarity")
     WORD_FIELD_NUMBER: _ClassVar[int]

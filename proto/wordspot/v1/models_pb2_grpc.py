@@ -103,6 +103,11 @@ class ModelServiceStub:
                 request_serializer=wordspot_dot_v1_dot_models__pb2.TranslateRequest.SerializeToString,
                 response_deserializer=wordspot_dot_v1_dot_models__pb2.TranslateResponse.FromString,
                 _registered_method=True)
+        self.Describe = channel.unary_stream(
+                '/wordspot.v1.ModelService/Describe',
+                request_serializer=wordspot_dot_v1_dot_models__pb2.DescribeRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_models__pb2.DescribeResponse.FromString,
+                _registered_method=True)
         self.ListNeighbours = channel.unary_unary(
                 '/wordspot.v1.ModelService/ListNeighbours',
                 request_serializer=wordspot_dot_v1_dot_models__pb2.ListNeighboursRequest.SerializeToString,
@@ -205,6 +210,13 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Describe(self, request, context):
+        """Says in words what is shown, each piece of the text as soon as it is known.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListNeighbours(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -284,6 +296,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.Translate,
                     request_deserializer=wordspot_dot_v1_dot_models__pb2.TranslateRequest.FromString,
                     response_serializer=wordspot_dot_v1_dot_models__pb2.TranslateResponse.SerializeToString,
+            ),
+            'Describe': grpc.unary_stream_rpc_method_handler(
+                    servicer.Describe,
+                    request_deserializer=wordspot_dot_v1_dot_models__pb2.DescribeRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_models__pb2.DescribeResponse.SerializeToString,
             ),
             'ListNeighbours': grpc.unary_unary_rpc_method_handler(
                     servicer.ListNeighbours,
@@ -651,6 +668,33 @@ class ModelService:
             '/wordspot.v1.ModelService/Translate',
             wordspot_dot_v1_dot_models__pb2.TranslateRequest.SerializeToString,
             wordspot_dot_v1_dot_models__pb2.TranslateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Describe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/wordspot.v1.ModelService/Describe',
+            wordspot_dot_v1_dot_models__pb2.DescribeRequest.SerializeToString,
+            wordspot_dot_v1_dot_models__pb2.DescribeResponse.FromString,
             options,
             channel_credentials,
             insecure,

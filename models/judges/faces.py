@@ -1,0 +1,106 @@
+"""Judges of faces: of what tells what a face shows, and of what draws faces as they are described."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wordspot.models import frechet, registry
+from wordspot.models.artifact import Metric
+from wordspot.models.datasets.pictures import Pictures, pictures
+from wordspot.models.evaluation import Subject, judges
+from wordspot.models.judges.drawings import coverage
+
+READER = "face-attributes"
+BESIDE = "faces"  # a generator that is not told what to draw
+TRAITS = ("hair", "eyes", "length")
+AT_ONCE = 250
+
+
+@judges("encode", "picture")
+def reading(subject: Subject) -> list[Metric]:
+    """How many test faces, of kinds that training never showed, are read rightly, by trait.
+
+    floor: what is said of most training faces; baseline: what the nearest training face shows.
+    """
+    if subject.source != BESIDE or not hasattr(subject.model, "described"):
+        return []
+    train, test = (pictures(BESIDE, split, subject.home) for split in ("train", "test"))
+    model = subject.model
+    wanted, seen = (_described(model.known, some) for some in (test, train))
+    found = _read(model, test.tensor())
+    apart = torch.cdist(test.tensor().flatten(1), train.tensor().flatten(1))
+    nearest = seen[apart.argmin(dim=1)]
+    common = seen.mode(dim=0).values.expand_as(wanted)
+    return [
+        Metric(
+            f"{name}_read",
+            *(float((some == wanted)[:, n].float().mean()) for some in (found, common, nearest)),
+        )
+        for n, name in enumerate(TRAITS)
+    ]
+
+
+@judges("sample", "picture")
+def as_described(subject: Subject) -> list[Metric]:
+    """As many faces of each held-out kind, a combination that training never showed, as there are real ones,
+    drawn as the kind is described and read by the classifier of faces:
+
+    hair_right and so on: by trait. attributes_right: their mean. all_right: how many are right in all traits.
+    shuffled_texts: attributes_right if each is drawn as another kind is described. frechet_unlearned and
+    coverage: in features that nothing taught.
+
+    floor: real test faces, of the last two training faces; of shuffled_texts, real faces beside other texts.
+    baseline: the faces of a generator that is not told what to draw.
+    """
+    others = registry.folders(subject.home)
+    if subject.source != BESIDE or not hasattr(subject.model, "codes_of") or READER not in others:
+        return []
+    reader: Any = registry.load(READER, subject.home)[0]
+    train, test = (pictures(BESIDE, split, subject.home) for split in ("train", "test"))
+    model, rng = subject.model, subject.rng()
+    wanted = _described(model.known, test)
+    other = wanted.roll(len(wanted) // 2, dims=0)
+
+    def drawn(described: Tensor) -> Tensor:
+        return torch.cat([model.decode(model.codes_of(part, rng)) for part in described.split(AT_ONCE)])
+
+    ours = drawn(wanted)
+    chosen = torch.randperm(len(train), generator=rng)[: len(test)]
+    sets = {"ours": ours, "real": test.tensor(), "train": train.tensor()[chosen]}
+    if BESIDE in others:
+        beside: Any = registry.load(BESIDE, subject.home)[0]
+        sets["beside"] = torch.cat([beside.sample(len(part), rng) for part in wanted.split(AT_ONCE)])
+    right = {name: _read(reader, some) == wanted for name, some in sets.items() if name != "train"}
+    found = [
+        Metric(f"{name}_right", *(float(some[:, n].double().mean()) for some in right.values()))
+        for n, name in enumerate(TRAITS)
+    ]
+    found.append(Metric("attributes_right", *(float(some.double().mean()) for some in right.values())))
+    found.append(Metric("all_right", *(float(some.all(dim=1).double().mean()) for some in right.values())))
+    shuffled, real = (
+        float((_read(reader, some) == wanted).double().mean())
+        for some in (drawn(other), test.tensor().roll(len(wanted) // 2, dims=0))
+    )
+    found.append(Metric("shuffled_texts", shuffled, floor=real, lower_is_better=True))
+    seen = {name: frechet.random_features(some) for name, some in sets.items()}
+    order = [name for name in ("ours", "train", "beside") if name in seen]
+    distances = [frechet.distance(seen["real"], seen[name]) for name in order]
+    covered = [coverage(seen["real"].float(), seen[name].float()) for name in order]
+    return [
+        *found,
+        Metric("frechet_unlearned", *distances, lower_is_better=True),
+        Metric("coverage", *covered),
+    ]
+
+
+def _described(known: Any, some: Pictures) -> Tensor:
+    """int64 (N, traits)."""
+    described: Tensor = known.of_labels(torch.from_numpy(some.labels))
+    return described
+
+
+def _read(reader: Any, some: Tensor) -> Tensor:
+    return torch.cat([reader.described(part) for part in some.split(AT_ONCE)])
