@@ -53,10 +53,7 @@ def describe(
                     {
                         "shown": name,
                         "text": "".join(piece for piece, _ in told),
-                        "pieces": [
-                            {"text": piece, "attention": looks.astype(float).round(4).tolist()}
-                            for piece, looks in told
-                        ],
+                        "pieces": [{"text": piece, "attention": rounded(looks)} for piece, looks in told],
                     }
                 )
             if attention is not None:
@@ -134,6 +131,12 @@ def _said(told: Told, *, aloud: bool) -> list[tuple[str, Floats]]:
     if aloud:
         console.say_part("\n")
     return parts
+
+
+def rounded(looks: Floats) -> list[Any]:
+    """Nested as the places are."""
+    found: list[Any] = looks.astype(float).round(4).tolist()
+    return found
 
 
 def _frames(shown: Pixels) -> list[Pixels]:

@@ -53,9 +53,7 @@ def generate(
     condition: Condition = "",
     condition_file: Annotated[
         Path | None,
-        typer.Option(
-            help="A file that holds the condition, such as a text that is to be entitled; - is standard input."
-        ),
+        typer.Option(help="A file that holds the condition, such as a text to be entitled; - is the input."),
     ] = None,
     series: Annotated[
         bool,
