@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 import numpy as np
@@ -63,6 +64,8 @@ class EncoderInfo:
 
     hash: SHA-256 of its artifact, hexadecimal. Vectors are comparable only under one hash.
     ticks_per_frame: distance of two frame features.
+    meaning: the last so many numbers of a vector say what is meant, those before them how it sounds; 0 where
+        all say how it sounds.
     """
 
     name: str
@@ -70,6 +73,7 @@ class EncoderInfo:
     dimension: int
     frame_dimension: int
     ticks_per_frame: int
+    meaning: int = 0
 
 
 @dataclass(frozen=True)
@@ -131,18 +135,28 @@ class Hit:
     detected: bool
 
 
+class Mode(StrEnum):
+    """What places have in common with a query: how they sound, what is meant, or both."""
+
+    SOUND = "sound"
+    MEANING = "meaning"
+    BOTH = "both"
+
+
 VOICES = (1, 3, 5, 7, 9)  # that an example may be asked in
 
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """top: hits at most, 1 to 10,000. recordings: None means all. excluded: never ranked."""
+    """top: hits at most, 1 to 10,000. recordings: None means all. excluded: never ranked. mode: what queries
+    and places have in common."""
 
     top: int = 10
     min_score: float | None = None
     include_undetected: bool = False
     recordings: frozenset[str] | None = None
     excluded: frozenset[str] = frozenset()
+    mode: Mode = Mode.SOUND
 
 
 @dataclass(frozen=True)

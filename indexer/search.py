@@ -46,7 +46,9 @@ from wordspot.indexer.records import (
     SAMPLES_PER_TICK,
     TICKS_PER_SECOND,
     Embedder,
+    EncoderInfo,
     Hit,
+    Mode,
     QueryAudio,
     Samples,
     SearchOptions,
@@ -54,6 +56,7 @@ from wordspot.indexer.records import (
     to_seconds,
     to_tick,
 )
+from wordspot.indexer.vectors.buckets import NOMINAL
 from wordspot.indexer.vectors.protocol import IdSet, normalised
 from wordspot.indexer.view import ArchiveView
 
@@ -67,6 +70,8 @@ CONTEXT = to_tick(5)
 MARGIN = to_tick(0.08)
 MOST_HITS = 10_000
 MOST_CANDIDATES = 100_000
+
+EVERY_LENGTH = NOMINAL[::2]  # a search takes in the lengths beside its own
 
 SILENCE = 10 ** (-50 / 20)  # root mean square of a tick, full scale 1
 LOUD = 10 ** (-30 / 20)  # of the loudest tick
@@ -140,6 +145,7 @@ class EmbeddedQuery:
     frames: float32 (T, H) unit rows of the meant stretch.
     start, stop: the meant stretch in the query's audio, in ticks.
     threshold: the encoder's, if it has one.
+    mode: places are aligned frame by frame only where they are to sound alike and need not mean the same.
     """
 
     encoder: str
@@ -150,6 +156,7 @@ class EmbeddedQuery:
     start: int
     stop: int
     threshold: float | None = None
+    mode: Mode = Mode.SOUND
 
     @property
     def ticks(self) -> int:
@@ -218,12 +225,14 @@ def _interval(interval: tuple[float, float], ticks: int) -> tuple[int, int]:
     return to_tick(begin), min(to_tick(end), ticks)
 
 
-def embed_query(query: QueryAudio, embedder: Embedder) -> EmbeddedQuery:
+def embed_query(query: QueryAudio, embedder: Embedder, mode: Mode = Mode.SOUND) -> EmbeddedQuery:
     """Runs the query through the encoder as if it were a recording, with up to 5 s of context on each side.
 
     A stretch of more than 1.5 s is cut into evenly spaced pieces, each with a vector of its own.
+    Raises FailedPrecondition where meaning is asked for and the encoder knows none.
     """
     info = embedder.info
+    check_mode(mode, info)
     first = max(query.start - CONTEXT, 0)
     last = min(query.stop + CONTEXT, len(query.samples) // SAMPLES_PER_TICK)
     start, stop = query.start - first, query.stop - first
@@ -236,14 +245,35 @@ def embed_query(query: QueryAudio, embedder: Embedder) -> EmbeddedQuery:
     step = info.ticks_per_frame
     return EmbeddedQuery(
         encoder=info.hash,
-        vectors=normalised(embedded.vectors),
+        vectors=normalised(_asked(embedded.vectors, mode, info)),
         offsets=offsets,
         piece=piece,
         frames=normalised(embedded.frames[0][start // step : -(-stop // step)]),
         start=query.start,
         stop=query.stop,
-        threshold=embedder.threshold,
+        threshold=embedder.threshold if mode is Mode.SOUND else None,
+        mode=mode,
     )
+
+
+def check_mode(mode: Mode, encoder: EncoderInfo) -> None:
+    """Raises FailedPrecondition."""
+    if mode is not Mode.SOUND and not encoder.meaning:
+        raise FailedPrecondition(
+            f"encoder {encoder.name!r} says how words sound, not what they mean: train one that does with "
+            "`wordspot train semantic`, and index the archive with it"
+        )
+
+
+def _asked(vectors: Floats, mode: Mode, encoder: EncoderInfo) -> Floats:
+    """Zeros in the place of what is not to be compared."""
+    sound = vectors.shape[1] - encoder.meaning
+    kept = np.ones(vectors.shape[1], np.float32)
+    if mode is Mode.SOUND:
+        kept[sound:] = 0
+    elif mode is Mode.MEANING:
+        kept[:sound] = 0
+    return vectors * kept
 
 
 def _pieces(ticks: int) -> tuple[Ints, int]:
@@ -399,7 +429,7 @@ class Finder:
             if not len(candidates.region):
                 break
             places = self._places(view, prepared, query, candidates)
-            if self._settings.rerank:
+            if self._aligns(query):
                 handicap = _handicap(places.score, rivals) if rivals else _lenience(prepared)
                 places = replace(places, score=places.score + handicap) if level else places
             complete = len(places.score) >= options.top or bool((places.score < floor).any())
@@ -422,6 +452,9 @@ class Finder:
                 f"({view.encoder.hash[:12]}); both must be the same"
             )
 
+    def _aligns(self, query: EmbeddedQuery) -> bool:
+        return self._settings.rerank and query.mode is Mode.SOUND
+
     def _candidates(self, view: ArchiveView) -> int:
         if self._settings.candidates is not None:
             return self._settings.candidates
@@ -443,7 +476,7 @@ class Finder:
     def _places(
         self, view: ArchiveView, prepared: _Prepared, query: EmbeddedQuery, candidates: _Candidates
     ) -> _Places:
-        if not self._settings.rerank:
+        if not self._aligns(query):
             return self._first_stage(view, prepared, query, candidates)
         windows = _around(view, query, candidates)
         settings = self._settings
@@ -651,11 +684,14 @@ def _lenience(prepared: _Prepared) -> float:
 
 
 def _nearest(view: ArchiveView, query: EmbeddedQuery, allowed: IdSet | None, k: int) -> _Candidates:
-    """The k best over all pieces."""
-    ids, similarity = view.index.search(query.vectors, k, query.piece, allowed)  # (P, k) each
+    """The k best over all pieces; what means the same may be of any length."""
+    lengths = (query.piece,) if query.mode is Mode.SOUND else EVERY_LENGTH
+    parts = [view.index.search(query.vectors, k, ticks, allowed) for ticks in lengths]
+    ids = np.concatenate([some for some, _ in parts], axis=1)  # (P, k) for each length
+    similarity = np.concatenate([some for _, some in parts], axis=1)
     found = np.flatnonzero(ids.ravel() >= 0)
     best = found[np.argsort(-similarity.ravel()[found], kind="stable")[:k]]
-    offset = query.offsets[best // k] if k else query.offsets[:0]
+    offset = query.offsets[best // max(1, ids.shape[1])]
     region, start, stop = view.places(ids.ravel()[best])
     return _Candidates(
         similarity.ravel()[best], region, start - offset, stop + query.ticks - offset - query.piece

@@ -25,7 +25,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from wordspot.indexer.errors import AlreadyExists, InvalidInput, NotFound
-from wordspot.indexer.records import Hit
+from wordspot.indexer.records import Hit, Mode
 from wordspot.services import settings
 from wordspot.services.errors import PeerUnavailable, ServiceError, translated
 from wordspot.services.runtime import (
@@ -341,13 +341,15 @@ class Client:
         recordings: Sequence[str] = (),
         encoder: str | None = None,
         voices: int = 1,
+        mode: str = Mode.SOUND,
     ) -> list[Hit]:
         """Where the query was said, best first.
 
         query: a file's path or bytes, a FileQuery or a StoredQuery, or up to 16 of them that are examples of
         the same words; or a TypedQuery, alone or with StoredQueries. all_hits: also those below the
         threshold. recordings: search only these, by id. encoder: refuse any other. voices: ask as if so many
-        voices spoke, 1, 3, 5, 7 or 9, in so many times the time.
+        voices spoke, 1, 3, 5, 7 or 9, in so many times the time. mode: whether places are to sound like the
+        query, to mean the same ("meaning"), or both; the latter need an encoder that knows meanings.
         """
         (answer,) = self.search_batch(
             [query],
@@ -358,6 +360,7 @@ class Client:
             recordings=recordings,
             encoder=encoder,
             voices=voices,
+            mode=mode,
         )
         if answer.problem:
             raise InvalidInput(answer.problem)
@@ -374,6 +377,7 @@ class Client:
         recordings: Sequence[str] = (),
         encoder: str | None = None,
         voices: int = 1,
+        mode: str = Mode.SOUND,
     ) -> Iterator[Answer]:
         """One answer a query, in order, each as soon as it is known. A query that cannot be used gets an
         answer with a problem; anything else that goes wrong is raised."""
@@ -385,6 +389,7 @@ class Client:
             recordings=recordings,
             encoder=encoder or "",
             voices=voices,
+            mode=_mode(mode),
         )
         waiting = deque(queries)
         while waiting:
@@ -555,6 +560,13 @@ class _QueryStream:
                 self.problem = error
                 return
             yield from messages
+
+
+def _mode(mode: str) -> search_pb2.SearchMode:
+    """Raises InvalidInput."""
+    if mode not in set(Mode):
+        raise InvalidInput(f"mode {mode!r}; {', '.join(Mode)} are allowed")
+    return search_pb2.SearchMode.Value(f"SEARCH_MODE_{mode.upper()}")
 
 
 def _query_requests(query: Query) -> Iterator[search_pb2.SearchRequest]:

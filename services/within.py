@@ -37,7 +37,12 @@ class LocalEmbedder:
         self._scheduler = scheduler
         encoder = scheduler.encoder
         self._info = EncoderInfo(
-            encoder.name, encoder.hash, encoder.dimension, encoder.frame_dimension, encoder.ticks_per_frame
+            encoder.name,
+            encoder.hash,
+            encoder.dimension,
+            encoder.frame_dimension,
+            encoder.ticks_per_frame,
+            encoder.meaning,
         )
 
     @property

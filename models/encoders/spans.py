@@ -24,12 +24,14 @@ PADDED_TICKS = 30_000  # of regions and their padding, that run through a networ
 class SpanModel(Model[ConfigT]):
     """A model that embeds spans of speech regions.
 
-    ticks_per_frame: distance of the frame features that `frames` yields.
+    ticks_per_frame: distance of the frame features that `frames` yields. meaning_dimension: how many of a
+    vector's last numbers say what is meant, not how it sounds.
     """
 
     capabilities = frozenset({"embed"})
     ticks_per_frame: ClassVar[int] = 2
     dimension: int
+    meaning_dimension: int = 0
     frame_dimension: int = audio.MFCC_SIZE
 
     def features(self, waveform: Tensor) -> Tensor:
@@ -106,6 +108,7 @@ class SpanEncoder:
         self.dimension = model.dimension
         self.frame_dimension = model.frame_dimension
         self.ticks_per_frame = model.ticks_per_frame
+        self.meaning = model.meaning_dimension
 
     @torch.inference_mode()
     def embed_sections(self, sections: Sequence[Section]) -> list[EmbeddedSection]:

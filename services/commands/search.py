@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from wordspot.indexer.errors import InvalidInput
-from wordspot.indexer.records import VOICES, Hit
+from wordspot.indexer.records import VOICES, Hit, Mode
 from wordspot.services.client import (
     Answer,
     Client,
@@ -66,6 +66,10 @@ def search(
         ),
     ] = None,
     encoder: Annotated[str | None, typer.Option(help="Refuse an archive with another encoder.")] = None,
+    mode: Annotated[
+        Mode,
+        typer.Option(help="What is to be like the query: how it sounds, what it means, or both."),
+    ] = Mode.SOUND,
     voices: Annotated[
         int,
         typer.Option(
@@ -102,6 +106,7 @@ def search(
             all_hits=all_hits or several,
             encoder=encoder,
             voices=voices,
+            mode=mode,
         )
         for number, ((name, _), answer) in enumerate(zip(queries, answers, strict=True)):
             if answer.problem and not several:

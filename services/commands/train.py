@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wordspot.indexer.errors import InvalidInput
 from wordspot.services import settings
 from wordspot.services.commands import console
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from wordspot.indexer.view import ArchiveView
+    from wordspot.models.artifact import ArtifactCard
+
+MOST_SPANS = 2_000_000  # that meanings are learned from, about 20 hours of speech
 
 
 class Trainable(StrEnum):
@@ -22,6 +32,7 @@ class Trainable(StrEnum):
     correspondence = "correspondence"
     whisper = "whisper"
     phonetic = "phonetic"
+    semantic = "semantic"
 
 
 TAUGHT = frozenset({Trainable.whisper, Trainable.phonetic})
@@ -33,8 +44,14 @@ def train(
     data: Annotated[
         Path | None,
         typer.Option(
-            help="A folder of audio, read recursively; no labels needed. "
-            "whisper and phonetic take none: they learn from data sets, which are fetched."
+            help="A folder of audio, read recursively; no labels needed. whisper and phonetic take none: "
+            "they learn from data sets, which are fetched; nor does semantic, which learns from --archive."
+        ),
+    ] = None,
+    archive: Annotated[
+        str | None,
+        typer.Option(
+            "--archive", "-a", help="What semantic learns from: an indexed archive. [default: default]"
         ),
     ] = None,
     out: Annotated[
@@ -53,6 +70,15 @@ def train(
     """Train an encoder: on a folder of audio without labels, or on data sets with word times."""
     if weights is not None and name is not Trainable.whisper:
         raise InvalidInput(f"--weights {weights} goes with whisper, not with {name.value}")
+    if name is Trainable.semantic:
+        if data is not None or resume or (minutes, steps) != (None, None):
+            raise InvalidInput(
+                "semantic learns from an indexed archive in one go; --archive, --out and --seed are allowed"
+            )
+        _say(learn_meanings(archive or "default", out, seed), as_json=as_json)
+        return
+    if archive is not None:
+        raise InvalidInput(f"--archive {archive} goes with semantic, not with {name.value}")
     if name in TAUGHT and data is not None:
         raise InvalidInput(f"{name.value} learns from data sets of its own; --data {data} is not allowed")
     if name not in TAUGHT and data is None:
@@ -92,6 +118,51 @@ def train(
         device=device,
         report=report,
     )
+    _say((folder, card), as_json=as_json)
+
+
+def learn_meanings(archive: str, out: Path | None, seed: int) -> tuple[Path, ArtifactCard]:
+    """Of an archive below WORDSPOT_HOME, by the encoder that it is indexed with.
+
+    Raises NotFound, FailedPrecondition, BadInput.
+    """
+    import numpy as np
+
+    from wordspot.models.encoders import semantic
+    from wordspot.services.searcher.__main__ import Searcher
+    from wordspot.services.settings import SearcherSettings
+
+    home = settings.home(os.environ)
+    with closing(Searcher(SearcherSettings.read(os.environ, home=home))) as searcher:
+        view = searcher.library.view(archive)
+        chosen = _as_many(view)
+        region, start, stop = view.places(chosen)
+        spans = semantic.Spans(
+            view.rows(chosen).astype(np.float32), view.region_recording[region].astype(np.int64), start, stop
+        )
+        name = view.encoder.name
+    folder = out or home / "models" / semantic.NAME
+    note = f"the archive {archive!r}"
+    return folder, semantic.learn(spans, name, folder, home=home, seed=seed, note=note, report=console.warn)
+
+
+def _as_many(view: ArchiveView) -> NDArray[np.int64]:
+    """Spans of as many recordings, drawn by lot, as memory is meant for; in order of recording and start."""
+    import numpy as np
+
+    first = view.recording_span
+    alive = np.flatnonzero(view.alive)
+    order = np.random.default_rng(0).permutation(alive)
+    many = np.diff(first)[order].cumsum()
+    chosen = np.sort(order[: np.searchsorted(many, MOST_SPANS) + 1])
+    ranges = [np.arange(first[n], first[n + 1]) for n in chosen]
+    spans = np.concatenate([np.zeros(0, np.int64), *ranges])
+    region, start, _ = view.places(spans)
+    return np.asarray(spans[np.lexsort((start, view.region_recording[region]))])
+
+
+def _say(learned: tuple[Path, ArtifactCard], *, as_json: bool) -> None:
+    folder, card = learned
     figures = {metric.name: metric.value for metric in card.metrics}
     if as_json:
         console.say_json({"name": card.name, "path": str(folder), "hash": card.hash, "metrics": figures})

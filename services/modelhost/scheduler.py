@@ -37,6 +37,7 @@ class SectionEncoder(Protocol):
     """What a model host needs of an encoder. Called from one thread only.
 
     hash: SHA-256 of the artifact, hexadecimal. threshold: score from which a hit is detected, if measured.
+    meaning: how many of a vector's last numbers say what is meant.
     """
 
     name: str
@@ -46,6 +47,7 @@ class SectionEncoder(Protocol):
     ticks_per_frame: int
     description: str
     threshold: float | None
+    meaning: int
 
     def embed_sections(self, sections: Sequence[Section]) -> list[EmbeddedSection]:
         """sections: each the audio of its regions, float32 (samples,), and spans int32 (N, 3).

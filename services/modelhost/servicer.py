@@ -61,6 +61,7 @@ def _told(encoder: SectionEncoder) -> pb.Encoder:
         ticks_per_frame=encoder.ticks_per_frame,
         description=encoder.description,
         threshold=encoder.threshold,
+        meaning_dimension=encoder.meaning,
     )
 
 

@@ -56,6 +56,7 @@ class Searcher:
                 workers=options.workers,
             )
             closing.callback(library.close)
+            self.library = library
             tools = Tools(library, decoder, segmenter, embedder_for, options.max_query_seconds)
             archives, searches = ArchiveServicer(library), SearchServicer(tools)
             self.services = (

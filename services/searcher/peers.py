@@ -96,7 +96,9 @@ class RemoteEncoders:
         request = embedding_pb2.GetEncoderRequest(name=name)
         with errors.translated(self._address):
             e = self._stub.GetEncoder(request, timeout=_timeout()).encoder
-        info = EncoderInfo(e.name, e.hash, e.dimension, e.frame_dimension, e.ticks_per_frame)
+        info = EncoderInfo(
+            e.name, e.hash, e.dimension, e.frame_dimension, e.ticks_per_frame, e.meaning_dimension
+        )
         threshold = e.threshold if e.HasField("threshold") else None
         return RemoteEmbedder(self._stub, info, self._address, threshold)
 

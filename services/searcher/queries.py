@@ -176,7 +176,7 @@ class Search:
                 samples, interval, offset = self._heard(example)
                 meant = search.trim(samples, self.tools.segmenter, interval)
                 for spoken in voices.in_voices(meant, self.voices):
-                    embedded.append(search.embed_query(spoken, self.embedder))
+                    embedded.append(search.embed_query(spoken, self.embedder, self.options.mode))
                 offsets.append(offset)
             except (InvalidInput, NotFound) as error:
                 if len(examples) == 1:

@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from wordspot.indexer.audio import write_wav
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.library import Added, Addition, Library
-from wordspot.indexer.records import VOICES, Hit, SearchOptions
+from wordspot.indexer.records import VOICES, Hit, Mode, SearchOptions
 from wordspot.indexer.summaries import ArchiveSummary, OperationSummary, RecordingSummary
 from wordspot.services.errors import MalformedRequest
 from wordspot.services.runtime import (
@@ -41,6 +41,12 @@ from wordspot.v1 import archive_pb2, archive_pb2_grpc, audio_pb2, search_pb2, se
 MAX_PAGE, DEFAULT_PAGE = 1_000, 100
 MAX_TOP, DEFAULT_TOP = 10_000, 10
 MAX_ADDITIONS = 1_000
+MODES = {
+    search_pb2.SEARCH_MODE_UNSPECIFIED: Mode.SOUND,
+    search_pb2.SEARCH_MODE_SOUND: Mode.SOUND,
+    search_pb2.SEARCH_MODE_MEANING: Mode.MEANING,
+    search_pb2.SEARCH_MODE_BOTH: Mode.BOTH,
+}
 MAX_STORED_HITS = 20_000  # in one answer, of at most 16 MB
 BEGINNINGS = ("query", "stored", "typed")
 
@@ -230,6 +236,9 @@ def _begin(tools: Tools, options: search_pb2.SearchOptions) -> Search:
         raise MalformedRequest(
             f"voices is {options.voices}; 0, {', '.join(map(str, VOICES))} are allowed", "options.voices"
         )
+    if options.mode not in MODES:
+        allowed = ", ".join(map(search_pb2.SearchMode.Name, MODES))
+        raise MalformedRequest(f"mode is {options.mode}; {allowed} are allowed", "options.mode")
     return Search.begin(
         tools,
         options.archive,
@@ -240,6 +249,7 @@ def _begin(tools: Tools, options: search_pb2.SearchOptions) -> Search:
             include_undetected=options.include_undetected,
             recordings=frozenset(options.recordings) if options.recordings else None,
             excluded=frozenset(options.excluded_recordings),
+            mode=MODES[options.mode],
         ),
         voices=options.voices or 1,
     )

@@ -42,6 +42,7 @@ class BandEncoder:
     ticks_per_frame = 2
     description = "for tests"
     threshold: float | None = None
+    meaning: int = 0
 
     def __init__(self, name: str = "bands", hash: str = "0" * 64) -> None:
         self.name = name

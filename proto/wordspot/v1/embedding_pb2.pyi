@@ -29,7 +29,7 @@ class GetEncoderResponse(_message.Message):
     def __init__(self, encoder: _Optional[_Union[Encoder, _Mapping]] = ...) -> None: ...
 
 class Encoder(_message.Message):
-    __slots__ = ("name", "hash", "dimension", "frame_dimension", "ticks_per_frame", "description", "threshold")
+    __slots__ = ("name", "hash", "dimension", "frame_dimension", "ticks_per_frame", "description", "threshold", "meaning_dimension")
     NAME_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
     DIMENSION_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +37,7 @@ class Encoder(_message.Message):
     TICKS_PER_FRAME_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    MEANING_DIMENSION_FIELD_NUMBER: _ClassVar[int]
     name: str
     hash: str
     dimension: int
@@ -44,7 +45,8 @@ class Encoder(_message.Message):
     ticks_per_frame: int
     description: str
     threshold: float
-    def __init__(self, name: _Optional[str] = ..., hash: _Optional[str] = ..., dimension: _Optional[int] = ..., frame_dimension: _Optional[int] = ..., ticks_per_frame: _Optional[int] = ..., description: _Optional[str] = ..., threshold: _Optional[float] = ...) -> None: ...
+    meaning_dimension: int
+    def __init__(self, name: _Optional[str] = ..., hash: _Optional[str] = ..., dimension: _Optional[int] = ..., frame_dimension: _Optional[int] = ..., ticks_per_frame: _Optional[int] = ..., description: _Optional[str] = ..., threshold: _Optional[float] = ..., meaning_dimension: _Optional[int] = ...) -> None: ...
 
 class EmbedRequest(_message.Message):
     __slots__ = ("config", "audio", "spans")

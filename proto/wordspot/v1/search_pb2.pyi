@@ -1,5 +1,6 @@
 from wordspot.v1 import audio_pb2 as _audio_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -7,8 +8,19 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class SearchMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SEARCH_MODE_UNSPECIFIED: _ClassVar[SearchMode]
+    SEARCH_MODE_SOUND: _ClassVar[SearchMode]
+    SEARCH_MODE_MEANING: _ClassVar[SearchMode]
+    SEARCH_MODE_BOTH: _ClassVar[SearchMode]
+SEARCH_MODE_UNSPECIFIED: SearchMode
+SEARCH_MODE_SOUND: SearchMode
+SEARCH_MODE_MEANING: SearchMode
+SEARCH_MODE_BOTH: SearchMode
+
 class SearchOptions(_message.Message):
-    __slots__ = ("archive", "top_k", "min_score", "include_undetected", "recordings", "encoder", "excluded_recordings", "voices")
+    __slots__ = ("archive", "top_k", "min_score", "include_undetected", "recordings", "encoder", "excluded_recordings", "voices", "mode")
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
@@ -17,6 +29,7 @@ class SearchOptions(_message.Message):
     ENCODER_FIELD_NUMBER: _ClassVar[int]
     EXCLUDED_RECORDINGS_FIELD_NUMBER: _ClassVar[int]
     VOICES_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
     archive: str
     top_k: int
     min_score: float
@@ -25,7 +38,8 @@ class SearchOptions(_message.Message):
     encoder: str
     excluded_recordings: _containers.RepeatedScalarFieldContainer[str]
     voices: int
-    def __init__(self, archive: _Optional[str] = ..., top_k: _Optional[int] = ..., min_score: _Optional[float] = ..., include_undetected: _Optional[bool] = ..., recordings: _Optional[_Iterable[str]] = ..., encoder: _Optional[str] = ..., excluded_recordings: _Optional[_Iterable[str]] = ..., voices: _Optional[int] = ...) -> None: ...
+    mode: SearchMode
+    def __init__(self, archive: _Optional[str] = ..., top_k: _Optional[int] = ..., min_score: _Optional[float] = ..., include_undetected: _Optional[bool] = ..., recordings: _Optional[_Iterable[str]] = ..., encoder: _Optional[str] = ..., excluded_recordings: _Optional[_Iterable[str]] = ..., voices: _Optional[int] = ..., mode: _Optional[_Union[SearchMode, str]] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
     __slots__ = ("options", "query", "chunk", "stored", "example", "typed")

@@ -42,7 +42,7 @@ SMALL: dict[str, tuple[type[Describer[Any]], Any]] = {
 
 
 def shown(clips: bool, count: int, seed: int) -> Captions:
-    """White but for a square of a colour in the upper or the lower half; in clips the last frame alone has it."""
+    """White but for a square of a colour in the upper or the lower half; of clips in the last frame alone."""
     rng = np.random.default_rng(seed)
     pixels = np.full((count, 3, SIDE, SIDE, 3), 255, np.uint8)
     texts = [TEXTS[n % len(TEXTS)] for n in range(count)]
