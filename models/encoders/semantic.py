@@ -1,8 +1,8 @@
 """`semantic`: vectors of spans that tell how they sound and, beside it, in what company they are said.
 
 What is said in like company means alike. Speech2Vec (Chung and Glass 2018) learns this from spoken words
-whose boundaries are known, phonetic-and-semantic embedding (Chen et al. 2018) from vectors of how words sound; here
-nothing is known but an archive's spans and their vectors, of which many overlap:
+whose boundaries are known, phonetic-and-semantic embedding (Chen et al. 2018) from vectors of how words
+sound; here nothing is known but an archive's spans and their vectors, of which many overlap:
 
 1. Spans as long as words are sorted into kinds by how they sound (spherical k-means).
 2. It is counted how often a span of one kind comes soon before or after one of another, without overlap.

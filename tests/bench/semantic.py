@@ -1,11 +1,11 @@
 """Do vectors of spoken words tell what the words mean? `python -m tests.bench.semantic`.
 
-An encoder of meanings learns from the Queen's training scenes, without transcripts: from spans of its recordings
-and how they sound to `phonetic` (models/encoders/semantic.py). It is asked of words in recordings that it
-never heard, the Queen's other scenes and Drascula: a word's vector is the mean over all places where it is
-said there, three or more. How alike two words are is held against how alike they are to vectors that were
-learned from texts (`words-en`), over all pairs, and to people (WordSim-353, SimLex-999), by Spearman's rank
-correlation; intervals by bootstrap over words.
+An encoder of meanings learns from the Queen's training scenes, without transcripts: from spans of its
+recordings and how they sound to `phonetic` (models/encoders/semantic.py). It is asked of words in recordings
+that it never heard, the Queen's other scenes and Drascula: a word's vector is the mean over all places where
+it is said there, three or more. How alike two words are is held against how alike they are to vectors that
+were learned from texts (`words-en`), over all pairs, and to people (WordSim-353, SimLex-999), by Spearman's
+rank correlation; intervals by bootstrap over words.
 
 floor: random vectors. ceiling: the same counting and factorising on the words of the training transcripts.
 """
@@ -45,9 +45,9 @@ FRACTIONS = (1 / 8, 1 / 4, 1 / 2, 1.0)
 LONGEST_S = 30.0
 FEWEST = 3  # places where a word is said
 SHORTEST_WORD_TICKS, SHORTEST_WORD = 20, 3
+FEWEST_PAIRS = 20  # that people judged and the archive holds
 WINDOW = 3  # words of a transcript that are company, to each side
 RESAMPLED = 300
-HUMAN = {"wordsim353": "wordsim353.tsv", "simlex999": "simlex999.txt"}
 
 Rows = NDArray[np.float32]
 
@@ -155,14 +155,9 @@ def judgements(types: Sequence[str], home: Path) -> dict[str, Judgement]:
     unit = judge.unit[[judge.rows[word] for word in types]].numpy()
     pairs = np.argwhere(np.triu(np.ones((len(types), len(types)), bool), 1))
     found = {JUDGE: Judgement(pairs, (unit @ unit.T)[tuple(pairs.T)], len(types))}
-    folder = analogies.prepare(home)
-    for name, file in HUMAN.items():
-        known = []
-        for line in (folder / file).read_text(encoding="utf-8").splitlines():
-            one, other, *rest = line.lower().split("\t")
-            if one in place and other in place and one != other:
-                known.append((place[one], place[other], float(rest[0])))
-        if known:
+    for name, told in analogies.likeness(home).items():
+        known = [(place[one], place[two], mean) for one, two, mean in told if {one, two} <= place.keys()]
+        if len(known) >= FEWEST_PAIRS:
             rows = np.array(known)
             found[name] = Judgement(rows[:, :2].astype(np.int64), rows[:, 2], len(types))
     return found

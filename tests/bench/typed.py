@@ -1,9 +1,9 @@
 """How well a typed word, said by a synthesiser, finds it: `python -m tests.bench.typed`.
 
 The archives, keywords and judging of tests/bench/retrieval.py. Each spoken query stands beside the same
-keyword typed, judged on the same recordings; the synthesiser says it alone by its first speaker, or by several as one
-query, as `wordspot search --say` does. Differences are bootstrapped over keywords, each against what people
-said. The rows go to build/bench/typed.json.
+keyword typed, judged on the same recordings; the synthesiser says it alone by its first speaker, or by
+several as one query, as `wordspot search --say` does. Differences are bootstrapped over keywords, each
+against what people said. The rows go to build/bench/typed.json.
 """
 
 from __future__ import annotations

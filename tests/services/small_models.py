@@ -173,16 +173,77 @@ class SmallPicture(Model[PictureConfig]):
             yield self.sample(1, rng, condition=condition)[0]
 
 
+class Teller:
+    """Names the levels of what is shown from left to right, or from first to last, a piece for each half.
+
+    gate: as of SmallSound.
+    """
+
+    gate: ClassVar[threading.Semaphore | None] = None
+
+    def told(
+        self, halves: Sequence[Tensor], places: Sequence[int], rng: Generator, temperature: float | None
+    ) -> Iterator[tuple[str, Tensor]]:
+        for number, half in enumerate(halves):
+            assert self.gate is None or self.gate.acquire(timeout=10)
+            noise = 0.0 if temperature is None else temperature * float(torch.rand(1, generator=rng))
+            word = "bright" if float(half.mean()) + noise > 0.5 else "dark"
+            looks = torch.zeros(*places)
+            looks[..., number * places[-1] // 2 : (number + 1) * places[-1] // 2] = 1
+            yield f" {word}" if number else word, looks / looks.sum()
+
+
+@register("small_teller")
+class SmallTeller(Teller, Model[PictureConfig]):
+    Config = PictureConfig
+    modality = "picture"
+    options = frozenset({"temperature"})
+
+    def __init__(self, config: PictureConfig) -> None:
+        super().__init__(config)
+        self.level = nn.Parameter(torch.zeros(1))
+
+    def describe(
+        self, picture: Tensor, rng: Generator, *, temperature: float | None = None
+    ) -> Iterator[tuple[str, Tensor]]:
+        yield from self.told(picture.split(self.config.width // 2, dim=2), (3, 4), rng, temperature)
+
+
+@register("small_witness")
+class SmallWitness(Teller, Model[VideoConfig]):
+    Config = VideoConfig
+    modality = "video"
+
+    def __init__(self, config: VideoConfig) -> None:
+        super().__init__(config)
+        self.level = nn.Parameter(torch.zeros(1))
+
+    def describe(self, clip: Tensor, rng: Generator) -> Iterator[tuple[str, Tensor]]:
+        yield from self.told(clip.split(self.config.frames // 2), (self.config.frames,), rng, None)
+
+
 SMALL: dict[str, type[Model[Any]]] = {
     "sound": SmallSound,
     "poem": SmallText,
     "clips": SmallVideo,
     "sprites": SmallPicture,
+    "teller": SmallTeller,
+    "witness": SmallWitness,
+}
+
+
+_REGISTERED = {
+    SmallSound: "small_sound",
+    SmallText: "small_text",
+    SmallVideo: "small_video",
+    SmallPicture: "small_picture",
+    SmallTeller: "small_teller",
+    SmallWitness: "small_witness",
 }
 
 
 def put_all(home: Path) -> None:
     """An artifact of each below home/models."""
     for name, kind in SMALL.items():
-        card = ArtifactCard(name=name, model=f"small_{kind.modality}", config={}, weights_sha256="")
+        card = ArtifactCard(name=name, model=_REGISTERED[kind], config={}, weights_sha256="")
         artifact.save(kind(kind.Config()), card, home / "models" / name)
