@@ -64,7 +64,7 @@ class BandEncoder:
             together = np.concatenate(frames)
             centre = together.mean(axis=0)
             frames = [rows - centre for rows in frames]
-        vectors = np.zeros((len(spans), self.dimension), np.float32)
+        vectors = np.zeros((len(spans), BANDS * PARTS), np.float32)
         for row, (region, start, stop) in enumerate(spans):
             edges = np.linspace(start / 2, stop / 2, PARTS + 1).astype(int)
             parts = [frames[region][a : max(b, a + 1)].mean(axis=0) for a, b in pairwise(edges)]

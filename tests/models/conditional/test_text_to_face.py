@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from wordspot.models.artifact import ArtifactCard, Metric
+from wordspot.models.conditional.descriptions import FREE
+from wordspot.models.conditional.text_to_face import TextToFace, TextToFaceConfig
+from wordspot.models.datasets.picture_batches import PictureBatch
+from wordspot.models.datasets.pictures import Pictures
+from wordspot.models.errors import BadInput
+from wordspot.models.evaluation import measure
+from wordspot.models.judges import drawings, faces
+
+CONFIG = TextToFaceConfig(
+    height=8,
+    width=8,
+    base=4,
+    levels=1,
+    code=9,
+    text=4,
+    hair=("black", "red", "blue"),
+    eyes=("green", "blue"),
+)
+
+
+@pytest.fixture
+def model() -> TextToFace:
+    torch.manual_seed(0)
+    return TextToFace(CONFIG).eval()
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def batch(count: int = 8) -> PictureBatch:
+    return PictureBatch(torch.rand((count, 3, 8, 8), generator=rng(1)), torch.arange(count) % 12)
+
+
+def test_wrong_descriptions_are_wrong_and_some_in_one_trait_alone(model: TextToFace) -> None:
+    described = model.known.of_labels(torch.arange(12).repeat(50))
+    wrong = model.wrong(described, rng())
+    differ = (wrong != described).sum(dim=1)
+    assert int(differ.min()) == 1
+    assert int(differ.max()) == 3
+    assert (wrong >= 0).all()
+    assert (wrong < torch.tensor(model.known.sizes)).all()
+
+
+def test_what_the_condition_leaves_open_is_drawn_for_each(model: TextToFace) -> None:
+    with torch.no_grad():
+        codes = model.codes(64, rng(), condition="red hair")
+    vectors = codes[:, -CONFIG.text :]
+    with torch.no_grad():
+        kinds = model.reader(torch.tensor([[1, eyes, length] for eyes in (0, 1) for length in (0, 1)]))
+    nearest = torch.cdist(vectors, kinds).min(dim=1)
+    assert float(nearest.values.max()) < 1e-5
+    assert len(nearest.indices.unique()) == 4
+    whole = model.codes(64, rng(), condition="red hair, blue eyes, long hair")[:, -CONFIG.text :]
+    assert len(whole.unique(dim=0)) == 1
+
+
+@torch.inference_mode()
+def test_a_walk_keeps_to_the_condition_and_seeds_to_their_pictures(model: TextToFace) -> None:
+    condition = "blue eyes, long hair, black hair"
+    drawn = model.sample(5, rng(3), condition=condition)
+    assert torch.equal(drawn, model.sample(5, rng(3), condition="long black hair; eyes blue"))
+    assert not torch.equal(drawn, model.sample(5, rng(4), condition=condition))
+    walk = torch.stack(list(model.generate(20, rng(3), condition=condition)))
+    assert walk.shape == (20, 3, 8, 8)
+    steps = (walk[1:] - walk[:-1]).abs().amax(dim=(1, 2, 3))
+    assert float(steps.max()) < 0.9 * float((drawn[0] - drawn[1]).abs().max()) + 0.2
+    for ask in (model.sample, lambda *given, **said: list(model.generate(*given, **said))):
+        with pytest.raises(BadInput, match="'spectacles' not known"):
+            ask(1, rng(), condition="red hair and spectacles")
+
+
+def test_the_generators_step_leaves_the_discriminator_bit_identical(model: TextToFace) -> None:
+    model.train()
+    players = model.players()
+    assert {id(p) for p in players["generator"]}.isdisjoint(id(p) for p in players["discriminator"])
+    before = [parameter.clone() for parameter in players["discriminator"]]
+    step = torch.optim.SGD(players["generator"], 0.1)
+    model.loss("generator", batch(), rng()).value.backward()
+    step.step()
+    assert all(torch.equal(one, other) for one, other in zip(before, players["discriminator"], strict=True))
+    assert any(parameter.grad is not None for parameter in model.reader.parameters())
+
+
+def test_a_real_picture_with_a_wrong_text_is_told_from_one_with_its_own(model: TextToFace) -> None:
+    """The matching-aware part of the loss: it trains even where nothing drawn is told from what is real."""
+    model.train()
+    step = torch.optim.Adam(model.players()["discriminator"], 5e-3)
+    pictures = torch.zeros(12, 3, 8, 8)
+    for label in range(12):
+        hair, eyes, long = model.known.of_labels(torch.tensor([label]))[0].tolist()
+        pictures[label, hair, :4], pictures[label, eyes, 4:6], pictures[label, :, 6:] = 1.0, 1.0, float(long)
+    some = PictureBatch(pictures, torch.arange(12))
+    for n in range(150):
+        step.zero_grad()
+        model.loss("discriminator", some, rng(n)).value.backward()
+        step.step()
+    described = model.known.of_labels(some.labels)
+    with torch.no_grad():
+        own, other = (
+            model.critic(PictureBatch(pictures, labels))(pictures)
+            for labels in (some.labels, some.labels.roll(1))
+        )
+    assert torch.equal(described[0], torch.tensor([0, 0, 0]))
+    assert float((own > other).float().mean()) > 0.9
+
+
+class Reader:
+    """Sees at once what the fake painter drew: the description in the corner."""
+
+    def described(self, pictures: Tensor) -> Tensor:
+        return (pictures[:, :, 0, 0] * 10).round().long()
+
+
+class FakePainter:
+    """Draws what it is told, of the hair `wrongly` at times."""
+
+    def __init__(self, known: Any, wrongly: float) -> None:
+        self.known, self.wrongly = known, wrongly
+        self.config, self.options = CONFIG, frozenset({"condition"})
+
+    def codes_of(self, described: Tensor, generator: torch.Generator) -> Tensor:
+        return described.float()
+
+    def decode(self, codes: Tensor) -> Tensor:
+        drawn = 0.3 * torch.rand((len(codes), 3, 8, 8), generator=rng(len(codes)))
+        drawn[:, :, 0, 0] = codes / 10
+        drawn[: round(self.wrongly * len(codes)), 0, 0, 0] = 0.9
+        return drawn
+
+    def sample(self, count: int, generator: torch.Generator, *, condition: str = "") -> Tensor:
+        return self.decode(torch.zeros(count, 3))
+
+
+@pytest.mark.parametrize("wrongly", [0.0, 0.5])
+def test_the_judge_reads_what_is_drawn(
+    model: TextToFace, monkeypatch: pytest.MonkeyPatch, wrongly: float
+) -> None:
+    painter = FakePainter(model.known, wrongly)
+
+    def some(name: str, split: str, home: Path) -> Pictures:
+        labels = torch.arange(12).repeat(10)
+        drawn = FakePainter(model.known, 0.0).decode(model.known.of_labels(labels).float())
+        return Pictures((drawn * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy(), labels.numpy())
+
+    monkeypatch.setattr(faces, "pictures", some)
+    monkeypatch.setattr(drawings, "pictures", some)
+    monkeypatch.setattr(faces.registry, "folders", lambda home: {"face-attributes": home})
+    monkeypatch.setattr(faces.registry, "load", lambda name, home: (Reader(), None))
+    card = ArtifactCard(
+        name="one",
+        model="none",
+        config={},
+        weights_sha256="",
+        modality="picture",
+        capabilities=("sample",),
+        data={"source": "faces"},
+    )
+    found: dict[str, Metric] = {one.name: one for one in measure(painter, card, Path("nowhere"))}  # type: ignore[arg-type]
+    assert found["eyes_right"].value == found["length_right"].value == 1.0
+    assert found["hair_right"].value == pytest.approx(1 - wrongly, abs=0.01)
+    assert found["all_right"].value == pytest.approx(1 - wrongly, abs=0.01)
+    assert found["attributes_right"].floor == 1.0
+    assert found["shuffled_texts"].value < 0.8
+    assert FREE == -1
