@@ -14,7 +14,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from wordspot.models.conditional.describer import CaptionRecipe, Describer, DescriberConfig, convolution
+from wordspot.models.conditional.describer import (
+    THRESHOLDS,
+    CaptionRecipe,
+    Describer,
+    DescriberConfig,
+    convolution,
+)
 from wordspot.models.errors import BadInput
 from wordspot.models.recipe import recipe
 from wordspot.models.registry import register
@@ -90,6 +96,7 @@ recipe(
         supervision="the captions of the training pictures",
         scale=SCALE.format("3,900"),
         source=SOURCE,
+        thresholds=THRESHOLDS,
     )
 )
 recipe(
@@ -98,11 +105,12 @@ recipe(
         model="captioner",
         config=CaptionerConfig(words=450, letters=2_500, language="zh"),
         batch_size=32,
-        plan=replace(PLAN, steps=7_000),
+        plan=replace(PLAN, steps=7_000, patience=3),
         sources=("openmoji", "stamps"),
         description="Says in traditional Chinese what a small picture shows: emoji, stamps.",
         supervision="the captions of the training pictures",
         scale=SCALE.format("1,900"),
         source=SOURCE,
+        thresholds=THRESHOLDS,
     )
 )

@@ -16,7 +16,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from wordspot.models.conditional.describer import CaptionRecipe, Describer, DescriberConfig, convolution
+from wordspot.models.conditional.describer import (
+    THRESHOLDS,
+    CaptionRecipe,
+    Describer,
+    DescriberConfig,
+    convolution,
+)
 from wordspot.models.errors import BadInput
 from wordspot.models.recipe import recipe
 from wordspot.models.registry import register
@@ -87,7 +93,7 @@ recipe(
         config=ClipCaptionerConfig(),
         batch_size=32,
         plan=Plan(
-            steps=6_000,
+            steps=4_500,
             learning_rate=2e-3,
             warm_up=200,
             weight_decay=1e-2,
@@ -102,5 +108,6 @@ recipe(
         "instead of a network trained on ImageNet and one on optical flow; 900 clips instead of 1,200 with "
         "40 sentences each",
         source="Venugopalan et al. 2015, Sequence to sequence: video to text",
+        thresholds=THRESHOLDS,
     )
 )

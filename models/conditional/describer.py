@@ -24,6 +24,7 @@ from wordspot.models.model import Loss, Model, TrainingData
 from wordspot.models.recipe import Material, TrainedRecipe
 
 BEAMS = 4
+THRESHOLDS = {"cider_over_nearest": 1.0, "shuffled_loss": 0.3}
 
 
 @dataclass(frozen=True)

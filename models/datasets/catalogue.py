@@ -6,14 +6,24 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from wordspot.models.datasets import analogies, fonts, glove, pictures, poems, speech, texts
+from wordspot.models.datasets import (
+    analogies,
+    captioned,
+    fonts,
+    glove,
+    pictures,
+    poems,
+    speech,
+    text_pairs,
+    texts,
+)
 from wordspot.models.datasets.package import DatasetError, Package
 
 
 @dataclass(frozen=True)
 class Entry:
-    """kind: speech, pictures, text, words or font. split: how it is divided, in words. packages: what it is
-    fetched from. fetched: whether it lies below the state folder."""
+    """kind: speech, pictures, captions, text, pairs of texts, words or font. split: how it is divided, in
+    words. packages: what it is fetched from. fetched: whether it lies below the state folder."""
 
     name: str
     kind: str
@@ -48,6 +58,11 @@ def entries(home: Path) -> list[Entry]:
         Entry(one.name, "pictures", one.licence, one.split, _names(one.packages), _fetched(one.name, home))
         for one in pictures.sources().values()
     ]
+    for kind, some in (("captions", captioned.sources()), ("pairs of texts", text_pairs.sources())):
+        found += [
+            Entry(one.name, kind, one.licence, one.split, _names(one.packages), _fetched(one.name, home))
+            for one in some.values()
+        ]
     found += [
         Entry(one.name, "speech", one.licence, _held_out(one), _names(one.packages), _fetched(one.name, home))
         for one in speech.sources().values()
@@ -70,11 +85,13 @@ def fetch(name: str, home: Path) -> Path:
     if name in speech.sources():
         speech.clips(name, home)
         return home / "datasets" / name
-    if name in texts.sources():
-        return texts.prepare(name, home)
+    for kind in (texts, captioned, text_pairs):
+        if name in kind.sources():
+            return kind.prepare(name, home)
     if name in SINGLES:
         return SINGLES[name].prepare(home)
-    known = sorted([*pictures.sources(), *speech.sources(), *texts.sources(), *SINGLES])
+    kinds = (pictures, speech, texts, captioned, text_pairs)
+    known = sorted([*(name for kind in kinds for name in kind.sources()), *SINGLES])
     raise DatasetError(f"no data source {name!r}; there are {', '.join(known)}")
 
 

@@ -25,7 +25,7 @@ HEADLINE = range(6, 26)  # characters
 SHORTEST = 25  # characters of an article's beginning
 BYLINES = 2  # lines between headline and article, at most
 
-_TAG = re.compile(r"/[A-Za-z]+")
+_TAG = re.compile(r"/[A-Za-z]+(?:\][A-Za-z]+)?")
 _SENTENCE = re.compile(r"[。！？；]")
 _NO_HEADLINE = re.compile(r"[。！？；]|[：，、）]$")
 _BYLINE = re.compile(r"^[（(]|记者|本报|新华社|附图|图片|摄影|通讯员|电）$|^——")

@@ -24,7 +24,8 @@ GREETS = frozenset({"hello", "hi", "hey", "heya", "howdy", "yo", "sup", "morning
 def conversation(subject: Subject) -> list[Metric]:
     """Held-out turns, after those before them:
 
-    perplexity: of a token; one that the vocabulary lacks is a token like another, also to the baseline.
+    perplexity: of a token; one that the vocabulary lacks is a token like another, also to the baseline;
+    perplexity_of_trigram: as a share of that.
     recall_at_10: how often the true answer is among the ten likeliest of a hundred, by nats a token;
     recall_of_shuffled: the same behind the turns before another answer. commonest: share of the most frequent
     answer. distinct_1, distinct_2: how many tokens, and pairs of neighbours, of the answers are different
@@ -47,13 +48,10 @@ def conversation(subject: Subject) -> list[Metric]:
     ours = [model.sample(1, rng, condition=pair.given)[0] for pair in answered]
     theirs = [pair.answer for pair in answered]
     split = model.vocabulary.split
+    perplexity, baseline = math.exp(nats / count), math.exp(sum(map(counted.nats, rows)) / count)
     found = [
-        Metric(
-            "perplexity",
-            math.exp(nats / count),
-            baseline=math.exp(sum(map(counted.nats, rows)) / count),
-            lower_is_better=True,
-        ),
+        Metric("perplexity", perplexity, baseline=baseline, lower_is_better=True),
+        Metric("perplexity_of_trigram", perplexity / baseline, baseline=1.0, lower_is_better=True),
         Metric("recall_at_10", _recall(subject, test, shuffled=False), floor=FIRST / CANDIDATES),
         Metric("recall_of_shuffled", _recall(subject, test, shuffled=True), lower_is_better=True),
         Metric(

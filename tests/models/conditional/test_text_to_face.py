@@ -59,7 +59,7 @@ def test_what_the_condition_leaves_open_is_drawn_for_each(model: TextToFace) -> 
     with torch.no_grad():
         kinds = model.reader(torch.tensor([[1, eyes, length] for eyes in (0, 1) for length in (0, 1)]))
     nearest = torch.cdist(vectors, kinds).min(dim=1)
-    assert float(nearest.values.max()) < 1e-5
+    assert float(nearest.values.max()) < 1e-2
     assert len(nearest.indices.unique()) == 4
     whole = model.codes(64, rng(), condition="red hair, blue eyes, long hair")[:, -CONFIG.text :]
     assert len(whole.unique(dim=0)) == 1
