@@ -46,7 +46,7 @@ NEWS = """\
 一/m  句/q  。/w
 [中国/ns  政府/n]nt  发表/v  ２５％/m  公告/n
 （/w  本报/r  记者/n  甲/nr  ）/w
-政府/n  今天/t  发表/v  公告/n  说/v  ，/w  今年/t  的/u  增长/vn  很/d  快/a  ，/w  人民/n  非常/d  高兴/a  。/w
+中国/ns  政府/n  今天/t  发表/v  公告/n  说/v  ，/w  今年/t  增长/vn  快/a  ，/w  人民/n  非常/d  高兴/a  。/w
 上半年/t  的/u  增长/vn  情况/n  ：/w
 """
 
@@ -55,7 +55,7 @@ def test_headlines_are_short_lines_before_an_article() -> None:
     found = list(headlines.articles(map(headlines.plain, NEWS.splitlines())))
     assert found == [
         ("国防部举行新春招待会", "据新华社北京1月16日电，国防部今天举行新春招待会。"),
-        ("中国政府发表25%公告", "政府今天发表公告说，今年的增长很快，人民非常高兴。"),
+        ("中国政府发表25%公告", "中国政府今天发表公告说，今年增长快，人民非常高兴。"),
     ]
 
 
