@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from wordspot.models import registry
 from wordspot.models.datasets.text_pairs import pairs
 from wordspot.models.gallery import picture
-from wordspot.models.gallery.panels import figure, page
+from wordspot.models.gallery.panels import page
 
 MODEL = "chat"
 # The first is the lecture's: Hung-yi Lee 2017, AI Alchemy.
@@ -23,6 +23,7 @@ ASKED = (
     "Hello\nHi, how are you?\nI'm good. Where are you from?",
 )
 SHOWN = 5  # held-out conversations
+COLUMNS = 105
 
 
 @picture("chat")
@@ -37,6 +38,4 @@ def draw(home: Path) -> Figure:
     for pair in test[len(test) // (2 * SHOWN) :: len(test) // SHOWN][:SHOWN]:
         ours = model.sample(1, rng, condition=pair.given)[0]
         blocks.append([("turns", pair.given), ("a person", pair.answer), (MODEL, ours)])
-    made = figure(9, 8)
-    page(made.subplots(), blocks, 110)
-    return made
+    return page(blocks, COLUMNS)

@@ -12,10 +12,13 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from numpy.typing import NDArray
 from torch import Tensor
 
 DPI = 110
+# Of pages of text: inches of a column and of a line; columns of what stands before; lines between blocks.
+COLUMN, LINE, LABEL, BETWEEN = 0.072, 0.2, 12, 0.8
 
 
 def figure(width: float, height: float) -> Figure:
@@ -97,26 +100,39 @@ def parallel(rows: NDArray[Any]) -> float:
     return float(cosines[~torch.eye(len(unit), dtype=torch.bool)].mean())
 
 
-def page(axes: Axes, blocks: Sequence[Sequence[tuple[str, str]]], columns: int, font: Any = None) -> None:
+def page(
+    blocks: Sequence[Sequence[tuple[str, str]]], columns: int, font: FontProperties | None = None
+) -> Figure:
     """Texts below each other, each behind what it is; a line between blocks.
 
-    blocks: (what, text), a text may have several lines. columns: of a line, an ideograph takes two. font: a
-    FontProperties for texts with ideographs.
+    blocks: (what, text), a text may have several lines. columns: of a line, an ideograph takes two. font: for
+    texts with ideographs.
     """
+    lines = [
+        [
+            (what, [part for whole in text.split("\n") for part in wrapped(whole, columns)])
+            for what, text in block
+        ]
+        for block in blocks
+    ]
+    height = sum(len(part) for block in lines for _, part in block) + BETWEEN * (len(lines) - 1)
+    made = figure(COLUMN * (columns + LABEL), LINE * (height + 1))
+    axes = made.subplots()
     down = 0.0
-    for number, block in enumerate(blocks):
+    for number, block in enumerate(lines):
         if number:
-            axes.axhline(-down - 0.3, color="#cccccc", linewidth=0.6)
-            down += 0.6
-        for what, text in block:
+            down += BETWEEN
+            axes.axhline(BETWEEN / 2 - down, color="#cccccc", linewidth=0.6)
+        for what, parts in block:
             axes.text(-1, -down, what, ha="right", va="top", fontsize=8, color="#777777")
-            for line in [part for whole in text.split("\n") for part in wrapped(whole, columns)]:
+            for line in parts:
                 wide = {"fontproperties": font} if font is not None and _columns(line) > len(line) else {}
                 axes.text(0, -down, line, ha="left", va="top", fontsize=9, **wide)
                 down += 1
-    axes.set_xlim(-0.17 * columns, columns)
-    axes.set_ylim(-down, 0)
+    axes.set_xlim(-LABEL, columns)
+    axes.set_ylim(-height, 0)
     axes.axis("off")
+    return made
 
 
 def wrapped(text: str, columns: int) -> list[str]:

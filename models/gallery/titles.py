@@ -14,7 +14,7 @@ from wordspot.models import registry
 from wordspot.models.datasets import fonts
 from wordspot.models.datasets.text_pairs import pairs
 from wordspot.models.gallery import picture
-from wordspot.models.gallery.panels import figure, page
+from wordspot.models.gallery.panels import page
 
 MODELS = {"title-zh": "headlines", "title-en": "package-descriptions"}
 SHOWN = 5  # held-out texts of each
@@ -61,6 +61,4 @@ def draw(home: Path) -> Figure:
             ours = model.sample(1, rng, condition=pair.given)[0]
             told = [("document", given), ("human", pair.answer), (name, ours)]
             blocks.append([(what, text.translate(fonts.SHAPES)) for what, text in told])
-    made = figure(10.5, 13)
-    page(made.subplots(), blocks, COLUMNS, font)
-    return made
+    return page(blocks, COLUMNS, font)

@@ -59,5 +59,7 @@ def test_pictures_have_names_and_say_what_they_show() -> None:
 
 
 def test_an_unknown_picture_is_told(tmp_path: object) -> None:
-    with pytest.raises(UnknownModel, match="no picture 'cats'; there are autoencoder, captions, chat, clips, creatures"):
+    with pytest.raises(
+        UnknownModel, match="no picture 'cats'; there are autoencoder, captions, chat, clips, creatures"
+    ):
         gallery.draw("cats", tmp_path)  # type: ignore[arg-type]
