@@ -51,6 +51,11 @@ _SUFFIXES = (
     "m4a m4b mp4 m4v mov aac ac3 amr ape wv tta wma webm mkv mka avi 3gp mpg mpeg flv"
 )
 AUDIO_SUFFIXES = frozenset(f".{suffix}" for suffix in _SUFFIXES.split())
+MODES = {
+    Mode.SOUND: search_pb2.SEARCH_MODE_SOUND,
+    Mode.MEANING: search_pb2.SEARCH_MODE_MEANING,
+    Mode.BOTH: search_pb2.SEARCH_MODE_BOTH,
+}
 CONTEXT_SECONDS = 5.0  # sent on either side of a stretch of a file, for normalisation
 UPLOAD_ATTEMPTS, UPLOAD_PAUSE = 3, 0.5  # seconds, doubled each time
 LONGEST_LABEL = 100  # characters of what was typed, so that an error keeps its reason
@@ -566,7 +571,7 @@ def _mode(mode: str) -> search_pb2.SearchMode:
     """Raises InvalidInput."""
     if mode not in set(Mode):
         raise InvalidInput(f"mode {mode!r}; {', '.join(Mode)} are allowed")
-    return search_pb2.SearchMode.Value(f"SEARCH_MODE_{mode.upper()}")
+    return MODES[Mode(mode)]
 
 
 def _query_requests(query: Query) -> Iterator[search_pb2.SearchRequest]:

@@ -70,12 +70,12 @@ class FaceAttributes(Model[FaceAttributesConfig]):
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Probabilities (B, phrases) in the order of `Descriptions`; those of a trait add up to one."""
-        parts = torch.split(self.layers(2 * pictures - 1), self.known.sizes, dim=1)
+        parts = torch.split(self.layers(2 * pictures - 1), list(self.known.sizes), dim=1)
         return torch.cat([part.softmax(dim=1) for part in parts], dim=1)
 
     def described(self, pictures: Tensor) -> Tensor:
         """What is likeliest, int64 (B, traits)."""
-        parts = torch.split(self.encode(pictures), self.known.sizes, dim=1)
+        parts = torch.split(self.encode(pictures), list(self.known.sizes), dim=1)
         return torch.stack([part.argmax(dim=1) for part in parts], dim=1)
 
     def loss(self, player: str, batch: PictureBatch, rng: Generator) -> Loss:
@@ -86,7 +86,7 @@ class FaceAttributes(Model[FaceAttributesConfig]):
             # What enters is white, as the ground.
             pictures = (1 - moved(1 - pictures, SHIFT, rng) + level * noise).clamp(0, 1)
         wanted = self.known.of_labels(batch.labels)
-        parts = torch.split(self.layers(2 * pictures - 1), self.known.sizes, dim=1)
+        parts = torch.split(self.layers(2 * pictures - 1), list(self.known.sizes), dim=1)
         nats = [cross_entropy(part, right) for part, right in zip(parts, wanted.T, strict=True)]
         found = torch.stack([part.argmax(dim=1) for part in parts], dim=1)
         right = float((found == wanted).float().mean())

@@ -93,12 +93,13 @@ class Matcher(nn.Module):
 
     def forward(self, features: Tensor, described: Tensor) -> Tensor:
         """How well they fit, (B,)."""
-        return (self.match(self.reader(described)) * features).sum(dim=1)
+        fitting: Tensor = (self.match(self.reader(described)) * features).sum(dim=1)
+        return fitting
 
     def misnamed(self, features: Tensor, described: Tensor) -> Tensor:
         """Nats of the right phrase among all of its trait, summed over traits, a scalar."""
         logits = features @ self.name(self.reader.phrases()).T
-        each = torch.split(logits, self.reader.sizes, dim=1)
+        each = torch.split(logits, list(self.reader.sizes), dim=1)
         parts = [cross_entropy(some, right) for some, right in zip(each, described.T, strict=True)]
         return torch.stack(parts).sum()
 

@@ -78,8 +78,11 @@ class _Given:
 
     def repeated(self, times: int) -> _Given:
         """Each so many times, one after another."""
-        many = (self.memory, self.keys, self.hidden, self.source)
-        return _Given(*(one if one is None else one.repeat_interleave(times, 0) for one in many), self.own)
+        memory, keys, hidden = (
+            one.repeat_interleave(times, 0) for one in (self.memory, self.keys, self.hidden)
+        )
+        source = None if self.source is None else self.source.repeat_interleave(times, 0)
+        return _Given(memory, keys, hidden, source, self.own)
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ class Writer(nn.Module):
         nats = torch.cat(
             [
                 cross_entropy(self._logits(part), row, reduction="none")
-                for part, row in zip(told.split(AT_ONCE), wanted.split(AT_ONCE), strict=True)
+                for part, row in zip(torch.split(told, AT_ONCE), torch.split(wanted, AT_ONCE), strict=True)
             ]
         ).reshape(targets.shape)
         if self.gate is not None and source is not None:
@@ -390,7 +393,8 @@ class _Begun:
 
     def score(self, manner: Manner, length: int | None = None) -> float:
         """length: by default its own."""
-        return -self.nats / ((len(self.tokens) if length is None else length) + 1) ** manner.length
+        found: float = -self.nats / ((len(self.tokens) if length is None else length) + 1) ** manner.length
+        return found
 
     def written(self, manner: Manner) -> Written:
         looks = torch.stack(self.looks) if self.looks else torch.empty(0, 0)
@@ -417,7 +421,8 @@ class _Beams:
     ) -> list[int]:
         """Goes on with the cheapest: totals, rising, nats of beginning and token, of number beginning times
         words + token. looks: (beam, S). Gives the place that each of the new ones was at, `beam` places."""
-        places, alive = [], []
+        places: list[int] = []
+        alive: list[_Begun] = []
         for rank, (total, number) in enumerate(zip(totals, numbers, strict=True)):
             place, token = divmod(number, words)
             if self.over or not math.isfinite(total):

@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -131,7 +132,7 @@ def captions(
     numbers = [short[place] for place in kept]
     pixels = np.concatenate([shown for shown, _ in parts])
     heads = _related([rows[n]["family"] for n in numbers], pixels[numbers])
-    splits = {row["family"]: row["split"] for row in rows}
+    splits: dict[str, Split] = {row["family"]: cast(Split, row["split"]) for row in rows}
     sides: dict[Split, list[int]] = {"train": [], "validation": [], "test": []}
     families: dict[str, list[int]] = {}
     for n in numbers:

@@ -87,7 +87,8 @@ def fetch(name: str, home: Path) -> Path:
         return home / "datasets" / name
     for kind in (texts, captioned, text_pairs):
         if name in kind.sources():
-            return kind.prepare(name, home)
+            folder: Path = kind.prepare(name, home)
+            return folder
     if name in SINGLES:
         return SINGLES[name].prepare(home)
     kinds = (pictures, speech, texts, captioned, text_pairs)

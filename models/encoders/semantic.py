@@ -284,13 +284,13 @@ def judged(model: Semantic, held: Spans, seed: int) -> Metric:
         near, far = ((rows[ones] * rows[some]).sum(dim=1) for some in (others, anyone))
         return float((near > far).double().mean() + (near == far).double().mean() / 2)
 
-    meaning = torch.cat([model.meaning(part) for part in sound.split(AT_ONCE)])
+    meaning = torch.cat([model.meaning(part) for part in torch.split(sound, AT_ONCE)])
     return Metric("company", right(meaning), floor=0.5, baseline=right(sound))
 
 
 def _kinds(vectors: Tensor, centres: Tensor) -> Tensor:
     """The nearest centre of each, int64 (N,)."""
-    return torch.cat([(part @ centres.T).argmax(dim=1) for part in vectors.split(AT_ONCE)])
+    return torch.cat([(part @ centres.T).argmax(dim=1) for part in torch.split(vectors, AT_ONCE)])
 
 
 def _check_parent(listener: Model[Any], card: ArtifactCard, spans: Spans) -> None:

@@ -69,7 +69,7 @@ def _shown(axes: Axes, one: Tensor, texts: dict[str, str], font: FontProperties)
     lines = [line for what, text in texts.items() for line in wrapped(f"{what}: {text}", WIDTH)]
     told = "\n".join(lines).translate(fonts.SHAPES)
     chinese = any(ord(letter) > 0x2E7F for letter in told)
-    axes.set_title(told, fontsize=7, loc="left", **({"fontproperties": font} if chinese else {}))
+    axes.set_title(told, fontsize=7, loc="left", fontproperties=font if chinese else None)
 
 
 def _lit(one: Tensor, looks: Tensor | None) -> Tensor:

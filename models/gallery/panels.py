@@ -126,8 +126,8 @@ def page(
         for what, parts in block:
             axes.text(-1, -down, what, ha="right", va="top", fontsize=8, color="#777777")
             for line in parts:
-                wide = {"fontproperties": font} if font is not None and _columns(line) > len(line) else {}
-                axes.text(0, -down, line, ha="left", va="top", fontsize=9, **wide)
+                fitting = font if _columns(line) > len(line) else None
+                axes.text(0, -down, line, ha="left", va="top", fontsize=9, fontproperties=fitting)
                 down += 1
     axes.set_xlim(-LABEL, columns)
     axes.set_ylim(-height, 0)

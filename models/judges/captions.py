@@ -180,4 +180,4 @@ def _means(some: NDArray[np.uint8], patch: int) -> NDArray[np.float32]:
     """(N, numbers)."""
     count, height, width, channels = len(some), *some.shape[-3:]
     patches = some.reshape(count, -1, height // patch, patch, width // patch, patch, channels)
-    return (patches.mean(axis=(3, 5), dtype=np.float32) / 255).reshape(count, -1)
+    return np.asarray(patches.mean(axis=(3, 5), dtype=np.float32) / 255, np.float32).reshape(count, -1)

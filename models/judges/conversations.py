@@ -54,11 +54,7 @@ def conversation(subject: Subject) -> list[Metric]:
         Metric("perplexity_of_trigram", perplexity / baseline, baseline=1.0, lower_is_better=True),
         Metric("recall_at_10", _recall(subject, test, shuffled=False), floor=FIRST / CANDIDATES),
         Metric("recall_of_shuffled", _recall(subject, test, shuffled=True), lower_is_better=True),
-        Metric(
-            "commonest",
-            *(Counter(some).most_common(1)[0][1] / len(some) for some in (ours, theirs)),
-            lower_is_better=True,
-        ),
+        Metric("commonest", _commonest(ours), floor=_commonest(theirs), lower_is_better=True),
     ]
     for length in (1, 2):
         value, floor = (distinct([split(text) for text in some], length) for some in (ours, theirs))
@@ -72,6 +68,11 @@ def distinct(texts: Sequence[Sequence[str]], length: int) -> float:
     """Share of runs of tokens that are different ones (Li et al. 2016)."""
     runs = [tuple(text[n : n + length]) for text in texts for n in range(len(text) - length + 1)]
     return len(set(runs)) / max(1, len(runs))
+
+
+def _commonest(texts: Sequence[str]) -> float:
+    ((_, count),) = Counter(texts).most_common(1)
+    return count / len(texts)
 
 
 def apart(some: Sequence[Pair], count: int) -> list[Pair]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -35,9 +36,9 @@ def reading(subject: Subject) -> list[Metric]:
     nearest = seen[apart.argmin(dim=1)]
     common = seen.mode(dim=0).values.expand_as(wanted)
     return [
-        Metric(
+        _metric(
             f"{name}_read",
-            *(float((some == wanted)[:, n].float().mean()) for some in (found, common, nearest)),
+            [float((some == wanted)[:, n].double().mean()) for some in (found, common, nearest)],
         )
         for n, name in enumerate(TRAITS)
     ]
@@ -62,25 +63,28 @@ def as_described(subject: Subject) -> list[Metric]:
     train, test = (pictures(BESIDE, split, subject.home) for split in ("train", "test"))
     model, rng = subject.model, subject.rng()
     wanted = _described(model.known, test)
-    kinds, own = torch.from_numpy(test.labels).unique(return_inverse=True)
+    kinds, own = torch.unique(torch.from_numpy(test.labels), return_inverse=True)
     other = model.known.of_labels(kinds.roll(max(1, len(kinds) // 2)))[own]
 
     def drawn(described: Tensor) -> Tensor:
-        return torch.cat([model.decode(model.codes_of(part, rng)) for part in described.split(AT_ONCE)])
+        return torch.cat(
+            [model.decode(model.codes_of(part, rng)) for part in torch.split(described, AT_ONCE)]
+        )
 
     ours = drawn(wanted)
     chosen = torch.randperm(len(train), generator=rng)[: len(test)]
     sets = {"ours": ours, "real": test.tensor(), "train": train.tensor()[chosen]}
     if BESIDE in others:
         beside: Any = registry.load(BESIDE, subject.home)[0]
-        sets["beside"] = torch.cat([beside.sample(len(part), rng) for part in wanted.split(AT_ONCE)])
+        sets["beside"] = torch.cat([beside.sample(len(part), rng) for part in torch.split(wanted, AT_ONCE)])
     right = {name: _read(reader, some) == wanted for name, some in sets.items() if name != "train"}
     found = [
-        Metric(f"{name}_right", *(float(some[:, n].double().mean()) for some in right.values()))
+        _metric(f"{name}_right", [float(some[:, n].double().mean()) for some in right.values()])
         for n, name in enumerate(TRAITS)
     ]
-    found.append(Metric("attributes_right", *(float(some.double().mean()) for some in right.values())))
-    found.append(Metric("all_right", *(float(some.all(dim=1).double().mean()) for some in right.values())))
+    found.append(_metric("attributes_right", [float(some.double().mean()) for some in right.values()]))
+    whole = [float(some.all(dim=1).double().mean()) for some in right.values()]
+    found.append(_metric("all_right", whole))
     shuffled = float((_read(reader, drawn(other)) == wanted).double().mean())
     real = float((_read(reader, test.tensor()) == other).double().mean())
     found.append(Metric("shuffled_texts", shuffled, floor=real, lower_is_better=True))
@@ -90,9 +94,15 @@ def as_described(subject: Subject) -> list[Metric]:
     covered = [coverage(seen["real"].float(), seen[name].float()) for name in order]
     return [
         *found,
-        Metric("frechet_unlearned", *distances, lower_is_better=True),
-        Metric("coverage", *covered),
+        _metric("frechet_unlearned", distances, lower_is_better=True),
+        _metric("coverage", covered),
     ]
+
+
+def _metric(name: str, figures: Sequence[float], *, lower_is_better: bool = False) -> Metric:
+    """figures: value, floor and, where there is one, baseline."""
+    value, floor, *rest = figures
+    return Metric(name, value, floor, rest[0] if rest else None, lower_is_better=lower_is_better)
 
 
 def _described(known: Any, some: Pictures) -> Tensor:
@@ -102,4 +112,4 @@ def _described(known: Any, some: Pictures) -> Tensor:
 
 
 def _read(reader: Any, some: Tensor) -> Tensor:
-    return torch.cat([reader.described(part) for part in some.split(AT_ONCE)])
+    return torch.cat([reader.described(part) for part in torch.split(some, AT_ONCE)])

@@ -56,7 +56,7 @@ def titles(subject: Subject) -> list[Metric]:
 
     def from_text(texts: Sequence[str]) -> float:
         shares = [
-            np.mean([token in set(split(pair.given)) for token in split(text)] or [0.0])
+            np.mean([float(token in set(split(pair.given))) for token in split(text)] or [0.0])
             for text, pair in zip(texts, asked, strict=True)
         ]
         return float(np.mean(shares))

@@ -131,7 +131,9 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
             raise MalformedRequest(f"{len(shown)} are to be described; one at a time is allowed", "subject")
         parts = Parts()
         task = _asked("describe", request, values=shown, parts=parts)
-        for text, looks in parts.until(self._models.begin(request.model, task)):
+        for part in parts.until(self._models.begin(request.model, task)):
+            assert isinstance(part, tuple)
+            text, looks = part
             attention = pb.Attention(shape=looks.shape, shares=looks.ravel().tolist())
             yield pb.DescribeResponse(text=text, attention=attention)
 
