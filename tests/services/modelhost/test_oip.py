@@ -131,6 +131,9 @@ def test_tritons_client_works_unchanged(told: dict[str, Any], home: Path) -> Non
     assert [len(line) for poem in told["poems"] for line in poem.split("\n")] == [5] * 8
     assert told["walked"] == [[[1, 1, 8, 6]]] * 4 + [[]]
     assert told["final"] == [False] * 4 + [True]
+    assert [len(text) for text in told["written"]] == [2] * 3  # a letter, and the end of its line
+    assert told["described"] == ["dark", " bright"]
+    np.testing.assert_allclose(np.sum(told["attention"], axis=(1, 2)), 1, rtol=1e-5)
 
     figures = told["statistics"]
     assert figures["inference_count"] == str(4 * 4)  # two drawn, two streamed

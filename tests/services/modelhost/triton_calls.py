@@ -110,7 +110,17 @@ def main(address: str) -> None:
     drawing[1].set_data_from_numpy(np.array([3], np.uint64))
     client.async_stream_infer("small-vae:generate", drawing)
     walked = [answers.get(timeout=30)[0] for _ in range(5)]
+    client.async_stream_infer("poem:generate", drawing_of(3), parameters={"temperature": 2.0})
+    written = [answers.get(timeout=30)[0] for _ in range(4)]
+    half = np.zeros((1, 3, 5, 6), np.float32)
+    half[..., 3:] = 1
+    shown = [tensor("pictures", half, "FP32"), drawing_of(1)[1]]
+    client.async_stream_infer("teller:describe", shown)
+    described = [answers.get(timeout=30)[0] for _ in range(3)]
     client.stop_stream()
+    told["written"] = [result.as_numpy("texts")[0].decode() for result in written[:-1]]
+    told["described"] = [result.as_numpy("texts")[0].decode() for result in described[:-1]]
+    told["attention"] = [result.as_numpy("attention").tolist() for result in described[:-1]]
     told["walked"] = [
         [list(shape) for shape in (output.shape for output in result.get_response().outputs)]
         for result in walked
