@@ -10,6 +10,7 @@ from torch import Tensor
 
 from wordspot.models import frechet, registry
 from wordspot.models.artifact import Metric
+from wordspot.models.datasets.faces import new_pairs
 from wordspot.models.datasets.pictures import Pictures, pictures
 from wordspot.models.evaluation import Subject, judges
 from wordspot.models.judges.drawings import coverage
@@ -50,6 +51,8 @@ def as_described(subject: Subject) -> list[Metric]:
     drawn as the kind is described and read by the classifier of faces:
 
     hair_right and so on: by trait. attributes_right: their mean. all_right: how many are right in all traits.
+    new_pairs_right: attributes_right of the kinds whose two colours no training face has together, not even
+    with hair of the other length; not judged where there are none.
     shuffled_texts: attributes_right if each is drawn as another kind is described. frechet_unlearned and
     coverage: in features that nothing taught.
 
@@ -85,6 +88,9 @@ def as_described(subject: Subject) -> list[Metric]:
     found.append(_metric("attributes_right", [float(some.double().mean()) for some in right.values()]))
     whole = [float(some.all(dim=1).double().mean()) for some in right.values()]
     found.append(_metric("all_right", whole))
+    new = torch.from_numpy(new_pairs(test.labels, train.labels))
+    if new.any():
+        found.append(_metric("new_pairs_right", [float(some[new].double().mean()) for some in right.values()]))
     shuffled = float((_read(reader, drawn(other)) == wanted).double().mean())
     real = float((_read(reader, test.tensor()) == other).double().mean())
     found.append(Metric("shuffled_texts", shuffled, floor=real, lower_is_better=True))
