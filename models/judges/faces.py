@@ -90,7 +90,9 @@ def as_described(subject: Subject) -> list[Metric]:
     found.append(_metric("all_right", whole))
     new = torch.from_numpy(new_pairs(test.labels, train.labels))
     if new.any():
-        found.append(_metric("new_pairs_right", [float(some[new].double().mean()) for some in right.values()]))
+        found.append(
+            _metric("new_pairs_right", [float(some[new].double().mean()) for some in right.values()])
+        )
     shuffled = float((_read(reader, drawn(other)) == wanted).double().mean())
     real = float((_read(reader, test.tensor()) == other).double().mean())
     found.append(Metric("shuffled_texts", shuffled, floor=real, lower_is_better=True))

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import pytest
 import torch
 
-from wordspot.models.conditional.descriptions import FREE, Descriptions
+from wordspot.models.conditional.descriptions import FREE, LENGTHS, Descriptions
 from wordspot.models.datasets.faces import EYES, HAIR, caption
 from wordspot.models.errors import BadInput
 
@@ -56,6 +57,35 @@ def test_the_captions_of_the_data_are_read_as_their_labels() -> None:
     assert [FACES.read(caption(label)) for label in labels.tolist()] == [
         tuple(row) for row in wanted.tolist()
     ]
+
+
+def test_a_face_is_read_in_whatever_words_it_is_said() -> None:
+    """Every kind, its clauses in any order, joined as anybody might, parts of it left out."""
+    rng = random.Random(0)
+    for label in range(2 * len(HAIR) * len(EYES)):
+        hair, eyes, length = FACES.of_labels(torch.tensor([label]))[0].tolist()
+        colour, iris, size = HAIRS[hair], IRISES[eyes], LENGTHS[length]
+        heads = {
+            (hair, FREE, length): [
+                [f"{colour} hair", f"{size} hair"],
+                [f"{size} {colour} hair"],
+                [f"{colour} and {size} hair"],
+                [f"hair {colour} and {size}"],
+                [f"{size}-haired", f"{colour} hair"],
+            ],
+            (hair, FREE, FREE): [[f"{colour} hair"], [f"hair {colour}"], [f"with the {colour} hair"]],
+            (FREE, FREE, length): [[f"{size} hair"], [size]],
+            (FREE, FREE, FREE): [[], ["a face"]],
+        }
+        for (said, _, long), ways in heads.items():
+            for seen, irises in {
+                eyes: [[f"{iris} eyes"], [f"eyes {iris}"], [f"{iris.upper()}-eyed"]],
+                FREE: [[]],
+            }.items():
+                clauses = rng.choice(ways) + rng.choice(irises)
+                rng.shuffle(clauses)
+                text = rng.choice([", ", "; ", "\n", ",, "]).join(clauses)
+                assert FACES.read(text) == (said, seen, long), text
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from wordspot.models.artifact import ArtifactCard, Metric
-from wordspot.models.conditional.descriptions import FREE
 from wordspot.models.conditional.text_to_face import TextToFace, TextToFaceConfig
 from wordspot.models.datasets.picture_batches import PictureBatch
 from wordspot.models.datasets.pictures import Pictures
@@ -172,4 +171,3 @@ def test_the_judge_reads_what_is_drawn(
     assert found["all_right"].value == pytest.approx(1 - wrongly, abs=0.01)
     assert found["attributes_right"].floor == 1.0
     assert found["shuffled_texts"].value < 0.8
-    assert FREE == -1

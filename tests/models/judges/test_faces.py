@@ -115,7 +115,10 @@ def test_a_reader_is_judged_by_trait_beside_what_is_common_and_what_is_nearest()
         "length_read": 1.0,
     }
     # Training shows blue hair, green eyes and short hair most often.
-    assert [found[f"{name}_read"].floor for name in faces.TRAITS] == [0.0, *map(pytest.approx, (1 / 3, 1 / 3))]
+    assert [found[f"{name}_read"].floor for name in faces.TRAITS] == [
+        0.0,
+        *map(pytest.approx, (1 / 3, 1 / 3)),
+    ]
     nearest = found["hair_read"].baseline
     assert nearest is not None
     assert 0.1 < nearest < 0.6  # by chance: what is noise says nothing of the hair
@@ -125,7 +128,14 @@ def test_a_reader_is_judged_by_trait_beside_what_is_common_and_what_is_nearest()
 
 def test_a_painter_that_draws_what_it_is_told_is_as_good_as_real_faces() -> None:
     found = judged(Painter(), "sample")
-    for name in ("hair_right", "eyes_right", "length_right", "attributes_right", "all_right", "new_pairs_right"):
+    for name in (
+        "hair_right",
+        "eyes_right",
+        "length_right",
+        "attributes_right",
+        "all_right",
+        "new_pairs_right",
+    ):
         assert found[name].value == found[name].floor == 1.0, name
     untold = found["attributes_right"].baseline
     assert untold is not None
