@@ -6,8 +6,9 @@ Package: the styles, of the Python package index; what draws them is the extra `
 picture are left out, so is hair that hides the eyes or is hardly there.
 
 Split by kind: no kind that validates or tests is in training. Of the 31 that test, 22 have colours that some
-training kind has together, with hair of the other length, and 9 a pair that is new (`new_pairs`). labels: (hair
-colour x 11 + eye colour) x 2, 1 added for long hair.
+training kind has together, with hair of the other length, and 9 a pair that is new (`new_pairs`).
+
+labels: (hair colour x 11 + eye colour) x 2, 1 added for long hair.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def caption(label: int) -> str:
 
 
 def new_pairs(labels: NDArray[Any], known: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which of the labels (N,) have colours of hair and eyes that none of the known ones has together: (N,)."""
+    """Which of the labels (N,) have colours of hair and eyes that no known one has together, (N,)."""
     return ~np.isin(labels // 2, known // 2)
 
 

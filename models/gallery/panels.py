@@ -18,7 +18,7 @@ from torch import Tensor
 
 DPI = 110
 # Of pages of text: inches of a column and of a line; columns of what stands before; lines between blocks.
-COLUMN, LINE, LABEL, BETWEEN = 0.072, 0.2, 12, 0.8
+COLUMN, LINE, LABEL, BETWEEN = 0.072, 0.2, 15, 0.8
 
 
 def figure(width: float, height: float) -> Figure:
