@@ -17,6 +17,7 @@ from wordspot.models.datasets.faces import new_pairs
 from wordspot.models.datasets.pictures import Pictures
 from wordspot.models.evaluation import measure
 from wordspot.models.judges import drawings, faces
+from wordspot.models.judges import pictures as seen
 
 KNOWN = Descriptions(("black", "red", "blue"), ("green", "blue"))
 SIDE = 8
@@ -86,7 +87,7 @@ class Painter:
 
 @pytest.fixture(autouse=True)
 def data(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (faces, drawings):
+    for module in (faces, drawings, seen):
         monkeypatch.setattr(module, "pictures", lambda name, split, home: DATA[split])
     drawings._usual.cache_clear()
     made = {"face-attributes": Reader(), "faces": Painter()}
