@@ -1,19 +1,11 @@
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import pytest
 import torch
-from torch import Tensor
 
-from wordspot.models.artifact import ArtifactCard, Metric
 from wordspot.models.conditional.text_to_face import TextToFace, TextToFaceConfig
 from wordspot.models.datasets.picture_batches import PictureBatch
-from wordspot.models.datasets.pictures import Pictures
 from wordspot.models.errors import BadInput
-from wordspot.models.evaluation import measure
-from wordspot.models.judges import drawings, faces
 
 CONFIG = TextToFaceConfig(
     height=8,
@@ -112,62 +104,3 @@ def test_a_real_picture_with_a_wrong_text_is_told_from_one_with_its_own(model: T
         )
     assert torch.equal(described[0], torch.tensor([0, 0, 0]))
     assert float((own > other).float().mean()) > 0.9
-
-
-class Reader:
-    """Sees at once what the fake painter drew: the description in the corner."""
-
-    def described(self, pictures: Tensor) -> Tensor:
-        return (pictures[:, :, 0, 0] * 10).round().long()
-
-
-class FakePainter:
-    """Draws what it is told, of the hair `wrongly` at times."""
-
-    def __init__(self, known: Any, wrongly: float) -> None:
-        self.known, self.wrongly = known, wrongly
-        self.config, self.options = CONFIG, frozenset({"condition"})
-
-    def codes_of(self, described: Tensor, generator: torch.Generator) -> Tensor:
-        return described.float()
-
-    def decode(self, codes: Tensor) -> Tensor:
-        drawn = 0.3 * torch.rand((len(codes), 3, 8, 8), generator=rng(len(codes)))
-        drawn[:, :, 0, 0] = codes / 10
-        drawn[: round(self.wrongly * len(codes)), 0, 0, 0] = 0.9
-        return drawn
-
-    def sample(self, count: int, generator: torch.Generator, *, condition: str = "") -> Tensor:
-        return self.decode(torch.zeros(count, 3))
-
-
-@pytest.mark.parametrize("wrongly", [0.0, 0.5])
-def test_the_judge_reads_what_is_drawn(
-    model: TextToFace, monkeypatch: pytest.MonkeyPatch, wrongly: float
-) -> None:
-    painter = FakePainter(model.known, wrongly)
-
-    def some(name: str, split: str, home: Path) -> Pictures:
-        labels = torch.arange(12).repeat(10)
-        drawn = FakePainter(model.known, 0.0).decode(model.known.of_labels(labels).float())
-        return Pictures((drawn * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy(), labels.numpy())
-
-    monkeypatch.setattr(faces, "pictures", some)
-    monkeypatch.setattr(drawings, "pictures", some)
-    monkeypatch.setattr(faces.registry, "folders", lambda home: {"face-attributes": home})
-    monkeypatch.setattr(faces.registry, "load", lambda name, home: (Reader(), None))
-    card = ArtifactCard(
-        name="one",
-        model="none",
-        config={},
-        weights_sha256="",
-        modality="picture",
-        capabilities=("sample",),
-        data={"source": "faces"},
-    )
-    found: dict[str, Metric] = {one.name: one for one in measure(painter, card, Path("nowhere"))}  # type: ignore[arg-type]
-    assert found["eyes_right"].value == found["length_right"].value == 1.0
-    assert found["hair_right"].value == pytest.approx(1 - wrongly, abs=0.01)
-    assert found["all_right"].value == pytest.approx(1 - wrongly, abs=0.01)
-    assert found["attributes_right"].floor == 1.0
-    assert found["shuffled_texts"].value < 0.8
