@@ -26,7 +26,7 @@ def draw(home: Path) -> Figure:
     model, card = registry.load(MODEL, home)
     test = captions(card.data["sources"], card.data["language"], home)["test"]
     chosen = test.part(np.linspace(0, len(test) - 1, SHOWN + 2).round().astype(int)[1:-1].tolist())
-    made = figure(9, 12)
+    made = figure(9, 6)
     for axes, clip, text in zip(
         made.subplots(SHOWN // 2, 2).ravel(), chosen.tensor(), chosen.texts, strict=True
     ):

@@ -120,14 +120,15 @@ class Talker:
 def test_who_knows_the_answers_is_found_out_and_who_says_always_the_same_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(chat_judge, "pairs", lambda name, home: {"train": TALK[:500], "test": TALK[500:]})
+    splits = {"train": TALK[:500], "validation": TALK[500:510], "test": TALK[510:]}
+    monkeypatch.setattr(chat_judge, "pairs", lambda name, home: splits)
     monkeypatch.setattr(chat_judge, "CANDIDATES", 10)
     monkeypatch.setattr(chat_judge, "FIRST", 2)
     wise = judged(Talker(lambda given: f"hi {given[-3:]}", wise=True), "conversations", "sample", "text")
     dull = judged(Talker(lambda given: "i am fine", wise=False), "conversations", "sample", "text")
     assert wise["perplexity"].value == pytest.approx(np.exp(0.1))
     assert wise["perplexity_of_trigram"].value < 1 < dull["perplexity_of_trigram"].value
-    assert wise["recall_at_10"].value == 1.0
+    assert (wise["recall_at_10"].value, dull["recall_at_10"].value) == (1.0, 0.0)
     assert wise["greets"].value == 1.0
     assert (dull["greets"].value, dull["commonest"].value) == (0.0, 1.0)
     assert dull["distinct_1"].value < wise["distinct_1"].value
