@@ -355,7 +355,7 @@ def test_a_card_is_shown_as_json(run: Run) -> None:
     ("arguments", "told"),
     [
         (["models", "show", "cats"], "no model 'cats'; there are"),
-        (["models", "train", "cats"], "no recipe 'cats'; there are characters-zh, "),
+        (["models", "train", "cats"], "no recipe 'cats'; there are caption-en, "),
         (["models", "evaluate"], "--all"),
         (["models", "evaluate", "naive", "--all"], "--all"),
         (["models", "evaluate", "cats"], "no model 'cats'; there are"),

@@ -12,7 +12,7 @@ from wordspot.services.commands.train import TAUGHT, Trainable, train
 
 
 def test_the_command_line_offers_every_recipe() -> None:
-    assert {member.value for member in Trainable} == {*RECIPES, *teaching.RECIPES}
+    assert {member.value for member in Trainable} == {*RECIPES, *teaching.RECIPES, "semantic"}
 
 
 def test_those_that_learn_from_data_sets_take_no_folder() -> None:
