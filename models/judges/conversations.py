@@ -32,12 +32,12 @@ def conversation(subject: Subject) -> list[Metric]:
     perplexity_of_trigram: as a share of that.
     recall_at_10: how often the true answer is among the first ten of a hundred, by how much likelier it is
     here than behind other turns (mutual information, Li et al. 2016: by its chance alone a dull answer fits
-    everywhere); recall_of_shuffled: the same behind the turns before another answer. commonest: share of the
-    most frequent answer. distinct_1, distinct_2: how many tokens, and pairs of neighbours, of the answers are
-    different ones. greets: share of greetings that are answered with one.
+    everywhere); recall_by_nats: the same by nats a token alone; recall_of_shuffled: as recall_at_10, behind
+    the turns before another answer. commonest: share of the most frequent answer. distinct_1, distinct_2: how
+    many tokens, and pairs of neighbours, of the answers are different ones. greets: share of greetings that
+    are answered with one.
 
-    floor: of people's answers; chance. baseline: of perplexity, interpolated Kneser-Ney over three tokens; of
-    recall_at_10, by nats a token.
+    floor: of people's answers; chance. baseline: of perplexity, interpolated Kneser-Ney over three tokens.
     """
     if subject.source != SOURCE:
         return []
@@ -59,7 +59,8 @@ def conversation(subject: Subject) -> list[Metric]:
     found = [
         Metric("perplexity", perplexity, baseline=baseline, lower_is_better=True),
         Metric("perplexity_of_trigram", perplexity / baseline, baseline=1.0, lower_is_better=True),
-        Metric("recall_at_10", recall, floor=FIRST / CANDIDATES, baseline=by_nats),
+        Metric("recall_at_10", recall, floor=FIRST / CANDIDATES),
+        Metric("recall_by_nats", by_nats, floor=FIRST / CANDIDATES),
         Metric("recall_of_shuffled", shuffled, floor=FIRST / CANDIDATES, lower_is_better=True),
         Metric("commonest", _commonest(ours), floor=_commonest(theirs), lower_is_better=True),
     ]

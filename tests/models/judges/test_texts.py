@@ -79,6 +79,14 @@ def test_right_titles_have_all_and_lose_much_when_shuffled() -> None:
     assert found["nats"].value == 1.0
     assert found["nats"].baseline == pytest.approx(5.0, abs=0.2)
     assert found["from_text"].value == pytest.approx(1 / 3)
+    assert found["rouge_l_of_tokens"].value == pytest.approx(1.0)
+    assert found["rouge_over_nearest"].value > 1  # no training text is about the same thing
+
+
+def test_the_nearest_text_shares_what_is_rare() -> None:
+    train = [Pair(text, "", "") for text in ("the the the dog", "the zebra", "the cat and the dog")]
+    asked = [Pair("the the the zebra", "", ""), Pair("a cat", "", "")]
+    assert title_judge.nearest(train, asked, "en").tolist() == [1, 2]
 
 
 @pytest.mark.usefixtures("titled")
@@ -129,6 +137,7 @@ def test_who_knows_the_answers_is_found_out_and_who_says_always_the_same_too(
     assert wise["perplexity"].value == pytest.approx(np.exp(0.1))
     assert wise["perplexity_of_trigram"].value < 1 < dull["perplexity_of_trigram"].value
     assert (wise["recall_at_10"].value, dull["recall_at_10"].value) == (1.0, 0.0)
+    assert (wise["recall_by_nats"].value, dull["recall_by_nats"].value) == (1.0, 0.0)
     assert wise["greets"].value == 1.0
     assert (dull["greets"].value, dull["commonest"].value) == (0.0, 1.0)
     assert dull["distinct_1"].value < wise["distinct_1"].value
