@@ -1,14 +1,21 @@
-# Four verbs shared by people and CI: check, test, proto, demo; the benchmarks beside them.
+# Verbs shared by people and CI: check, test, demo, docs; beside them what makes generated files, and the benchmarks.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 FAISS ?= cpu
+# Options of the fuzzer, such as --seed 7 --inputs 1000 --seconds 0 --target decode.
+FUZZ ?=
 PROTOS := $(wildcard proto/wordspot/*/*.proto)
-ROOT := $(CURDIR)
+# Of tests, side by side; a thread each.
+WORKERS ?= 2
+PIN = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+	--no-emit-find-links --custom-compile-command 'make lock' --quiet
+# The versions that development has.
+AS_TESTED := --constraints requirements-dev.lock
 # The tools by absolute path, for what runs in another folder.
 TOOLS := $(abspath $(BIN))
 
-.PHONY: help install demo test check proto bench bench-retrieval bench-scale bench-serving clean
+.PHONY: help debian install demo test check docs proto picture lock sbom bench bench-retrieval bench-scale bench-serving fuzz clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -18,22 +25,23 @@ install: $(VENV)/.installed ## the package with its tools in $(VENV)
 $(VENV)/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[$(FAISS),video,dev]'
+	$(BIN)/python -m pip install --quiet --editable '.[$(FAISS),video,dev,docs]'
 	touch $@
+
+debian: ## what some tests need of Debian: ffmpeg makes sound files, PostgreSQL and Chromium are tried against
+	apt-get install --yes ffmpeg postgresql chromium
 
 demo: install ## start the services, index the sample archive, ask five spoken queries
 	$(BIN)/python deploy/demo/run.py
 
 test: install ## the tests, under ten minutes on two cores
-	$(BIN)/python -m pytest -m 'not slow'
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' --numprocesses $(WORKERS) --dist worksteal
 
 check: install ## lint, types, import contracts, contract lint, stubs up to date
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	rm -rf build/typed build/lib && $(BIN)/python -m pip install --quiet --no-deps --target build/typed .
-	cd build/typed && MYPYPATH=. $(TOOLS)/mypy --config-file $(ROOT)/pyproject.toml \
-		--cache-dir $(ROOT)/build/mypy --python-executable $(TOOLS)/python -p wordspot
-	cd build/typed && PYTHONPATH=. $(TOOLS)/lint-imports --config $(ROOT)/pyproject.toml --no-cache
+	$(BIN)/mypy
+	PYTHONPATH=src $(BIN)/lint-imports
 	cd proto && $(TOOLS)/buf lint
 	rm -rf build/stubs && mkdir -p build/stubs
 	$(call generate,build/stubs)
@@ -42,6 +50,24 @@ check: install ## lint, types, import contracts, contract lint, stubs up to date
 
 proto: install ## regenerate the stubs from proto/
 	$(call generate,proto)
+
+docs: install ## the documentation below build/site; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+picture: install ## draw the layers anew from the imports
+	$(BIN)/python -m docs.generate.layers
+
+lock: install ## pin, with hashes, what development, the images and their building need
+	$(PIN) --extra cpu --extra video --extra dev --extra docs --output-file requirements-dev.lock pyproject.toml
+	$(PIN) $(AS_TESTED) --extra cpu --extra video --extra postgres --output-file deploy/requirements-cpu.lock pyproject.toml
+	$(PIN) $(AS_TESTED) --extra gpu --extra video --extra postgres --output-file deploy/requirements-gpu.lock pyproject.toml
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' \
+		| $(PIN) $(AS_TESTED) --output-file deploy/requirements-build.lock -
+
+sbom: install ## bills of materials of the images, CycloneDX, in build/sbom
+	mkdir -p build/sbom
+	for image in cpu gpu; do $(BIN)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+		--output-file build/sbom/$$image.json deploy/requirements-$$image.lock; done
 
 bench: bench-retrieval bench-scale bench-serving ## every benchmark
 
@@ -54,8 +80,11 @@ bench-scale: install ## indexing speed, memory, search latency, approximate reca
 bench-serving: install ## throughput, overhead, hot swap and memory of the model service
 	$(BIN)/python -m tests.bench.serving
 
+fuzz: install ## mutated files and hostile calls, 20,000 or more in ten minutes or more; failures below build/fuzz
+	$(BIN)/python -m tests.fuzz $(FUZZ)
+
 clean: ## what the other targets made
-	rm -rf build dist *.egg-info $(VENV)
+	rm -rf build dist src/*.egg-info $(VENV)
 
 define generate
 	$(BIN)/python -m grpc_tools.protoc --proto_path=proto --python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) $(PROTOS)

@@ -1,4 +1,4 @@
-"""What can go wrong in an archive, by what the caller can do about it.
+"""The exceptions of an archive, by what the caller can do about them.
 
 Each message names what was received and what is allowed.
 """
@@ -7,11 +7,11 @@ from __future__ import annotations
 
 
 class ArchiveError(Exception):
-    """Base of everything the archive raises on purpose."""
+    """The base of all exceptions that the archive raises intentionally."""
 
 
 class InvalidInput(ArchiveError, ValueError):  # noqa: N818
-    """The caller's data or argument cannot be used, whatever the archive's state."""
+    """The caller's data or argument is invalid, whatever the archive's state."""
 
 
 class NotFound(ArchiveError, LookupError):  # noqa: N818
@@ -23,7 +23,8 @@ class AlreadyExists(ArchiveError):  # noqa: N818
 
 
 class FailedPrecondition(ArchiveError):  # noqa: N818
-    """Right call, wrong state: not indexed yet, another encoder, an operation under way."""
+    """The call is valid, but not in this state: not indexed yet, another encoder, an operation in
+    progress."""
 
 
 class NotAllowed(ArchiveError, PermissionError):  # noqa: N818
@@ -31,7 +32,15 @@ class NotAllowed(ArchiveError, PermissionError):  # noqa: N818
 
 
 class Exhausted(ArchiveError):  # noqa: N818
-    """A full disk or a limit reached; nothing was kept of the attempt."""
+    """A full disk or a limit reached; the attempt changed nothing."""
+
+
+class Overloaded(ArchiveError):  # noqa: N818
+    """Too much work is waiting; the same call may succeed after `retry_seconds`."""
+
+    def __init__(self, message: str, retry_seconds: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
 
 
 class DataLoss(ArchiveError):  # noqa: N818

@@ -1,7 +1,7 @@
-"""Named points at which a test can kill the process or fill its disk.
+"""Fault points: named points at which a test can kill the process or fill its disk.
 
-Storage code calls `reach` between any two durable steps. Unarmed, that is one look into an empty
-dictionary.
+Storage code calls `reach` between any two durable steps. Unless a point is armed, that is one lookup in an
+empty dictionary.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _armed: dict[str, Action] = {}
 
 
 def reach(name: str) -> None:
-    """Does nothing unless armed: then SIGKILL to this process, or OSError with ENOSPC."""
+    """Does nothing unless the point is armed: then kills this process, or raises OSError with ENOSPC."""
     action = _armed.get(name)
     if action == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -50,14 +50,14 @@ def reach(name: str) -> None:
 
 
 def arm(name: str, action: Action = "kill") -> None:
-    """Raises ValueError for an unknown point or action."""
+    """Arms a point. Raises ValueError for an unknown point or action."""
     if name not in FAULT_POINTS:
-        raise ValueError(f"unknown fault point {name!r}; known are {', '.join(FAULT_POINTS)}")
+        raise ValueError(f"fault point must be one of {', '.join(FAULT_POINTS)}, got {name!r}")
     if action not in get_args(Action):
-        raise ValueError(f"unknown action {action!r}; allowed are {', '.join(get_args(Action))}")
+        raise ValueError(f"action must be one of {', '.join(get_args(Action))}, got {action!r}")
     _armed[name] = action
 
 
 def disarm() -> None:
-    """Forgets every armed point."""
+    """Disarms every point."""
     _armed.clear()

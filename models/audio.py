@@ -51,10 +51,13 @@ def _dct() -> Tensor:
 
 
 def log_mel(waveform: Tensor) -> Tensor:
-    """Log-mel energies in dB, one row a tick, windows centred on the tick.
+    """Returns log-mel energies in dB, one row a tick, windows centred on the tick.
 
-    waveform: float32 (samples,) at 16 kHz. Returns float32 (T, MEL_BANDS), T = ceil(samples / 160), at
-    least 1.
+    Args:
+        waveform: float32 (samples,) at 16 kHz.
+
+    Returns:
+        float32 (T, MEL_BANDS), T = ceil(samples / 160), at least 1.
     """
     ticks = max(1, math.ceil(waveform.shape[0] / HOP_SAMPLES))
     before = (WINDOW_SAMPLES - HOP_SAMPLES) // 2
@@ -69,16 +72,20 @@ def log_mel(waveform: Tensor) -> Tensor:
 
 
 def mfcc(waveform: Tensor) -> Tensor:
-    """13 MFCC with their first and second differences.
+    """Returns 13 MFCC with their first and second differences.
 
-    waveform: float32 (samples,) at 16 kHz. Returns float32 (T, 39): static, delta, delta-delta.
+    Args:
+        waveform: float32 (samples,) at 16 kHz.
+
+    Returns:
+        float32 (T, 39): static, delta, delta-delta.
     """
     return cepstra(log_mel(waveform))
 
 
 def cepstra(spectra: Tensor) -> Tensor:
-    """MFCC (T, 39) of log-mel energies (T, 40). Differences are regressions over nine ticks (Furui 1986),
-    edges repeated."""
+    """Returns MFCC (T, 39) of log-mel energies (T, 40). Differences are regressions over nine ticks (Furui
+    1986), edges repeated."""
     static = (spectra @ _dct().to(spectra.device)).T  # (CEPSTRA, T)
     first = torchaudio.functional.compute_deltas(static, win_length=DELTA_WIDTH)
     second = torchaudio.functional.compute_deltas(first, win_length=DELTA_WIDTH)
@@ -86,9 +93,9 @@ def cepstra(spectra: Tensor) -> Tensor:
 
 
 def normalise(regions: list[Tensor]) -> list[Tensor]:
-    """Zero mean and unit variance in every dimension over all regions of a section together.
+    """Returns regions, float32 (T_i, F) each, with zero mean and unit variance over all of them together.
 
-    regions: float32 (T_i, F) each. A constant dimension becomes zero.
+    A constant dimension becomes zero.
     """
     everything = torch.cat(regions)
     mean = everything.mean(dim=0)
@@ -97,21 +104,30 @@ def normalise(regions: list[Tensor]) -> list[Tensor]:
 
 
 def pooled(features: Tensor, lengths: Tensor) -> Tensor:
-    """Means of each tick and the next, (B, T, F) to (B, T, F); the last tick of a region stands alone."""
-    following = torch.cat([features[:, 1:], features[:, -1:]], dim=1)
+    """Returns means of each tick and the next, (B, T, F); the last tick of a region stays as it is."""
+    next_ticks = torch.cat([features[:, 1:], features[:, -1:]], dim=1)
     last = (lengths - 1)[:, None, None]  # (B, 1, 1)
     ticks = torch.arange(features.shape[1], device=features.device)[None, :, None]  # (1, T, 1)
-    return torch.where(ticks < last, (features + following) / 2, features)
+    return torch.where(ticks < last, (features + next_ticks) / 2, features)
 
 
 def load(path: Path, start_seconds: float = 0.0, seconds: float | None = None) -> NDArray[np.float32]:
-    """Mono float32 (samples,) at 16 kHz from any file soundfile reads. Raises BadInput."""
+    """Reads a file as mono float32 (samples,) at 16 kHz.
+
+    Args:
+        path: of any file that soundfile reads.
+        start_seconds: where to begin.
+        seconds: length; None for all.
+
+    Raises:
+        BadInput: the file cannot be decoded, or holds samples that are not finite.
+    """
     try:
         with soundfile.SoundFile(path) as file:
             rate = file.samplerate
             file.seek(min(round(start_seconds * rate), file.frames))
-            wanted = -1 if seconds is None else round(seconds * rate)
-            data = file.read(wanted, dtype="float32", always_2d=True)
+            frames = -1 if seconds is None else round(seconds * rate)
+            data = file.read(frames, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
         raise BadInput(f"{path}: cannot be decoded as audio ({error})") from error
     mono = torch.from_numpy(data.mean(axis=1))
@@ -123,6 +139,13 @@ def load(path: Path, start_seconds: float = 0.0, seconds: float | None = None) -
 
 @dataclass(frozen=True)
 class AudioFile:
+    """An audio file.
+
+    Attributes:
+        path: of the file.
+        seconds: its length.
+    """
+
     path: Path
     seconds: float
 
@@ -131,17 +154,17 @@ AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".
 
 
 def find_audio(folder: Path) -> list[AudioFile]:
-    """Every audio file below a folder, in order of path. Raises BadInput if there is none."""
+    """Returns every audio file below a folder, in order of path. Raises BadInput if there is none."""
     if not folder.is_dir():
         raise BadInput(f"{folder}: not a folder; give one that holds audio files")
-    found = []
+    files = []
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in AUDIO_SUFFIXES and path.is_file():
             try:
                 info = soundfile.info(path)
             except (soundfile.LibsndfileError, OSError):
                 continue
-            found.append(AudioFile(path, info.frames / info.samplerate))
-    if not found:
+            files.append(AudioFile(path, info.frames / info.samplerate))
+    if not files:
         raise BadInput(f"{folder}: holds no audio; looked for {', '.join(sorted(AUDIO_SUFFIXES))}")
-    return found
+    return files

@@ -1,4 +1,4 @@
-"""What may happen to speech, done to batches of log-mel spectra: other voices, tempi, rooms, lines, noise.
+"""Augmentation of batches of log-mel spectra of speech: other voices, tempi, rooms, channels, noise.
 
 On spectra all of it costs a few small matrix products, so that training is not held up by it. Pitch and the
 length of the vocal tract are shifts along the mel axis (VTLP; Jaitly and Hinton 2013); reverberation is a
@@ -19,8 +19,17 @@ FLOOR_DB = -80.0
 
 @dataclass(frozen=True)
 class Strength:
-    """Bounds of what is drawn. tempo, warp: largest change, as a ratio. colour_db: of the channel's curve.
-    snr_db: range of signal-to-noise ratios. noisy, reverberant, narrow: how often."""
+    """Bounds of the random disturbances.
+
+    Attributes:
+        tempo: Largest change of tempo, as a ratio.
+        warp: Largest change of the mel axis, as a ratio.
+        colour_db: Scale of the channel's frequency response.
+        snr_db: Range of signal-to-noise ratios.
+        noisy: Probability of noise.
+        reverberant: Probability of reverberation.
+        narrow: Probability of a band-pass.
+    """
 
     tempo: float = 1.2
     warp: float = 1.18
@@ -32,19 +41,12 @@ class Strength:
 
 
 def uniform(size: tuple[int, ...], low: float, high: float, rng: Generator) -> Tensor:
+    """Returns uniform random numbers between two bounds."""
     return torch.rand(size, generator=rng, device=rng.device) * (high - low) + low
 
 
-def tempo_places(batch: int, ticks: int, source_ticks: int, largest: float, rng: Generator) -> Tensor:
-    """(B, ticks): places in source ticks, evenly spaced, each row at its own tempo and from its own start."""
-    rate = torch.exp(uniform((batch, 1), -math.log(largest), math.log(largest), rng))
-    room = (source_ticks - 1 - rate * (ticks - 1)).clamp_min(0)
-    start = uniform((batch, 1), 0, 1, rng) * room
-    return (start + rate * torch.arange(ticks, device=rng.device)).clamp_max(source_ticks - 1)
-
-
 def read_at(rows: Tensor, places: Tensor) -> Tensor:
-    """rows (B, T, F) at fractional places (B, n), linearly interpolated: (B, n, F)."""
+    """Returns rows (B, n, F), interpolated linearly from rows (B, T, F) at fractional places (B, n)."""
     below = places.floor().long().clamp(0, rows.shape[1] - 1)
     above = (below + 1).clamp_max(rows.shape[1] - 1)
     weight = (places - below).clamp(0, 1)[..., None]
@@ -53,7 +55,7 @@ def read_at(rows: Tensor, places: Tensor) -> Tensor:
 
 
 def disturb(spectra: Tensor, strength: Strength, rng: Generator) -> Tensor:
-    """spectra (B, T, M) in dB. Returns the same utterances by other voices, in other places, (B, T, M)."""
+    """Returns the utterances of spectra (B, T, M) in dB by other voices, in other places, (B, T, M)."""
     warped = _warp(spectra, strength.warp, rng)
     coloured = warped + _colour(len(warped), warped.shape[2], strength.colour_db, rng)
     power = torch.pow(10.0, coloured / 10)
@@ -71,7 +73,7 @@ def _warp(spectra: Tensor, largest: float, rng: Generator) -> Tensor:
 
 
 def _colour(batch: int, bands: int, decibels: float, rng: Generator) -> Tensor:
-    """A smooth curve over the bands: the first cosines with falling weights, (B, 1, M)."""
+    """Returns a smooth curve over the bands: the first cosines with falling weights, (B, 1, M)."""
     orders = torch.arange(1, 5, device=rng.device)
     basis = torch.cos(math.pi * orders[:, None] * (torch.arange(bands, device=rng.device) + 0.5) / bands)
     weights = torch.randn((batch, 4), generator=rng, device=rng.device) * decibels / orders
@@ -94,7 +96,8 @@ def _reverberate(power: Tensor, often: float, rng: Generator) -> Tensor:
 
 
 def _noise(power: Tensor, strength: Strength, rng: Generator) -> Tensor:
-    """Half of it steady noise of a random colour, half another utterance of the batch and its echo."""
+    """Returns noise, half of it steady noise of a random colour, half another utterance of the batch and its
+    echo."""
     batch, ticks, bands = power.shape
     steady = torch.pow(10.0, _colour(batch, bands, 10.0, rng) / 10)
     steady = steady * uniform((batch, ticks, bands), 0.3, 1.7, rng)
@@ -110,7 +113,7 @@ def _noise(power: Tensor, strength: Strength, rng: Generator) -> Tensor:
 
 
 def _band(batch: int, bands: int, often: float, rng: Generator) -> Tensor:
-    """Power left by a band-pass, (B, 1, M): bands outside lose 15 to 45 dB."""
+    """Returns the power left by a band-pass, (B, 1, M): bands outside lose 15 to 45 dB."""
     low = uniform((batch, 1), -4, 6, rng)
     high = uniform((batch, 1), bands * 0.72, bands * 1.1, rng)
     places = torch.arange(bands, device=rng.device)

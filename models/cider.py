@@ -1,12 +1,11 @@
-"""CIDEr: how much a caption says what people say of the picture (Vedantam, Zitnick and Parikh 2015), in the
-form that cannot be gamed, CIDEr-D.
+"""CIDEr-D: the consensus of a caption with references (Vedantam, Zitnick and Parikh 2015, section 5).
 
     cider(["man running".split()], [["man running".split(), "runner".split()]])
 
-Runs of one to four tokens are weighed by how few pictures they are said of; a caption is compared with each
-reference by the cosine of these weights, those of the caption cut to the reference's, and loses for another
-length. The figure is ten times the mean over the lengths of runs, so that a right caption of fewer tokens
-than four has less than ten.
+N-grams of one to four tokens are weighed by TF-IDF, a picture being a document; a caption is compared with
+each reference by the cosine of these weights, the caption's clipped to the reference's, with a Gaussian
+penalty for the difference of lengths. The figure is ten times the mean over n, so that a perfect caption of
+fewer than four tokens has less than ten.
 """
 
 from __future__ import annotations
@@ -15,49 +14,61 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-LONGEST = 4
-SIGMA = 6.0  # tokens, of the length penalty
+MAX_NGRAM = 4
+SIGMA_TOKENS = 6.0  # of the length penalty
 SCALE = 10.0
 
 Tokens = Sequence[str]
-Run = tuple[str, ...]
+Ngram = tuple[str, ...]
 
 
-def cider(said: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> list[float]:
-    """Of each picture. references: one or more for each; how rare a run is, is counted among them."""
-    seen: Counter[Run] = Counter()
-    for some in references:
-        seen.update({run for one in some for run in _runs(one)})
-    most = math.log(len(references)) if references else 0.0
+def cider(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> list[float]:
+    """Returns CIDEr-D of each picture's caption, 0 to 10.
 
-    def weighed(tokens: Tokens) -> list[dict[Run, float]]:
-        """By length of run."""
-        found: list[dict[Run, float]] = [{} for _ in range(LONGEST)]
-        for run, count in Counter(_runs(tokens)).items():
-            found[len(run) - 1][run] = count * (most - math.log(max(1, seen[run])))
-        return found
+    Args:
+        candidates: a caption for each picture.
+        references: one or more captions for each picture, which also give the document frequencies.
+    """
+    document_counts: Counter[Ngram] = Counter()
+    for captions in references:
+        document_counts.update({ngram for caption in captions for ngram in _ngrams(caption)})
+    log_count = math.log(len(references)) if references else 0.0
+
+    def vectors(tokens: Tokens) -> list[dict[Ngram, float]]:
+        """Returns TF-IDF weights by n-gram, for each n."""
+        weights: list[dict[Ngram, float]] = [{} for _ in range(MAX_NGRAM)]
+        for ngram, count in Counter(_ngrams(tokens)).items():
+            weights[len(ngram) - 1][ngram] = count * (log_count - math.log(max(1, document_counts[ngram])))
+        return weights
 
     scores = []
-    for one, some in zip(said, references, strict=True):
-        ours = weighed(one)
-        alike = [_alike(ours, weighed(other), len(one) - len(other)) for other in some]
-        scores.append(SCALE * sum(alike) / len(alike))
+    for candidate, captions in zip(candidates, references, strict=True):
+        ours = vectors(candidate)
+        similarities = [
+            _similarity(ours, vectors(caption), len(candidate) - len(caption)) for caption in captions
+        ]
+        scores.append(SCALE * sum(similarities) / len(similarities))
     return scores
 
 
-def _runs(tokens: Tokens) -> list[Run]:
+def _ngrams(tokens: Tokens) -> list[Ngram]:
     return [
         tuple(tokens[start : start + length])
-        for length in range(1, LONGEST + 1)
+        for length in range(1, MAX_NGRAM + 1)
         for start in range(len(tokens) - length + 1)
     ]
 
 
-def _alike(ours: list[dict[Run, float]], theirs: list[dict[Run, float]], longer: int) -> float:
-    penalty = math.exp(-(longer**2) / (2 * SIGMA**2))
-    found = 0.0
-    for mine, other in zip(ours, theirs, strict=True):
-        product = sum(min(weight, other.get(run, 0.0)) * other.get(run, 0.0) for run, weight in mine.items())
-        norms = math.hypot(*mine.values()) * math.hypot(*other.values())
-        found += penalty * product / norms if norms else 0.0
-    return found / LONGEST
+def _similarity(
+    candidate: list[dict[Ngram, float]], reference: list[dict[Ngram, float]], difference: int
+) -> float:
+    """Returns the mean similarity over n. difference: of the lengths, tokens."""
+    penalty = math.exp(-(difference**2) / (2 * SIGMA_TOKENS**2))
+    total = 0.0
+    for ours, theirs in zip(candidate, reference, strict=True):
+        product = sum(
+            min(weight, theirs.get(ngram, 0.0)) * theirs.get(ngram, 0.0) for ngram, weight in ours.items()
+        )
+        norms = math.hypot(*ours.values()) * math.hypot(*theirs.values())
+        total += penalty * product / norms if norms else 0.0
+    return total / MAX_NGRAM

@@ -15,7 +15,7 @@ Samples = NDArray[np.float32]
 
 
 def at_snr(speech: Samples, noise: Samples, decibels: float) -> Samples:
-    """speech + noise (samples,), the noise scaled to a signal-to-noise ratio of mean powers."""
+    """Returns speech + noise (samples,), the noise scaled to a signal-to-noise ratio of mean powers."""
     power_speech = float(np.mean(np.square(speech, dtype=np.float64)))
     power_noise = float(np.mean(np.square(noise, dtype=np.float64)))
     gain = np.sqrt(power_speech / max(power_noise, 1e-20) / 10.0 ** (decibels / 10.0))
@@ -23,11 +23,12 @@ def at_snr(speech: Samples, noise: Samples, decibels: float) -> Samples:
 
 
 def white(samples: int, rng: np.random.Generator) -> Samples:
+    """Returns white noise (samples,)."""
     return rng.standard_normal(samples, dtype=np.float32)
 
 
 def pink(samples: int, rng: np.random.Generator) -> Samples:
-    """Power falls with 1/f."""
+    """Returns pink noise (samples,), whose power falls with 1/f."""
     size = scipy.fft.next_fast_len(samples, real=True)
     spectrum = scipy.fft.rfft(rng.standard_normal(size, dtype=np.float32))
     spectrum /= np.sqrt(np.maximum(np.arange(len(spectrum), dtype=np.float32), 1.0))
@@ -36,7 +37,7 @@ def pink(samples: int, rng: np.random.Generator) -> Samples:
 
 
 def babble(samples: int, voices: Sequence[Samples], rng: np.random.Generator) -> Samples:
-    """Other people's speech at equal power, each from a random place, repeated where too short."""
+    """Returns other people's speech at equal power, each from a random place, repeated where too short."""
     mixed = np.zeros(samples, dtype=np.float32)
     for voice in voices:
         stretch = np.resize(np.roll(voice, -int(rng.integers(len(voice)))), samples)
@@ -45,7 +46,8 @@ def babble(samples: int, voices: Sequence[Samples], rng: np.random.Generator) ->
 
 
 def room(speech: Samples, rng: np.random.Generator) -> Samples:
-    """A simulated room: direct sound, then an exponentially fading tail of 0.1 to 0.6 s."""
+    """Adds the reverberation of a simulated room: direct sound, then an exponentially fading tail of 0.1 to
+    0.6 s."""
     fade = float(rng.uniform(0.1, 0.6))
     tail = int(fade * SAMPLE_RATE)
     response = rng.standard_normal(tail) * np.exp(-6.9 * np.arange(tail) / tail)
@@ -56,7 +58,7 @@ def room(speech: Samples, rng: np.random.Generator) -> Samples:
 
 
 def band(speech: Samples, rng: np.random.Generator) -> Samples:
-    """A band-pass as of telephones and small loudspeakers."""
+    """Filters speech with a band-pass as of telephones and small loudspeakers."""
     edges = [float(rng.uniform(80, 350)), float(rng.uniform(2800, 3900))]
     sections = scipy.signal.butter(2, edges, "band", fs=SAMPLE_RATE, output="sos")
     filtered: Samples = scipy.signal.sosfilt(sections, speech).astype(np.float32)
@@ -64,7 +66,7 @@ def band(speech: Samples, rng: np.random.Generator) -> Samples:
 
 
 def coarse(speech: Samples, rng: np.random.Generator) -> Samples:
-    """Five to eight bits a sample."""
+    """Quantises speech to five to eight bits a sample."""
     levels = 2.0 ** float(rng.uniform(4, 7))
     peak = max(float(np.abs(speech).max(initial=0.0)), 1e-6)
     quantised: Samples = (np.round(speech / peak * levels) / levels * peak).astype(np.float32)
@@ -75,7 +77,8 @@ CHANNELS: tuple[Callable[[Samples, np.random.Generator], Samples], ...] = (room,
 
 
 def corrupt(speech: Samples, voices: Sequence[Samples], rng: np.random.Generator) -> Samples:
-    """speech (samples,) as a bad recording: noise at 0 to 20 dB nearly always, sometimes a channel too.
+    """Returns speech (samples,) as a bad recording: noise at 0 to 20 dB nearly always, sometimes a channel
+    too.
 
     voices: speech of others for the babble.
     """

@@ -19,5 +19,9 @@ class MissingWeights(ModelError):  # noqa: N818
     """Weights or a library that a model builds upon are not on this machine, or not the ones expected."""
 
 
+class SynthesisError(ModelError):
+    """A synthesiser is not installed, cannot be initialised or lacks a voice."""
+
+
 class BadInput(ModelError, ValueError):  # noqa: N818
     """Data or settings that the model cannot use."""

@@ -1,9 +1,9 @@
-"""How good a model is, on held-out data, beside doing nothing and beside the simple alternative.
+"""Evaluation of models on held-out data, with a floor and a baseline beside each figure.
 
     figures = evaluate("digits-cnn", home)
 
-A judge looks at one capability of one modality; a model is judged by all that fit it. Thresholds are the
-artifact's own: they were fixed when it was made, and stand in its card.
+A judge evaluates one capability of one modality; a model is evaluated by all judges of its capabilities.
+Thresholds are the artifact's own: they were fixed when it was trained, and stand in its card.
 """
 
 from __future__ import annotations
@@ -28,8 +28,13 @@ PACKAGE = "wordspot.models.judges"
 
 @dataclass(frozen=True)
 class Subject:
-    """model: a Model; which methods it has, its capabilities say. home: state folder, where data is fetched
-    to."""
+    """What a judge evaluates.
+
+    Attributes:
+        model: a Model with the methods that its capabilities name.
+        card: of its artifact.
+        home: state folder, to which data is fetched.
+    """
 
     model: Any
     card: ArtifactCard
@@ -37,9 +42,11 @@ class Subject:
 
     @property
     def source(self) -> str:
+        """The data source that the model was trained on."""
         return str(self.card.data["source"])
 
     def rng(self) -> Generator:
+        """Returns a new generator of random numbers with seed 0."""
         return torch.Generator().manual_seed(0)
 
 
@@ -48,7 +55,7 @@ _JUDGES: dict[tuple[str, str], list[Judge]] = {}
 
 
 def judges(capability: str, modality: str) -> Callable[[Judge], Judge]:
-    """Registers the decorated function for the models that have both."""
+    """Registers the decorated judge for models with the capability and the modality."""
 
     def register(judge: Judge) -> Judge:
         _JUDGES.setdefault((capability, modality), []).append(judge)
@@ -58,9 +65,16 @@ def judges(capability: str, modality: str) -> Callable[[Judge], Judge]:
 
 
 def evaluate(name: str, home: Path) -> list[Metric]:
-    """name: as registry.find takes it.
+    """Returns the figures of a model by all its judges.
 
-    Raises UnknownModel, DamagedArtifact, MissingWeights, DatasetError.
+    Args:
+        name: as `registry.find` takes it.
+        home: state folder.
+
+    Raises:
+        UnknownModel, DamagedArtifact: the model cannot be found or loaded.
+        MissingWeights: weights or libraries that it needs are missing.
+        DatasetError: held-out data cannot be fetched.
     """
     model, card = registry.load(name, home)
     return measure(model, card, home)
@@ -68,7 +82,7 @@ def evaluate(name: str, home: Path) -> list[Metric]:
 
 @torch.inference_mode()
 def measure(model: Model[Any], card: ArtifactCard, home: Path) -> list[Metric]:
-    """As `evaluate`, of a model in memory. Thresholds are those of the card's metrics."""
+    """Returns the figures as `evaluate` of a loaded model; thresholds are those of the card's metrics."""
     _load_judges()
     subject = Subject(model, card, home)
     thresholds = {metric.name: metric.threshold for metric in card.metrics}

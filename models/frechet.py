@@ -1,8 +1,8 @@
-"""How far one set of pictures is from another, seen as clouds of features (Heusel et al. 2017: FID).
+"""The Fréchet distance of two sets of pictures in features (Heusel et al. 2017: FID).
 
     distance(features(real), features(drawn))
 
-Each cloud is taken as a normal distribution; between those the Frechet distance is
+Each set of features is taken as normally distributed; the distance of the distributions is
     |m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^1/2)
 """
 
@@ -15,23 +15,25 @@ import torch
 from torch import Tensor, nn
 
 WIDTHS = (32, 64)
-CELLS = 2  # along each side of a picture, over which features are averaged
+POOLED_SIZE = 2  # side of the maps after average pooling
 
 
-def distance(one: Tensor, other: Tensor) -> float:
-    """Rows of features (N, D) and (M, D), N and M above D."""
-    (mean, spread), (other_mean, other_spread) = _normal(one), _normal(other)
-    root = _root(spread)
-    crossed = torch.linalg.eigvalsh(root @ other_spread @ root).clamp_min(0).sqrt().sum()
-    return float((mean - other_mean).square().sum() + spread.trace() + other_spread.trace() - 2 * crossed)
+def distance(first: Tensor, second: Tensor) -> float:
+    """Returns the Fréchet distance of features, (N, D) and (M, D), N and M above D."""
+    (mean, covariance), (other_mean, other_covariance) = _moments(first), _moments(second)
+    root = _root(covariance)
+    cross_term = torch.linalg.eigvalsh(root @ other_covariance @ root).clamp_min(0).sqrt().sum()
+    return float(
+        (mean - other_mean).square().sum() + covariance.trace() + other_covariance.trace() - 2 * cross_term
+    )
 
 
 @torch.no_grad()
 def random_features(pictures: Tensor) -> Tensor:
-    """pictures (B, C, H, W), 0 to 1: (B, D) of a convolutional network that never learned anything.
+    """Returns features (B, D) of pictures (B, C, H, W), 0 to 1, by a convolutional network of random weights.
 
-    The same for all pictures of as many channels. It tells shapes and edges apart, and needs no labels: what
-    training may go by without a look at what judges in the end.
+    The weights depend on the number of channels alone. The features need no labels, and training may be
+    validated by them without using the judges' features.
     """
     return torch.cat(
         [_network(pictures.shape[1]).to(part.device)(part) for part in torch.split(pictures, 500)]
@@ -48,15 +50,15 @@ def _network(channels: int) -> nn.Module:
             noise = torch.randn(parameter.shape, generator=rng)
             parameter.data.copy_(noise * (2 / (25 * size)) ** 0.5)
         layers += [layer, nn.LeakyReLU(0.2)]
-    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(CELLS), nn.Flatten()).eval()
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(POOLED_SIZE), nn.Flatten()).eval()
 
 
-def _normal(rows: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(rows: Tensor) -> tuple[Tensor, Tensor]:
     rows = rows.double()
     return rows.mean(dim=0), rows.T.cov()
 
 
-def _root(spread: Tensor) -> Tensor:
-    values, axes = torch.linalg.eigh(spread)
+def _root(covariance: Tensor) -> Tensor:
+    values, axes = torch.linalg.eigh(covariance)
     root: Tensor = axes * values.clamp_min(0).sqrt() @ axes.T
     return root

@@ -16,7 +16,7 @@ ConfigT = TypeVar("ConfigT")
 
 
 class TrainingData(Protocol):
-    """Batches by step number; equal numbers give equal batches."""
+    """Batches by step number, equal ones for equal numbers, and the batches of validation."""
 
     def batch(self, step: int) -> Any: ...
 
@@ -25,7 +25,12 @@ class TrainingData(Protocol):
 
 @dataclass(frozen=True)
 class Loss:
-    """value: scalar to minimise. figures: plain numbers worth showing beside it."""
+    """A player's loss.
+
+    Attributes:
+        value: Scalar to minimise.
+        figures: Plain numbers worth showing beside it.
+    """
 
     value: Tensor
     figures: Mapping[str, float]
@@ -50,25 +55,29 @@ CAPABILITIES = (
 class Model(nn.Module, Generic[ConfigT]):
     """Base of all models.
 
-    Config: a frozen dataclass of JSON values; it alone determines the shape of the network.
-    modality: what goes in or comes out: speech, picture, word, sound, video, text.
-    capabilities: `embed` for encoders of spans, and those of CAPABILITIES that the class has a method for.
-    options: what sample, complete, generate, translate and describe take besides, by keyword: `temperature`,
-    a float above 0, by which the logits are divided; `condition`, a str that says what is wanted (BadInput if
-    it is not known).
-    warm_up(): of models that have it, what may be made ready before the first call.
-    records: buffers that tell of the training and not of the best weights.
-    unsaved: parts that only training needs, which no artifact holds.
-    complete: what is known is bool, (B, 1, H, W) of pictures, (B, T) of clips.
-    generate: of texts, parts that one after another are the whole.
-    describe: of one picture or clip, without the axis of examples, yields pieces of a text, which one after
-    another are the whole, and for each where it looked: shares with the sum 1, (rows, columns) of a picture,
-    (frames,) of a clip.
     Pictures are float32 (B, C, H, W), 0 to 1; video (B, T, C, H, W), 0 to 1; sound (B, samples), -1 to 1, at
-    the configuration's `rate`; words and texts sequences of str. Randomness comes from `rng` alone.
+    the configuration's `rate`; words and texts sequences of str. Randomness comes from `rng` alone. Methods
+    that the contract knows beside those below:
+
+        complete(x, known_mask, rng): the mask is bool, (B, 1, H, W) of pictures, (B, T) of clips.
+        generate(count, rng): yields; of texts parts that one after another are the whole.
+        describe(example, rng): of one picture or clip, without the axis of examples; yields pieces of a
+            text, each with its attention weights, whose sum is 1, (rows, columns) or (frames,).
+        warm_up(): compiles or loads before the first call; only of models that have it.
+
+    Attributes:
+        Config: a frozen dataclass of JSON values; it alone determines the shape of the network.
+        registered_name: by which artifacts know the class, as `registry.register` sets it.
+        modality: of inputs or outputs: speech, picture, word, sound, video, text.
+        capabilities: `embed` for encoders of spans, and those of CAPABILITIES that it has a method for.
+        options: keywords of sample, complete, generate, translate and describe: `temperature`, a float above
+            0, by which the logits are divided; `condition`, a str (BadInput if it is unknown).
+        records: buffers that tell of the training and not of the best weights.
+        unsaved: parts that only training needs, which no artifact holds.
     """
 
     Config: ClassVar[type[Any]]
+    registered_name: ClassVar[str] = ""
     modality: ClassVar[str] = "speech"
     capabilities: frozenset[str] = frozenset()
     options: ClassVar[frozenset[str]] = frozenset()
@@ -77,36 +86,40 @@ class Model(nn.Module, Generic[ConfigT]):
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
-        own = (name for name in CAPABILITIES if callable(getattr(cls, name, None)))
-        cls.capabilities = cls.capabilities.union(own)
+        methods = (name for name in CAPABILITIES if callable(getattr(cls, name, None)))
+        cls.capabilities = cls.capabilities.union(methods)
 
     def __init__(self, config: ConfigT) -> None:
         super().__init__()
         self.config = config
 
     def players(self) -> Mapping[str, Sequence[nn.Parameter]]:
-        """Parameter groups by name; only the player whose turn it is gets gradients."""
+        """Returns parameter groups by name; only the player whose turn it is gets gradients."""
         return {"model": list(self.parameters())}
 
     def schedule(self, step: int) -> Sequence[str]:
-        """The players that move at this step, in order."""
+        """Returns the players that are trained at this step, in order."""
         return ("model",)
 
     def loss(self, player: str, batch: Any, rng: Generator) -> Loss:
+        """Returns the loss of a player on a batch. Raises TypeError for a model without training."""
         raise TypeError(f"{type(self).__name__} has nothing to train")
 
     def quality(self, batch: Any, rng: Generator) -> Tensor:
-        """What validation goes by, a scalar, lower is better: by default the first player's loss."""
+        """Returns the figure of validation, a scalar, lower is better: by default the first player's loss."""
         return self.loss(next(iter(self.players())), batch, rng).value
 
     def prepare(self, data: TrainingData) -> None:
-        """Called once before training: fix what is looked up rather than learned, such as a palette."""
+        """Sets what is looked up rather than learned, such as a palette; called once, before training."""
 
-    def watch(self, step: int, steps: int, current: Model[Any]) -> None:
-        """Called after each step of so many: note in `records` what the course of training is to show.
+    def on_step_end(self, step: int, steps: int, candidate: Model[Any]) -> None:
+        """Stores in `records` what is to be shown of the course of training; called after each step.
 
-        current: with the weights that validation would judge now.
+        Args:
+            step: Steps taken.
+            steps: Steps planned.
+            candidate: The model with the weights that a validation would judge at this step.
         """
 
-    def settle(self, batches: Iterable[Any]) -> None:
-        """Called once after training with validation batches: fix statistics that belong to the model."""
+    def fit_statistics(self, batches: Iterable[Any]) -> None:
+        """Sets statistics that belong to the model from validation batches; called once, after training."""

@@ -28,13 +28,14 @@ def register(name: str) -> Callable[[ModelT], ModelT]:
         if _CLASSES.get(name, model).__qualname__ != model.__qualname__:
             raise ValueError(f"two models are called {name!r}: {_CLASSES[name]} and {model}")
         _CLASSES[name] = model
+        model.registered_name = name
         return model
 
     return decorate
 
 
 def model_class(name: str) -> type[Model[Any]]:
-    """Raises UnknownModel."""
+    """Returns the model class that a name was registered for. Raises UnknownModel."""
     if name not in _CLASSES:
         load_classes()
     try:
@@ -51,26 +52,27 @@ def load_classes() -> None:
 
 
 def folders(home: Path | None = None) -> dict[str, Path]:
-    """Artifact folders by model name; a user's own (below home/models) come before those that ship."""
-    found: dict[str, Path] = {}
+    """Returns artifact folders by model name; a user's own (below home/models) come before those that
+    ship."""
+    by_name: dict[str, Path] = {}
     for root in (PRETRAINED, *([home / "models"] if home else [])):
         if root.is_dir():
-            found.update({card.parent.name: card.parent for card in sorted(root.glob("*/card.json"))})
-    return found
+            by_name.update({card.parent.name: card.parent for card in sorted(root.glob("*/card.json"))})
+    return by_name
 
 
 def find(name: str, home: Path | None = None) -> Path:
-    """The folder of an artifact: a name, or a path to a folder. Raises UnknownModel."""
-    known = folders(home)
-    if name in known:
-        return known[name]
+    """Returns the folder of an artifact: a name, or a path to a folder. Raises UnknownModel."""
+    installed = folders(home)
+    if name in installed:
+        return installed[name]
     if (Path(name) / "card.json").is_file():
         return Path(name)
-    raise UnknownModel(f"no model {name!r}; there are {', '.join(sorted(known)) or 'none'}")
+    raise UnknownModel(f"no model {name!r}; there are {', '.join(sorted(installed)) or 'none'}")
 
 
 def load(name: str, home: Path | None = None) -> tuple[Model[Any], ArtifactCard]:
-    """A model in evaluation mode on the CPU, and its card. name: as `find` takes it.
+    """Returns a model in evaluation mode on the CPU, and its card. name: as `find` takes it.
 
     Raises UnknownModel, DamagedArtifact.
     """
@@ -79,8 +81,19 @@ def load(name: str, home: Path | None = None) -> tuple[Model[Any], ArtifactCard]
     return restore(model_class(card.model), folder, card), card
 
 
+def card(name: str, home: Path | None = None) -> ArtifactCard:
+    """Returns the card of an artifact that ships or lies below home/models; unlike `find`, takes no path.
+
+    Raises UnknownModel, DamagedArtifact.
+    """
+    installed = folders(home)
+    if name not in installed:
+        raise UnknownModel(f"no model {name!r}; there are {', '.join(sorted(installed)) or 'none'}")
+    return read_card(installed[name])
+
+
 def available(home: Path | None = None) -> dict[str, ArtifactCard]:
-    """Cards by model name; an unreadable one is left out here and reported when it is loaded."""
+    """Returns cards by model name; an unreadable one is left out here and reported when it is loaded."""
     cards = {}
     for name, folder in sorted(folders(home).items()):
         try:
@@ -91,8 +104,10 @@ def available(home: Path | None = None) -> dict[str, ArtifactCard]:
 
 
 def able(capability: str, home: Path | None = None) -> dict[str, Path]:
-    """Folders of the artifacts that can do something, by name. One whose card cannot be read is among them,
-    so that whoever loads it is told."""
+    """Returns folders of the artifacts that have a capability, by name.
+
+    One whose card cannot be read is among them, so that loading it reports the damage.
+    """
     cards = available(home)
     return {
         name: folder

@@ -1,7 +1,7 @@
-"""The one trainer: budget, turns, clipping, validation, checkpoint and resume.
+"""The one trainer: optimisers, budget, clipping, moving average, validation, checkpoint and resumption.
 
 A step's batch and its randomness depend on the seed and the step number alone, so a resumed training
-goes the same way as one that was never cut off.
+takes the same steps as one that was never interrupted.
 """
 
 from __future__ import annotations
@@ -30,13 +30,23 @@ CHECKPOINT = "checkpoint.safetensors"
 
 @dataclass(frozen=True)
 class Plan:
-    """steps and minutes: whichever ends first. minutes count over all resumptions.
+    """Hyperparameters of one training.
 
-    The learning rate rises over `warm_up` steps and falls as a cosine to a tenth at the end.
-    average: how much of the mean of past weights a step keeps, 0 for no mean. It is the mean that is
-    validated and kept. At step t at most (1 + t) / (10 + t) is kept, so that the first are soon forgotten.
-    patience: stop after so many validations without a better one; None goes on. betas: of Adam. rates: what
-    the learning rate is multiplied by for a player (two time scales: Heusel et al. 2017), 1 for others.
+    Attributes:
+        steps: Updates after which training ends.
+        minutes: Time after which it ends, over all resumptions; None has no such limit.
+        learning_rate: Of AdamW (Loshchilov and Hutter 2019) at its highest.
+        warm_up: Steps over which the learning rate rises; after them it falls as a cosine to a tenth.
+        weight_decay: Of AdamW.
+        clip_norm: Largest norm of a player's gradient.
+        validate_every: Steps between two validations.
+        seed: Of all randomness of the steps.
+        ema_decay: Share of the exponential moving average of the weights that a step keeps, 0 for no average.
+            At step t at most (1 + t) / (10 + t) is kept, so that the first weights soon lose theirs. The
+            average is what is validated and what the model ends with.
+        patience: Validations without a better one after which training stops; None goes on.
+        betas: Of AdamW.
+        rates: Factor of the learning rate by player (two time scales: Heusel et al. 2017), 1 for others.
     """
 
     steps: int
@@ -47,7 +57,7 @@ class Plan:
     clip_norm: float = 1.0
     validate_every: int = 250
     seed: int = 0
-    average: float = 0.0
+    ema_decay: float = 0.0
     patience: int | None = None
     betas: tuple[float, float] = (0.9, 0.98)
     rates: Mapping[str, float] = field(default_factory=dict)
@@ -55,7 +65,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class Progress:
-    """loss: mean since the last report; validation: the last value, lower is better."""
+    """The state of a training, as it is reported after each validation.
+
+    Attributes:
+        step: Steps taken.
+        steps: Steps planned.
+        minutes: Time spent, over all resumptions.
+        loss: Mean of the players' losses since the last report.
+        validation: The last value of `Model.quality`, lower is better.
+        best: The best value so far.
+        figures: Of the last loss.
+    """
 
     step: int
     steps: int
@@ -73,7 +93,15 @@ class _State:
     validation: float = math.inf
     best: float = math.inf
     best_step: int = 0
-    worse: int = 0  # validations since the best
+    validations_since_best: int = 0
+
+    def is_best(self, validation: float) -> bool:
+        """Takes note of a validation and returns whether it is the best so far."""
+        self.validation = validation
+        self.validations_since_best += 1
+        if validation < self.best:
+            self.best, self.best_step, self.validations_since_best = validation, self.step, 0
+        return not self.validations_since_best
 
 
 def fit(
@@ -84,25 +112,33 @@ def fit(
     *,
     device: str = "cpu",
     resume: bool = False,
+    provenance: Mapping[str, Any] | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
-    """Trains in place and leaves the model with the weights that validated best.
+    """Trains a model in place and leaves it with the weights that validated best.
 
-    folder: takes the checkpoint, which is removed by the caller once the artifact is written.
-    Raises BadInput if there is no checkpoint to resume from, or it belongs to another plan or model.
+    Args:
+        model: The model.
+        data: Its batches.
+        plan: Hyperparameters and budget.
+        folder: Takes the checkpoint, which the caller removes once the artifact is written.
+        device: As torch names it.
+        resume: Whether to go on from the checkpoint in `folder`.
+        provenance: What beside model and plan decides the result, as JSON values: the recipe, the data with
+            their hash, the size of a batch. A checkpoint resumes only what has the same.
+        report: Called after each validation.
+
+    Raises:
+        BadInput: There is no checkpoint to resume from, or it is of another training; or a gradient is not
+            finite.
     """
     model.to(device)
-    optimisers = {
-        name: torch.optim.AdamW(
-            parameters, lr=plan.learning_rate, betas=plan.betas, weight_decay=plan.weight_decay
-        )
-        for name, parameters in model.players().items()
-    }
+    optimisers = _optimisers(model, plan)
     state, best = _State(), _copy(model)
-    identity = _identity(model, plan)
-    mean = copy.deepcopy(model) if plan.average else None
+    identity = _identity(model, plan, provenance or {})
+    average = copy.deepcopy(model) if plan.ema_decay else None
     if resume:
-        state, best = _restore(folder, identity, model, mean, optimisers)
+        state, best = _restore(folder, identity, model, average, optimisers)
     validation = [_moved(batch, device) for batch in data.validation()]
     started = time.monotonic() - 60.0 * state.minutes
     losses: list[float] = []
@@ -115,60 +151,73 @@ def fit(
             rng = generator(device, plan.seed, state.step)
             model.train()
             for player in model.schedule(state.step):
-                figures = _move(model, player, optimisers, batch, rng, plan, state.step)
+                figures = _update(model, player, optimisers, batch, rng, plan, state.step)
                 losses.append(figures["loss"])
-            if mean is not None:
-                _follow(mean, model, min(plan.average, (1 + state.step) / (10 + state.step)))
+            candidate = model if average is None else _averaged(average, model, plan, state.step)
             state.step += 1
             state.minutes = (time.monotonic() - started) / 60.0
-            judged = model if mean is None else mean
-            model.watch(state.step, plan.steps, judged)
+            model.on_step_end(state.step, plan.steps, candidate)
             if state.step % plan.validate_every == 0 or _over(state, plan):
-                state.validation = validate(judged, validation, plan.seed, device)
-                state.worse += 1
-                if state.validation < state.best:
-                    state.best, state.best_step, best = state.validation, state.step, _copy(judged)
-                    state.worse = 0
-                _save(folder, identity, state, model, mean, best, optimisers)
+                if state.is_best(validate(candidate, validation, plan.seed, device)):
+                    best = _copy(candidate)
+                _save(folder, identity, state, model, average, best, optimisers)
                 report(_progress(state, plan, losses, figures))
                 losses.clear()
-    model.load_state_dict(best | {name: now for name, now in _copy(model).items() if name in model.records})
-    model.eval()
-    model.settle(validation)
+    _finish(model, best, validation)
     return _progress(state, plan, losses, figures)
 
 
+def _optimisers(model: Model[Any], plan: Plan) -> dict[str, torch.optim.AdamW]:
+    return {
+        name: torch.optim.AdamW(
+            parameters, lr=plan.learning_rate, betas=plan.betas, weight_decay=plan.weight_decay
+        )
+        for name, parameters in model.players().items()
+    }
+
+
+def _finish(model: Model[Any], best: Mapping[str, Tensor], validation: Sequence[Any]) -> None:
+    """Loads the best weights; what tells of the course of training stays as it is."""
+    records = {name: tensor for name, tensor in _copy(model).items() if name in model.records}
+    model.load_state_dict({**best, **records})
+    model.eval()
+    model.fit_statistics(validation)
+
+
 def validate(model: Model[Any], batches: Sequence[Any], seed: int, device: str) -> float:
-    """Mean of the model's quality over the batches; lower is better."""
+    """Returns the mean of the model's quality over the batches; lower is better."""
     model.eval()
     with torch.no_grad():
-        found = [model.quality(batch, generator(device, seed, -1 - i)) for i, batch in enumerate(batches)]
-    return float(torch.stack(found).mean())
+        qualities = [model.quality(batch, generator(device, seed, -1 - i)) for i, batch in enumerate(batches)]
+    return float(torch.stack(qualities).mean())
 
 
 def _over(state: _State, plan: Plan) -> bool:
-    spent = plan.minutes is not None and state.minutes >= plan.minutes
-    stuck = plan.patience is not None and state.worse > plan.patience
-    return state.step >= plan.steps or spent or stuck
+    out_of_time = plan.minutes is not None and state.minutes >= plan.minutes
+    out_of_patience = plan.patience is not None and state.validations_since_best > plan.patience
+    return state.step >= plan.steps or out_of_time or out_of_patience
 
 
 @torch.no_grad()
-def _follow(mean: Model[Any], model: Model[Any], kept: float) -> None:
-    """Moves the mean towards the model; what is counted, not learned, is taken over."""
-    for old, new in zip(mean.state_dict().values(), model.state_dict().values(), strict=True):
+def _averaged(average: Model[Any], model: Model[Any], plan: Plan, step: int) -> Model[Any]:
+    """Updates the exponential moving average of the weights (Polyak and Juditsky 1992) and returns it;
+    integers, which are counted and not learned, are copied."""
+    decay = min(plan.ema_decay, (1 + step) / (10 + step))
+    for old, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
         if old.is_floating_point():
-            old.lerp_(new, 1 - kept)
+            old.lerp_(new, 1 - decay)
         else:
             old.copy_(new)
+    return average
 
 
 def generator(device: str, seed: int, step: int) -> Generator:
-    """A stream of random numbers of its own for every step."""
+    """Returns a generator that depends on the seed and the step alone."""
     digest = hashlib.sha256(f"{seed}/{step}".encode()).digest()
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:7], "little"))
 
 
-def _move(
+def _update(
     model: Model[Any],
     player: str,
     optimisers: Mapping[str, torch.optim.AdamW],
@@ -177,6 +226,7 @@ def _move(
     plan: Plan,
     step: int,
 ) -> Mapping[str, float]:
+    """Takes one step of a player's optimiser. Raises BadInput if the gradient is not finite."""
     players = model.players()
     for name, parameters in players.items():
         for parameter in parameters:
@@ -216,11 +266,19 @@ def _moved(batch: Any, device: str) -> Any:
     return batch.to(device) if hasattr(batch, "to") else batch
 
 
-def _identity(model: Model[Any], plan: Plan) -> str:
-    content = [
-        *(type(model).__name__, asdict(model.config)),
-        *(plan.seed, plan.learning_rate, plan.steps, plan.average, *sorted(plan.rates.items())),
-    ]
+def _identity(model: Model[Any], plan: Plan, provenance: Mapping[str, Any]) -> str:
+    """Returns as JSON everything that makes it another training, and so another result: the network, which
+    of its parameters train, the plan but for its minutes, which a resumption may extend, and the provenance.
+    """
+    hyperparameters = asdict(plan)
+    del hyperparameters["minutes"]
+    content = {
+        "model": type(model).__qualname__,
+        "config": asdict(model.config),
+        "players": {name: [list(p.shape) for p in group] for name, group in model.players().items()},
+        "plan": hyperparameters,
+        "provenance": provenance,
+    }
     return json.dumps(content, sort_keys=True)
 
 
@@ -229,28 +287,28 @@ def _save(
     identity: str,
     state: _State,
     model: Model[Any],
-    mean: Model[Any] | None,
+    average: Model[Any] | None,
     best: Mapping[str, Tensor],
     optimisers: Mapping[str, torch.optim.AdamW],
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {f"now/{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors = {f"current/{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"best/{name}": tensor for name, tensor in best.items()}
-    if mean is not None:
-        tensors |= {f"mean/{name}": tensor for name, tensor in mean.state_dict().items()}
+    if average is not None:
+        tensors |= {f"average/{name}": tensor for name, tensor in average.state_dict().items()}
     for player, optimiser in optimisers.items():
         for index, slots in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{player}/{index}/{slot}": value for slot, value in slots.items()}
-    kept = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    stored = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     metadata = {"identity": identity, "state": json.dumps(asdict(state))}
-    write_whole(folder / CHECKPOINT, save(kept, metadata))
+    write_whole(folder / CHECKPOINT, save(stored, metadata))
 
 
 def _restore(
     folder: Path,
     identity: str,
     model: Model[Any],
-    mean: Model[Any] | None,
+    average: Model[Any] | None,
     optimisers: Mapping[str, torch.optim.AdamW],
 ) -> tuple[_State, dict[str, Tensor]]:
     path = folder / CHECKPOINT
@@ -258,11 +316,13 @@ def _restore(
         raise BadInput(f"{path}: no checkpoint to resume from")
     metadata = _metadata(path)
     if metadata.get("identity") != identity:
-        raise BadInput(f"{path}: belongs to another model or plan; train with the same settings, or afresh")
+        raise BadInput(
+            f"{path}: belongs to another model, plan or data; resume with the same, or train afresh"
+        )
     tensors = load_file(path)
-    for prefix, one in (("now/", model), ("mean/", mean)):
-        if one is not None:
-            one.load_state_dict(
+    for prefix, module in (("current/", model), ("average/", average)):
+        if module is not None:
+            module.load_state_dict(
                 {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
             )
     for player, optimiser in optimisers.items():

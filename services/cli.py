@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import NoReturn
 
 # gRPC's core writes to standard error; its errors arrive as exceptions anyway.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
@@ -15,8 +16,10 @@ import typer
 
 from wordspot.indexer.errors import ArchiveError, InvalidInput
 from wordspot.models.errors import ModelError
-from wordspot.services import settings
+from wordspot.services import process, settings
 from wordspot.services.commands import archive, data, models
+from wordspot.services.commands.adapt import adapt
+from wordspot.services.commands.backup import backup, restore
 from wordspot.services.commands.describe import chat, describe
 from wordspot.services.commands.doctor import doctor
 from wordspot.services.commands.gallery import gallery
@@ -46,7 +49,10 @@ for command in (
     chat,
     gallery,
     train,
+    adapt,
     serve,
+    backup,
+    restore,
     doctor,
 ):
     app.command()(command)
@@ -54,7 +60,13 @@ for name, group in (("archive", archive.app), ("models", models.app), ("data", d
     app.add_typer(group, name=name)
 
 
+def run() -> NoReturn:
+    """Runs the command and ends the process."""
+    process.run(main)
+
+
 def main() -> None:
+    """Runs the command. Raises SystemExit with its status."""
     try:
         settings.arm_faults(os.environ)
         _check(sys.argv)
@@ -72,8 +84,8 @@ def _check(arguments: list[str]) -> None:
         try:
             argument.encode()
         except UnicodeEncodeError:
-            raise InvalidInput(f"the argument {argument!r} is not UTF-8, as is needed") from None
+            raise InvalidInput(f"an argument must be UTF-8, got {argument!r}") from None
 
 
 if __name__ == "__main__":
-    main()
+    run()

@@ -6,7 +6,6 @@ The searcher calls segmenter and model host directly: no audio is sent from this
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -14,21 +13,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from wordspot.services.modelhost import hosting, metrics
-from wordspot.services.modelhost.scheduler import Encoders
+from wordspot.indexer.search.dtw import load_compiled
+from wordspot.models.temporary import PREFIX, temporary_folder
+from wordspot.services.local_peers import LocalEncoders, LocalSegmenter
+from wordspot.services.modelhost.repository import ModelRepository, load_models
 from wordspot.services.runtime import Server, create_server, serve
 from wordspot.services.settings import ModelHostSettings, SearcherSettings, SegmenterSettings, ServerSettings
-from wordspot.services.within import LocalEncoders, LocalSegmenter
 from wordspot.v1.segmentation_pb2 import DETECTOR_UNSPECIFIED
 
-LONGEST_SOCKET = 100  # bytes; the kernel allows 107
+MAX_SOCKET_PATH_BYTES = 100  # the kernel allows 107
 
 
 @dataclass(frozen=True)
-class Settings:
-    """searcher.segmenter and searcher.modelhost are not used.
+class EmbeddedSettings:
+    """Settings of all services in one process.
 
-    server: None for a private Unix socket.
+    segmenter, modelhost, searcher: of the services; the addresses in `searcher` are not used.
+    server: where they listen; None for a private Unix socket.
     """
 
     segmenter: SegmenterSettings = field(default_factory=SegmenterSettings)
@@ -37,8 +38,8 @@ class Settings:
     server: ServerSettings | None = None
 
     @classmethod
-    def of_home(cls, home: Path, environment: Mapping[str, str]) -> Settings:
-        """For one user's own files: any path may be added, decoding needs no process of its own."""
+    def of_home(cls, home: Path, environment: Mapping[str, str]) -> EmbeddedSettings:
+        """Returns settings for one user's own files: any path may be added and is decoded in this process."""
         return cls(
             segmenter=SegmenterSettings.read(environment),
             modelhost=ModelHostSettings.read(environment, home=home),
@@ -46,39 +47,45 @@ class Settings:
         )
 
 
-class Embedded:
-    """A context manager; `address` is where it listens, `metrics_port` where Prometheus finds figures, if
-    anywhere. encoders: None loads those of the settings."""
+class EmbeddedServer:
+    """All services behind one address; a context manager that starts and stops them.
 
-    def __init__(self, settings: Settings, encoders: Encoders | None = None) -> None:
-        from wordspot.services.modelhost import __main__ as modelhost
-        from wordspot.services.searcher import __main__ as searcher
-        from wordspot.services.segmenter import __main__ as segmenter
+    metrics_port: where Prometheus finds figures; None for nowhere.
+    query_bytes: what the queries of all callers hold.
+
+    Args:
+        settings: of the services.
+        models: the repository; None for that of the settings.
+    """
+
+    def __init__(self, settings: EmbeddedSettings, models: ModelRepository | None = None) -> None:
+        from wordspot.services.modelhost import app as modelhost
+        from wordspot.services.searcher import app as searcher
+        from wordspot.services.segmenter import app as segmenter
 
         with ExitStack() as leaving:
-            folder = _private_folder()
-            leaving.callback(shutil.rmtree, folder, ignore_errors=True)
-            encoders = encoders or modelhost.load_encoders(settings.modelhost)
-            leaving.callback(encoders.close)
-            models = hosting.load_models(settings.modelhost, encoders)
+            folder = leaving.enter_context(temporary_folder(_socket_parent()))
+            models = models or load_models(settings.modelhost)
             leaving.callback(models.close)
             listening = settings.server or ServerSettings(socket=str(folder / "socket"))
-            figures = (encoders.statistics, models.statistics)
-            self.metrics_port = leaving.enter_context(
-                metrics.served(figures, listening.host, settings.modelhost.metrics_port)
-            )
+            self.metrics_port: int | None = None
+            if settings.modelhost.metrics_port is not None:
+                from wordspot.services.modelhost import metrics
+
+                self.metrics_port = leaving.enter_context(
+                    metrics.served(models.statistics, listening.host, settings.modelhost.metrics_port)
+                )
             segmenters = segmenter.segmenters(settings.segmenter)
             archive = searcher.Searcher(
                 settings.searcher,
                 LocalSegmenter(lambda: segmenters(DETECTOR_UNSPECIFIED)),
-                LocalEncoders(encoders).get,
+                LocalEncoders(models).get,
             )
             leaving.callback(archive.close)
+            self.query_bytes = archive.query_bytes
             services = [
                 segmenter.service(segmenters),
-                modelhost.service(encoders),
-                modelhost.model_service(models),
-                modelhost.inference_service(models, encoders, settings.modelhost),
+                *modelhost.services(models, settings.modelhost),
                 *archive.services,
             ]
             self.server: Server
@@ -87,9 +94,10 @@ class Embedded:
 
     @property
     def address(self) -> str:
+        """Where the services listen, host:port or unix:PATH."""
         return self.server.address
 
-    def __enter__(self) -> Embedded:
+    def __enter__(self) -> EmbeddedServer:
         self.server.start()
         return self
 
@@ -100,13 +108,14 @@ class Embedded:
         self.close()
 
     def close(self) -> None:
-        """After the server has stopped."""
+        """Releases everything; to be called after the server has stopped."""
         self._closing.close()
 
 
-def run(settings: Settings) -> None:
+def run(settings: EmbeddedSettings) -> None:
     """Serves until asked to end; prints the address once ready."""
-    embedded = Embedded(settings)
+    load_compiled()
+    embedded = EmbeddedServer(settings)
     try:
         serve(embedded.server)
     finally:
@@ -115,27 +124,21 @@ def run(settings: Settings) -> None:
 
 @contextmanager
 def serving_models(settings: ModelHostSettings) -> Iterator[str]:
-    """The address of a model service in this process, which needs no archive."""
-    from wordspot.services.modelhost import __main__ as modelhost
+    """Runs a model service in this process, without an archive; yields its address."""
+    from wordspot.services.modelhost import app as modelhost
 
-    folder = _private_folder()
-    try:
-        with closing(hosting.load_models(settings)) as models:
-            listening = ServerSettings(socket=str(folder / "socket"))
-            server, _ = create_server([modelhost.model_service(models)], listening)
-            server.start()
-            try:
-                yield server.address
-            finally:
-                server.stop(0)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with temporary_folder(_socket_parent()) as folder, closing(load_models(settings)) as models:
+        listening = ServerSettings(socket=str(folder / "socket"))
+        server, _ = create_server([modelhost.model_service(models)], listening)
+        server.start()
+        try:
+            yield server.address
+        finally:
+            server.stop(0)
 
 
-def _private_folder() -> Path:
-    """Only this user may enter it. A socket's path must be short, whatever TMPDIR says."""
-    folder = Path(tempfile.mkdtemp(prefix="wordspot-"))
-    if len(str(folder / "socket").encode()) <= LONGEST_SOCKET:
-        return folder
-    folder.rmdir()
-    return Path(tempfile.mkdtemp(prefix="wordspot-", dir="/tmp"))
+def _socket_parent() -> Path:
+    """Returns the folder of temporary files, or /tmp where a socket's path there would be too long."""
+    folder = Path(tempfile.gettempdir())
+    longest_path = folder / f"{PREFIX}{'x' * 8}" / "socket"
+    return folder if len(str(longest_path).encode()) <= MAX_SOCKET_PATH_BYTES else Path("/tmp")

@@ -20,10 +20,11 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from wordspot.indexer import errors as archive
+from wordspot.indexer.errors import Overloaded as Overloaded
 from wordspot.models import errors as models
+from wordspot.services.limits import MAX_STATUS_TEXT_BYTES
 
 DOMAIN = "wordspot"
-MAX_TEXT_BYTES = 800  # a status travels in headers, of which HTTP/2 peers accept 8 KB
 
 
 class ServiceError(archive.ArchiveError):
@@ -41,14 +42,6 @@ class MalformedRequest(ServiceError, ValueError):  # noqa: N818
         self.field = field
 
 
-class Overloaded(ServiceError):  # noqa: N818
-    """Too much work is waiting; the same call may succeed a moment later."""
-
-    def __init__(self, message: str, retry_seconds: float = 1.0) -> None:
-        super().__init__(message)
-        self.retry_seconds = retry_seconds
-
-
 class DeadlinePassed(ServiceError):  # noqa: N818
     """The caller's deadline passed before the answer was ready."""
 
@@ -62,7 +55,7 @@ class PeerUnavailable(ServiceError, ConnectionError):  # noqa: N818
 
 
 class PeerFailed(ServiceError):  # noqa: N818
-    """Another service failed in a way that nobody foresaw."""
+    """Another service failed unexpectedly."""
 
 
 Details = Callable[[Exception], Sequence[Message]]
@@ -94,7 +87,13 @@ def _retry(error: Exception) -> Sequence[Message]:
 
 @dataclass(frozen=True)
 class Rule:
-    """reason: what a program reads; unique in the table, and the way back from status to exception."""
+    """A row of the error table.
+
+    exception: matched by isinstance.
+    code: of the status.
+    reason: what a program reads; unique in the table, and the way back from status to exception.
+    details: for the status, by exception.
+    """
 
     exception: type[Exception]
     code: grpc.StatusCode
@@ -119,22 +118,24 @@ RULES = (
     Rule(models.UnknownModel, _Code.NOT_FOUND, "UNKNOWN_MODEL"),
     Rule(models.DamagedArtifact, _Code.DATA_LOSS, "DAMAGED_ARTIFACT"),
     Rule(models.MissingWeights, _Code.FAILED_PRECONDITION, "MISSING_WEIGHTS", _precondition),
+    Rule(models.SynthesisError, _Code.FAILED_PRECONDITION, "SYNTHESIS_FAILED", _precondition),
     Rule(models.BadInput, _Code.INVALID_ARGUMENT, "BAD_INPUT", _bad_request),
 )
 
-# The searcher speaks of archives only: what a model host says of models reads there as these.
+# The searcher raises errors of archives only: those of a model host become these.
 _AS_ARCHIVE_ERROR: dict[type[Exception], type[Exception]] = {
     MalformedRequest: archive.InvalidInput,
     models.UnknownModel: archive.NotFound,
     models.DamagedArtifact: archive.DataLoss,
     models.MissingWeights: archive.FailedPrecondition,
+    models.SynthesisError: archive.FailedPrecondition,
     models.BadInput: archive.InvalidInput,
 }
 
 
 @contextmanager
 def as_archive() -> Iterator[None]:
-    """Around what a model host does: its errors are raised as those that the archive knows."""
+    """Raises what a model host raises in the context as the errors that an archive knows."""
     try:
         yield
     except tuple(_AS_ARCHIVE_ERROR) as error:
@@ -143,7 +144,7 @@ def as_archive() -> Iterator[None]:
 
 
 def to_status(error: Exception) -> status_pb2.Status | None:
-    """The status with details for an exception; None if no rule knows it."""
+    """Returns the status with details for an exception; None if no rule matches."""
     for rule in RULES:
         if isinstance(error, rule.exception):
             text = clipped(str(error))
@@ -153,17 +154,19 @@ def to_status(error: Exception) -> status_pb2.Status | None:
 
 
 def internal_status() -> status_pb2.Status:
-    """What a caller learns of an exception that no rule knows: nothing but that it happened."""
+    """Returns the status for an exception that no rule matches; it says only that there was one."""
     info = error_details_pb2.ErrorInfo(reason="INTERNAL", domain=DOMAIN)
     return _status(_Code.INTERNAL, "internal error; the server's log has the details", [info])
 
 
 def from_call(error: grpc.RpcError, address: str) -> Exception:
-    """The exception that a call to the service at `address` stands for."""
+    """Returns the exception that the failed call to the service at `address` stands for."""
     call: Any = error  # every error of a call is a grpc.Call too, which the stubs do not know
     code, text = call.code(), call.details() or ""
     reason = reason_of(call)
     for rule in RULES:
+        if rule.reason == reason and rule.exception is Overloaded:
+            return Overloaded(text, retry_seconds_of(call))
         if rule.reason == reason:
             return _AS_ARCHIVE_ERROR.get(rule.exception, rule.exception)(text)
     if code is _Code.UNAVAILABLE:
@@ -179,7 +182,7 @@ def from_call(error: grpc.RpcError, address: str) -> Exception:
 
 @contextmanager
 def translated(address: str) -> Iterator[None]:
-    """Around calls to a service: what it raised there is raised here."""
+    """Raises what a service raised in a call of the context."""
     try:
         yield
     except grpc.RpcError as error:
@@ -187,7 +190,7 @@ def translated(address: str) -> Iterator[None]:
 
 
 def reason_of(error: grpc.Call) -> str:
-    """The reason in a status of ours; empty for a status that gRPC itself made."""
+    """Returns the reason in a status of these services; empty for a status of gRPC itself."""
     status = rpc_status.from_call(error)
     for detail in status.details if status is not None else ():
         info = error_details_pb2.ErrorInfo()
@@ -196,12 +199,22 @@ def reason_of(error: grpc.Call) -> str:
     return ""
 
 
+def retry_seconds_of(error: grpc.Call) -> float:
+    """Returns the delay after which the call may be repeated; 1 s where its status names none."""
+    status = rpc_status.from_call(error)
+    for detail in status.details if status is not None else ():
+        info = error_details_pb2.RetryInfo()
+        if detail.Unpack(info):
+            return float(info.retry_delay.ToNanoseconds() / 1e9)
+    return 1.0
+
+
 def clipped(text: str) -> str:
-    """At most MAX_TEXT_BYTES of UTF-8."""
+    """Returns the text, cut to MAX_STATUS_TEXT_BYTES of UTF-8."""
     data = text.encode("utf-8", "replace")
-    if len(data) <= MAX_TEXT_BYTES:
+    if len(data) <= MAX_STATUS_TEXT_BYTES:
         return text
-    return data[: MAX_TEXT_BYTES - 3].decode("utf-8", "ignore") + "..."
+    return data[: MAX_STATUS_TEXT_BYTES - 3].decode("utf-8", "ignore") + "..."
 
 
 def _status(code: grpc.StatusCode, text: str, details: Sequence[Message]) -> status_pb2.Status:

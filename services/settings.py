@@ -1,4 +1,4 @@
-"""Settings of the services: read once, by __main__ or the command line, and passed down.
+"""Settings of the services: read once at the start of a process, and passed down.
 
 A field `name` is read from the environment variable WORDSPOT_NAME; a command-line flag wins over it.
 """
@@ -13,11 +13,12 @@ from typing import Any, ClassVar, TypeVar, cast, get_type_hints
 
 from wordspot.indexer import faults
 from wordspot.services.errors import ServiceError
+from wordspot.services.limits import AUTO
 
 PREFIX = "WORDSPOT_"
 DETECTORS = ("silero", "energy", "none")
 PRECISIONS = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
-INDEX_KINDS = ("auto", "exact", "ivf-sq8", "ivf-pq")
+INDEX_KINDS = (AUTO, "exact", "ivf-sq8", "ivf-pq")
 
 Bounds = Mapping[str, tuple[float, float]]
 Choices = Mapping[str, tuple[str, ...]]
@@ -29,6 +30,7 @@ class SettingsError(ServiceError, ValueError):
 
 
 def default_home() -> Path:
+    """Returns ~/.wordspot."""
     return Path.home() / ".wordspot"
 
 
@@ -45,14 +47,17 @@ class Settings:
         for name, (least, most) in self.bounds.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
-                raise SettingsError(f"{name} is {value}; {least:g} to {most:g} is allowed")
+                raise SettingsError(f"{name} must be between {least:,g} and {most:,g}, got {value}")
         for name, allowed in self.choices.items():
             if (value := getattr(self, name)) not in allowed:
-                raise SettingsError(f"{name} is {value!r}; {', '.join(allowed)} is allowed")
+                raise SettingsError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
 
     @classmethod
     def read(cls: type[SettingsT], environment: Mapping[str, str], **flags: Any) -> SettingsT:
-        """flags: None means not given. Raises SettingsError."""
+        """Returns settings by flags, then by the environment, then by default.
+
+        flags: values by field; None means not given. Raises SettingsError.
+        """
         types = get_type_hints(cls)
         values = {name: value for name, value in flags.items() if value is not None}
         for field in fields(cls):  # type: ignore[arg-type]
@@ -66,7 +71,9 @@ class Settings:
 class ServerSettings(Settings):
     """host, port: where to listen, port 0 for any. socket: path of a Unix socket to listen on instead.
 
-    max_calls: calls served at once; more are turned away with RESOURCE_EXHAUSTED.
+    max_calls: calls under way at once; more are turned away with RESOURCE_EXHAUSTED.
+    stream_idle_seconds: a call whose caller neither sends nor reads for so long, while it is the caller's
+    turn, ends with CANCELLED. connection_idle_seconds: a connection without a call for so long is closed.
     grace_seconds: what calls under way get when the server is asked to end.
     """
 
@@ -74,13 +81,22 @@ class ServerSettings(Settings):
     port: int = 0
     socket: str = ""
     reflection: bool = False
-    max_calls: int = 64
+    max_calls: int = 512
+    stream_idle_seconds: float = 30.0
+    connection_idle_seconds: float = 300.0
     grace_seconds: float = 5.0
 
-    bounds: ClassVar[Bounds] = {"port": (0, 65_535), "max_calls": (1, 10_000), "grace_seconds": (0, 3_600)}
+    bounds: ClassVar[Bounds] = {
+        "port": (0, 65_535),
+        "max_calls": (1, 10_000),
+        "stream_idle_seconds": (0.1, 86_400),
+        "connection_idle_seconds": (1, 86_400),
+        "grace_seconds": (0, 3_600),
+    }
 
     @property
     def address(self) -> str:
+        """Where the server listens, host:port or unix:PATH."""
         return f"unix:{self.socket}" if self.socket else f"{self.host}:{self.port}"
 
 
@@ -97,7 +113,7 @@ class SegmenterSettings(Settings):
 class Placement:
     """device: cpu, cuda, cuda:1 or auto. precision: one of PRECISIONS."""
 
-    device: str = "auto"
+    device: str = AUTO
     precision: str = "fp32"
 
 
@@ -105,18 +121,19 @@ class Placement:
 class ModelHostSettings(Settings):
     """home: models of the user's own lie below home/models. device: cpu, cuda or auto.
 
-    threads: of torch, 0 for half the cores. batch_sections, batch_seconds: what one batch holds at most.
-    batch_examples: what one batch of a model that is not an encoder of speech holds at most.
-    batch_delay_ms: how long work waits for company. queue_sections: more waiting are turned away.
+    threads: of an encoder, 0 for half the cores with torch and for all without.
+    batch_sections, batch_seconds: what one batch holds at most.
+    batch_examples: what one batch of a model that does not embed speech holds at most.
+    batch_delay_ms: how long work waits for more of the batch. queue_sections: more waiting are turned away.
     metrics_port: where Prometheus finds figures, 0 for any; None serves none.
-    placements: of single models that do not embed speech, as NAME=DEVICE or NAME=DEVICE/PRECISION with fp32,
-    fp16 or bf16.
+    placements: of single models, as NAME=DEVICE or NAME=DEVICE/PRECISION with fp32, fp16 or bf16; what embeds
+    speech runs with fp32.
     """
 
     home: Path = Path()
-    device: str = "auto"
+    device: str = AUTO
     threads: int = 0
-    batch_sections: int = 8
+    batch_sections: int = 48
     batch_seconds: float = 240.0
     batch_examples: int = 64
     batch_delay_ms: float = 5.0
@@ -141,20 +158,26 @@ class ModelHostSettings(Settings):
             device, _, precision = where.partition("/")
             if not name or not device or (precision or "fp32") not in PRECISIONS:
                 raise SettingsError(
-                    f"placements holds {text!r}; NAME=DEVICE or NAME=DEVICE/PRECISION is allowed, with "
-                    f"{', '.join(PRECISIONS)}"
+                    "placements must be NAME=DEVICE or NAME=DEVICE/PRECISION with "
+                    f"{', '.join(PRECISIONS)}, got {text!r}"
                 )
 
     @property
+    def cores(self) -> int:
+        """Threads of an encoder without torch, which do not spin while they wait."""
+        return self.threads or len(os.sched_getaffinity(0))
+
+    @property
     def torch_threads(self) -> int:
+        """Threads of torch."""
         # Half the cores: segmentation and alignment keep the others busy, and threads that contend spin.
         return self.threads or max(1, len(os.sched_getaffinity(0)) // 2)
 
     def placement(self, name: str) -> Placement:
-        """Of a model."""
+        """Returns where a model is placed."""
         for text in self.placements:
-            given, _, where = text.partition("=")
-            if given == name:
+            placed, _, where = text.partition("=")
+            if placed == name:
                 device, _, precision = where.partition("/")
                 return Placement(device, precision or "fp32")
         return Placement(self.device)
@@ -164,18 +187,21 @@ class ModelHostSettings(Settings):
 class SearcherSettings(Settings):
     """home: where archives live. database_url: None means SQLite below home.
 
+    default_encoder: of new archives; auto for the best that the model host can run without a download.
     roots: folders from which files may be added by path. isolate: decode in child processes that can be
     killed, for files that come from clients. workers: recordings indexed at once.
+    queue_seconds: how long a search may wait for its turn; more are turned away with RESOURCE_EXHAUSTED.
     segmenter, modelhost: addresses of the other two services.
     """
 
     home: Path = Path()
     database_url: str | None = None
     roots: tuple[Path, ...] = ()
-    index_kind: str = "auto"
-    default_encoder: str = "phonetic"
+    index_kind: str = AUTO
+    default_encoder: str = AUTO
     max_recording_seconds: float = 12 * 3600.0
     max_query_seconds: float = 60.0
+    queue_seconds: float = 5.0
     workers: int = 4
     isolate: bool = True
     segmenter: str = "127.0.0.1:50052"
@@ -184,18 +210,19 @@ class SearcherSettings(Settings):
     bounds: ClassVar[Bounds] = {
         "max_recording_seconds": (1, 7 * 24 * 3600.0),
         "max_query_seconds": (1, 600),
+        "queue_seconds": (0.1, 600),
         "workers": (1, 256),
     }
     choices: ClassVar[Choices] = {"index_kind": INDEX_KINDS}
 
 
 def home(environment: Mapping[str, str]) -> Path:
-    """WORDSPOT_HOME, or ~/.wordspot."""
+    """Returns WORDSPOT_HOME, or ~/.wordspot."""
     return Path(environment.get(PREFIX + "HOME") or default_home()).expanduser().absolute()
 
 
 def arm_faults(environment: Mapping[str, str]) -> None:
-    """WORDSPOT_FAULT=point[:action] makes this process fail at a named point, to test what survives.
+    """Makes this process fail at a named point, WORDSPOT_FAULT=point[:action], to test what survives.
 
     Raises SettingsError.
     """
@@ -212,13 +239,13 @@ def _parsed(name: str, text: str, kind: Any) -> Any:
     if kind is bool:
         allowed = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
         if text.lower() not in allowed:
-            raise SettingsError(f"{name} is {text!r}; {', '.join(allowed)} is allowed")
+            raise SettingsError(f"{name} must be one of {', '.join(allowed)}, got {text!r}")
         return allowed[text.lower()]
     if kind in (int, float, int | None):
         try:
             return float(text) if kind is float else int(text)
         except ValueError:
-            raise SettingsError(f"{name} is {text!r}; a number is allowed") from None
+            raise SettingsError(f"{name} must be a number, got {text!r}") from None
     if kind == tuple[Path, ...]:
         return tuple(Path(part) for part in text.split(os.pathsep) if part)
     if kind == tuple[str, ...]:

@@ -12,40 +12,49 @@ from numpy.typing import NDArray
 from wordspot.models.errors import BadInput
 
 Floats = NDArray[np.float32]
-BYTES = 2  # a sample
+HEADER_BYTES = 44
+BYTES_PER_SAMPLE = 2
 FULL_SCALE = 1 << 15
 
 
 def to_floats(files: Sequence[bytes], rate: int) -> Floats:
-    """rate: samples a second, which every sound must have, as all must have one length. Raises BadInput."""
+    """Returns float32 (B, samples).
+
+    rate: samples a second, which every sound must have, as all must have one length. Raises BadInput.
+    """
     sounds = [_samples(number, file, rate) for number, file in enumerate(files)]
     for number, sound in enumerate(sounds):
         if len(sound) != len(sounds[0]):
             raise BadInput(
-                f"sound {number} has {len(sound)} samples; {len(sounds[0])}, as the first has, are allowed"
+                f"sound {number} must have {len(sounds[0])} samples, as the first has, got {len(sound)}"
             )
     return np.stack(sounds)
 
 
 def to_files(sounds: Floats, rate: int) -> list[bytes]:
-    """sounds: (B, samples), -1 to 1; what is louder is clipped."""
+    """Returns a WAV file for each sound. sounds: (B, samples), -1 to 1; what is louder is clipped."""
     return [encoded(sound, rate) for sound in sounds]
 
 
 def encoded(sound: Floats, rate: int) -> bytes:
-    """sound: (samples,), -1 to 1; what is louder is clipped."""
+    """Returns a WAV file. sound: (samples,), -1 to 1; what is louder is clipped."""
     file = io.BytesIO()
     with wave.open(file, "wb") as writer:
         writer.setnchannels(1)
-        writer.setsampwidth(BYTES)
+        writer.setsampwidth(BYTES_PER_SAMPLE)
         writer.setframerate(rate)
-        whole = (sound * FULL_SCALE).round().clip(-FULL_SCALE, FULL_SCALE - 1)
-        writer.writeframes(whole.astype("<i2").tobytes())
+        quantised = (sound * FULL_SCALE).round().clip(-FULL_SCALE, FULL_SCALE - 1)
+        writer.writeframes(quantised.astype("<i2").tobytes())
     return file.getvalue()
 
 
+def file_bytes(samples: int) -> int:
+    """Returns the size of a file of so many samples, as `encoded` writes it."""
+    return HEADER_BYTES + BYTES_PER_SAMPLE * samples
+
+
 def decoded(file: bytes) -> tuple[Floats, int]:
-    """Samples and rate of what `encoded` made."""
+    """Returns samples and rate of a file that `encoded` wrote."""
     with wave.open(io.BytesIO(file)) as reader:
         return _scaled(reader.readframes(reader.getnframes())), reader.getframerate()
 
@@ -55,23 +64,24 @@ def _samples(number: int, file: bytes, rate: int) -> Floats:
         with wave.open(io.BytesIO(file)) as reader:
             if reader.getframerate() != rate:
                 raise BadInput(
-                    f"sound {number} has {reader.getframerate()} samples a second; {rate} are allowed"
+                    f"sound {number} must have {rate} samples a second, got {reader.getframerate()}"
                 )
-            if (reader.getnchannels(), reader.getsampwidth()) != (1, BYTES):
+            if (reader.getnchannels(), reader.getsampwidth()) != (1, BYTES_PER_SAMPLE):
                 raise BadInput(
-                    f"sound {number} has {reader.getnchannels()} channels of {8 * reader.getsampwidth()} "
-                    f"bits; 1 of {8 * BYTES} is allowed"
+                    f"sound {number} must have 1 channel of {8 * BYTES_PER_SAMPLE} bits, got "
+                    f"{reader.getnchannels()} of {8 * reader.getsampwidth()}"
                 )
             samples = _scaled(reader.readframes(reader.getnframes()))
     except (wave.Error, EOFError, RuntimeError) as error:  # the last for a chunk beyond the end
         raise BadInput(
-            f"sound {number}, {len(file)} bytes, is not a WAV file of {8 * BYTES} bits that can be read"
+            f"sound {number}, {len(file)} bytes, is not a WAV file of {8 * BYTES_PER_SAMPLE} bits that can "
+            "be read"
         ) from error
     if not len(samples):
-        raise BadInput(f"sound {number} holds no samples; one or more are allowed")
+        raise BadInput(f"sound {number} must have one sample or more, got none")
     return samples
 
 
 def _scaled(pcm: bytes) -> Floats:
-    whole = np.frombuffer(pcm, "<i2", len(pcm) // BYTES)
-    return whole.astype(np.float32) / np.float32(FULL_SCALE)
+    quantised = np.frombuffer(pcm, "<i2", len(pcm) // BYTES_PER_SAMPLE)
+    return quantised.astype(np.float32) / np.float32(FULL_SCALE)

@@ -13,8 +13,8 @@ import matplotlib as mpl
 import numpy as np
 import torch
 
+from wordspot import Client
 from wordspot.models import audio
-from wordspot.services.client import Client
 
 HERE = Path(__file__).parent
 SAMPLE = HERE / "sample"

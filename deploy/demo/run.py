@@ -22,8 +22,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from wordspot import Client
 from wordspot.indexer.records import Hit
-from wordspot.services.client import Client
 
 HERE = Path(__file__).parent
 SAMPLE = HERE / "sample"
@@ -128,6 +128,7 @@ def ask(client: Client, word: str, said: dict[str, list[Word]], console: Console
         ("recording", "left"),
         ("seconds", "right"),
         ("score", "right"),
+        ("P", "right"),
         ("said", "left"),
     ):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
@@ -139,7 +140,8 @@ def ask(client: Client, word: str, said: dict[str, list[Word]], console: Console
         table.add_row(
             Path(hit.path).name,
             f"{hit.start:.2f} - {hit.end:.2f}",
-            f"{hit.score:.1f}{' ' if hit.detected else '?'}",
+            f"{hit.score:.1f}",
+            f"{hit.p_correct:.2f}{' ' if hit.detected else '?'}",
             f"{mark}{words}",
         )
     console.print(table)

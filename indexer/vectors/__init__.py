@@ -1,0 +1,1 @@
+"""Vectors: the indexes in which the nearest spans of a query are found."""

@@ -1,4 +1,4 @@
-"""Exhaustive search: the oracle of every other index, and the right choice for a small archive."""
+"""Exhaustive search: the reference for every other index, and the fastest for a small archive."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from wordspot.indexer.vectors.protocol import IdSet
 
-_ROWS_AT_ONCE = 32_768
-_QUERIES_AT_ONCE = 256
+_ROWS_PER_BLOCK = 32_768
+_QUERIES_PER_BLOCK = 256
 
 
 Block = tuple[NDArray[np.int64], NDArray[np.float32]]
@@ -20,7 +20,7 @@ Block = tuple[NDArray[np.int64], NDArray[np.float32]]
 class ExactIndex:
     """Compares a query with every row, block by block.
 
-    Adding while others search is safe: a search sees the rows there were when it began.
+    Adding while other threads search is safe: a search sees the rows present when it began.
     """
 
     kind = "exact"
@@ -31,7 +31,7 @@ class ExactIndex:
 
     @classmethod
     def load(cls, path: Path, dimension: int) -> ExactIndex:
-        """Reads what `save` wrote. Raises ValueError where it is not that."""
+        """Reads what `save` wrote. Raises ValueError if the file is anything else."""
         index = cls(dimension)
         with path.open("rb") as file:
             ids, rows = (np.load(file, allow_pickle=False) for _ in range(2))
@@ -39,7 +39,7 @@ class ExactIndex:
         return index
 
     def save(self, path: Path) -> None:
-        """Ids, then rows, as NumPy arrays one after the other."""
+        """Writes ids, then rows, as NumPy arrays one after the other."""
         blocks = self._blocks
         with path.open("wb") as file:
             np.save(file, np.concatenate([np.zeros(0, np.int64), *(ids for ids, _ in blocks)]))
@@ -48,15 +48,16 @@ class ExactIndex:
 
     @property
     def size(self) -> int:
+        """Vectors added so far."""
         return sum(len(ids) for ids, _ in self._blocks)
 
     def add(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
-        """ids (n,), vectors (n, D) unit rows."""
+        """Adds vectors (n, D), unit rows, under ids (n,)."""
         blocks = self._blocks
         check_addition(ids, vectors, int(blocks[-1][0][-1]) if blocks else -1, self.dimension)
         if not len(ids):
             return
-        if blocks and len(blocks[-1][0]) + len(ids) <= _ROWS_AT_ONCE:
+        if blocks and len(blocks[-1][0]) + len(ids) <= _ROWS_PER_BLOCK:
             old_ids, old_rows = blocks[-1]
             last = (np.concatenate([old_ids, ids]), np.concatenate([old_rows, vectors]))
             self._blocks = (*blocks[:-1], last)
@@ -70,49 +71,57 @@ class ExactIndex:
         ids = np.full((len(queries), k), -1, dtype=np.int64)
         similarity = np.full((len(queries), k), -np.inf, dtype=np.float32)
         blocks = self._blocks
-        for first in range(0, len(queries), _QUERIES_AT_ONCE):
-            part = slice(first, first + _QUERIES_AT_ONCE)
+        for first in range(0, len(queries), _QUERIES_PER_BLOCK):
+            part = slice(first, first + _QUERIES_PER_BLOCK)
             ids[part], similarity[part] = nearest(blocks, queries[part], k, allowed)
         return ids, similarity
 
 
 def check_addition(ids: NDArray[np.int64], vectors: NDArray[np.float32], last: int, dimension: int) -> None:
-    """Raises ValueError unless ids rise from beyond the last and vectors are (n, dimension)."""
+    """Raises ValueError unless ids are above the last and ascend, and vectors are (n, dimension)."""
     if vectors.shape != (len(ids), dimension):
-        raise ValueError(f"vectors of shape {vectors.shape}; expected ({len(ids)}, {dimension})")
+        raise ValueError(f"vectors must have the shape ({len(ids)}, {dimension}), got {vectors.shape}")
     if (np.diff(ids, prepend=last) <= 0).any():
-        raise ValueError(f"ids must rise from {last + 1}")
+        raise ValueError(f"ids must ascend from {last + 1}")
 
 
 def nearest(
     blocks: Iterable[Block], queries: NDArray[np.float32], k: int, allowed: IdSet | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """As VectorIndex.search over ids and unit rows that come block by block, read once."""
+    """As VectorIndex.search, over ids and unit rows in blocks, each of which is read once."""
     best_ids = np.full((len(queries), k), -1, dtype=np.int64)
     best = np.full((len(queries), k), -np.inf, dtype=np.float32)
     for ids, block in blocks:
-        for start in range(0, len(block), _ROWS_AT_ONCE):
-            numbers, rows = ids[start : start + _ROWS_AT_ONCE], block[start : start + _ROWS_AT_ONCE]
+        for start in range(0, len(block), _ROWS_PER_BLOCK):
+            numbers, rows = ids[start : start + _ROWS_PER_BLOCK], block[start : start + _ROWS_PER_BLOCK]
             if allowed is not None:
-                chosen = np.flatnonzero(allowed.mask(numbers))
-                if len(chosen) < len(rows):
-                    numbers, rows = numbers[chosen], rows[chosen]
-            found = queries @ rows.T  # (q, rows)
-            best_ids, best = merged([(best_ids, best), (np.broadcast_to(numbers, found.shape), found)], k)
+                selected = np.flatnonzero(allowed.mask(numbers))
+                if len(selected) < len(rows):
+                    numbers, rows = numbers[selected], rows[selected]
+            similarity = queries @ rows.T  # (q, rows)
+            best_ids, best = merge_neighbours(
+                [(best_ids, best), (np.broadcast_to(numbers, similarity.shape), similarity)], k
+            )
     return best_ids, best
 
 
-def merged(
-    found: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]], k: int, *, ordered: bool = True
+def merge_neighbours(
+    results: Sequence[tuple[NDArray[np.int64], NDArray[np.float32]]], k: int, *, ordered: bool = True
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The best k of several results, each ids (q, n_i) and similarity (q, n_i); equals by id.
+    """Merges several results of VectorIndex.search into the best k; equals by id.
 
-    Missing places fill up what is not there. ordered: best first; else in any order, for less work.
+    Args:
+        results: ids (q, n_i) and similarities (q, n_i) of each.
+        k: neighbours of each query; missing ones are id -1 and -inf.
+        ordered: best first; otherwise in any order, which takes less time.
+
+    Returns:
+        Ids (q, k) and similarities (q, k).
     """
-    ids = np.concatenate([part for part, _ in found], axis=1)
-    similarity = np.concatenate([part for _, part in found], axis=1)
+    ids = np.concatenate([part for part, _ in results], axis=1)
+    similarity = np.concatenate([part for _, part in results], axis=1)
     if ids.shape[1] > (2 * k if ordered else k) > 0:
-        # A whole sort of what will not be kept is the larger part of the work.
+        # Sorting what is discarded would take most of the time.
         place = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
         ids = np.take_along_axis(ids, place, axis=1)
         similarity = np.take_along_axis(similarity, place, axis=1)

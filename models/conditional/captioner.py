@@ -1,8 +1,8 @@
-"""`captioner`: says what a picture shows (Vinyals et al. 2015, Show and tell; Xu et al. 2015, Show, attend
+"""`captioner`: describes pictures (Vinyals et al. 2015, Show and tell; Xu et al. 2015, Show, attend
 and tell).
 
     m = CNN(picture)               a vector m_i for each of 6 x 6 regions
-    p(y_t | y_1 .. y_t-1, m)       a recurrent network that looks at the regions for each word: see `Writer`
+    p(y_t | y_1 .. y_t-1, m)       a recurrent network with attention to the regions: see `AttentionDecoder`
 
 The same class learns English words and Chinese characters.
 """
@@ -26,27 +26,35 @@ from wordspot.models.recipe import recipe
 from wordspot.models.registry import register
 from wordspot.models.trainer import Plan
 
-FOLD = 8  # pixels along the side of a region
+REGION_PIXELS = 8  # along the side of a region
 
 
 @dataclass(frozen=True)
 class CaptionerConfig(DescriberConfig):
-    """widths: channels of the layers; the picture is halved after the first, the second and the fourth."""
+    """The shape of a captioner.
+
+    Attributes:
+        widths: channels of the layers; the picture is halved after the first, the second and the fourth.
+    """
 
     widths: tuple[int, int, int, int, int] = (24, 48, 80, 80, 96)
 
 
 @register("captioner")
 class Captioner(Describer[CaptionerConfig]):
+    """A captioner of pictures; its memory are the regions of a feature map."""
+
     Config = CaptionerConfig
     modality = "picture"
 
     def __init__(self, config: CaptionerConfig) -> None:
-        """Raises BadInput unless regions fill the picture."""
+        """Makes a captioner with random weights. Raises BadInput unless regions fill the picture."""
         first, second, third, fourth, last = config.widths
         super().__init__(config, last)
-        if config.height % FOLD or config.width % FOLD:
-            raise BadInput(f"pictures of {config.height} x {config.width}: multiples of {FOLD} are allowed")
+        if config.height % REGION_PIXELS or config.width % REGION_PIXELS:
+            raise BadInput(
+                f"height and width must be multiples of {REGION_PIXELS}, got {config.height} x {config.width}"
+            )
         self.look = nn.Sequential(
             convolution(config.channels, first),
             nn.MaxPool2d(2),
@@ -57,17 +65,19 @@ class Captioner(Describer[CaptionerConfig]):
             nn.MaxPool2d(2),
             convolution(fourth, last),
         )
-        self.place = nn.Parameter(0.1 * torch.randn(config.height // FOLD, config.width // FOLD, last))
+        self.place = nn.Parameter(
+            0.1 * torch.randn(config.height // REGION_PIXELS, config.width // REGION_PIXELS, last)
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
         return self.config.channels, self.config.height, self.config.width
 
     def memory(self, examples: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, H / FOLD, W / FOLD, M)."""
-        # Most of a picture is ground, which is to say nothing.
-        seen: Tensor = self.look(examples - self.config.ground / 255)
-        return seen.permute(0, 2, 3, 1) + self.place
+        """Returns the feature maps of pictures, (B, C, H, W) to (B, H / 8, W / 8, M)."""
+        # Most of a picture is ground, which should give no signal.
+        features: Tensor = self.look(examples - self.config.ground / 255)
+        return features.permute(0, 2, 3, 1) + self.place
 
 
 SOURCE = "Xu et al. 2015, Show, attend and tell"
@@ -81,7 +91,7 @@ PLAN = Plan(
     warm_up=200,
     weight_decay=1e-2,
     validate_every=500,
-    average=0.999,
+    ema_decay=0.999,
 )
 
 recipe(

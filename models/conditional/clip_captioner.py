@@ -1,12 +1,12 @@
-"""`clip_captioner`: says what happens in a clip (Venugopalan et al. 2015, Sequence to sequence: video to
+"""`clip_captioner`: describes clips (Venugopalan et al. 2015, Sequence to sequence: video to
 text).
 
     f_t = CNN(frame_t, frame_t - frame_t-1)
     m_t = GRU(f_t, m_t-1)                      video to code
-    p(y_n | y_1 .. y_n-1, m)                   code to sentence: see `Writer`
+    p(y_n | y_1 .. y_n-1, m)                   code to sentence: see `AttentionDecoder`
 
-What the paper has optical flow for is told by what changed since the frame before. The writer looks at the
-frames for each word (Yao et al. 2015, Describing videos by exploiting temporal structure).
+In place of the paper's optical flow the network sees the difference from the frame before. The decoder has
+attention to the frames (Yao et al. 2015, Describing videos by exploiting temporal structure).
 """
 
 from __future__ import annotations
@@ -28,13 +28,19 @@ from wordspot.models.recipe import recipe
 from wordspot.models.registry import register
 from wordspot.models.trainer import Plan
 
-FOLD = 16  # pixels along the side of a region
+REGION_PIXELS = 16  # along the side of a region
 
 
 @dataclass(frozen=True)
 class ClipCaptionerConfig(DescriberConfig):
-    """widths: channels of the layers; each of the first three halves the frame. features: of a frame.
-    memory: of the state after it."""
+    """The shape of a clip captioner.
+
+    Attributes:
+        frames: of a clip.
+        widths: channels of the layers; each of the first three halves the frame.
+        features: numbers a frame.
+        memory: size of the recurrent state after a frame.
+    """
 
     frames: int = 8
     ground: int = 128
@@ -50,16 +56,20 @@ class ClipCaptionerConfig(DescriberConfig):
 
 @register("clip_captioner")
 class ClipCaptioner(Describer[ClipCaptionerConfig]):
+    """A captioner of clips; its memory are the recurrent states after each frame."""
+
     Config = ClipCaptionerConfig
     modality = "video"
 
     def __init__(self, config: ClipCaptionerConfig) -> None:
-        """Raises BadInput unless regions fill the frame."""
+        """Makes a captioner with random weights. Raises BadInput unless regions fill the frame."""
         first, second, third, last = config.widths
         super().__init__(config, config.memory)
-        if config.height % FOLD or config.width % FOLD:
-            raise BadInput(f"frames of {config.height} x {config.width}: multiples of {FOLD} are allowed")
-        regions = (config.height // FOLD) * (config.width // FOLD)
+        if config.height % REGION_PIXELS or config.width % REGION_PIXELS:
+            raise BadInput(
+                f"height and width must be multiples of {REGION_PIXELS}, got {config.height} x {config.width}"
+            )
+        regions = (config.height // REGION_PIXELS) * (config.width // REGION_PIXELS)
         self.look = nn.Sequential(
             convolution(2 * config.channels, first, 2),
             convolution(first, second, 2),
@@ -78,11 +88,11 @@ class ClipCaptioner(Describer[ClipCaptionerConfig]):
         return config.frames, config.channels, config.height, config.width
 
     def memory(self, examples: Tensor) -> Tensor:
-        """(B, T, C, H, W) to (B, T, M)."""
+        """Returns the recurrent states after each frame, (B, T, C, H, W) to (B, T, M)."""
         frames = examples - self.config.ground / 255
-        before = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
-        seen = self.look(torch.cat([frames, frames - before], dim=2).flatten(0, 1))
-        states: Tensor = self.reader(seen.unflatten(0, examples.shape[:2]))[0]
+        previous = torch.cat([frames[:, :1], frames[:, :-1]], dim=1)
+        features = self.look(torch.cat([frames, frames - previous], dim=2).flatten(0, 1))
+        states: Tensor = self.reader(features.unflatten(0, examples.shape[:2]))[0]
         return states
 
 
@@ -98,7 +108,7 @@ recipe(
             warm_up=200,
             weight_decay=1e-2,
             validate_every=500,
-            average=0.999,
+            ema_decay=0.999,
         ),
         sources=("wesnoth",),
         mirrored=True,

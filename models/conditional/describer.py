@@ -1,7 +1,7 @@
-"""`Describer`: what says in words what is shown, and where it looks meanwhile.
+"""`Describer`: describes pictures or clips in words, with the attention of each word.
 
-An encoder turns a picture or a clip into a memory of places, each a vector of numbers; a `Writer` tells of it
-token by token and looks, for each, at the places anew (Xu et al. 2015, Show, attend and tell).
+An encoder turns a picture or a clip into a memory of positions, each a vector; an `AttentionDecoder` decodes
+the description with attention to them (Xu et al. 2015, Show, attend and tell).
 """
 
 from __future__ import annotations
@@ -16,23 +16,34 @@ from typing import TypeVar
 import torch
 from torch import Generator, Tensor, nn
 
-from wordspot.models.conditional.writer import Manner, Writer
+from wordspot.models.conditional.attention_decoder import AttentionDecoder
+from wordspot.models.conditional.decoding import DecodingConfig
 from wordspot.models.datasets import captioned
-from wordspot.models.datasets.caption_batches import CaptionBatch, CaptionData, Motion, vocabulary_of
+from wordspot.models.datasets.caption_batches import CaptionBatch, CaptionData, ExampleMotion, vocabulary_of
+from wordspot.models.datasets.source import find
 from wordspot.models.errors import BadInput
 from wordspot.models.model import Loss, Model, TrainingData
 from wordspot.models.recipe import Material, TrainedRecipe
 
-BEAMS = 4
+BEAM_SIZE = 4
 THRESHOLDS = {"cider_over_nearest": 1.0, "shuffled_loss": 0.3}
 
 
 @dataclass(frozen=True)
 class DescriberConfig:
-    """ground: the grey behind what does not fill the picture, 0 to 255. words: rows of the vocabulary, the
-    four special ones among them. letters: bytes that its tokens may take. dimension: of a token's vector.
-    hidden: of the writer's state. dropout: share of what goes into and comes out of the writer, and of what
-    is seen, that is left out in training. longest: tokens of a description."""
+    """The shape of a describer.
+
+    Attributes:
+        channels, height, width: of a picture or frame, pixels.
+        ground: the grey behind what does not fill the picture, 0 to 255.
+        words: rows of the vocabulary, the four special ones among them.
+        letters: bytes that the vocabulary's tokens may take.
+        dimension: of a token's vector.
+        hidden: size of the decoder's state.
+        dropout: share of the decoder's inputs and outputs and of the memory that is zeroed in training.
+        longest: tokens of a description, at most.
+        language: of the descriptions, one of `vocabulary.LANGUAGES`.
+    """
 
     channels: int = 3
     height: int = 48
@@ -51,12 +62,14 @@ ConfigT = TypeVar("ConfigT", bound=DescriberConfig)
 
 
 class Describer(Model[ConfigT]):
+    """An encoder of examples and an attention decoder, which stored artifacts call `writer`."""
+
     options = frozenset({"temperature"})
 
     def __init__(self, config: ConfigT, memory: int) -> None:
-        """memory: numbers a place."""
+        """memory: numbers a position of the memory has."""
         super().__init__(config)
-        self.writer = Writer(
+        self.writer = AttentionDecoder(
             config.words,
             letters=config.letters,
             dimension=config.dimension,
@@ -68,70 +81,77 @@ class Describer(Model[ConfigT]):
 
     @abstractmethod
     def memory(self, examples: Tensor) -> Tensor:
-        """(B, ..., M): the places of each example along the axes that attention is to have."""
+        """Returns the memory of examples, (B, ..., M): positions along the axes that attention has."""
 
     @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
-        """Of one example."""
+        """The shape of one example."""
 
     def prepare(self, data: TrainingData) -> None:
-        """Takes over the vocabulary of the data. Raises BadInput if it has another size."""
+        """Stores the vocabulary of the data. Raises BadInput if it has another size."""
         assert isinstance(data, CaptionData)
-        self.writer.learn(data.vocabulary, data.counts())
+        self.writer.set_vocabulary(data.vocabulary, data.counts())
 
     def loss(self, player: str, batch: CaptionBatch, rng: Generator) -> Loss:
-        """Nats a token, the end counted."""
+        """Returns the cross-entropy, nats a token with the end."""
         memory = self._dropped(self.memory(batch.examples).flatten(1, -2), rng)
-        known = torch.ones(memory.shape[:2], dtype=torch.bool, device=memory.device)
-        nats = self.writer.nats(memory, known, batch.targets, rng)
+        mask = torch.ones(memory.shape[:2], dtype=torch.bool, device=memory.device)
+        nats = self.writer.token_nll(memory, mask, batch.targets, rng)
         return Loss(nats.sum() / (batch.targets != 0).sum(), {})
 
     @torch.no_grad()
     def describe(
         self, example: Tensor, rng: Generator, *, temperature: float | None = None
     ) -> Iterator[tuple[str, Tensor]]:
-        """A description piece by piece, which one after another are the text, and for each where it looked:
-        shares of the places, whose sum is 1, (rows, columns) of a picture, (frames,) of a clip.
+        """Yields a description piece by piece, each piece with its attention weights.
 
-        example: (C, H, W) or (T, C, H, W), 0 to 1. temperature: draws one by its chances; without, what is
-        likeliest is searched for. Raises BadInput.
+        Args:
+            example: float (C, H, W) or (T, C, H, W), 0 to 1.
+            rng: of sampling.
+            temperature: above 0, samples; None searches for the likeliest description.
+
+        Yields:
+            Pieces, which one after another are the text, and weights with the sum 1: (rows, columns) of a
+            picture, (frames,) of a clip.
+
+        Raises:
+            BadInput: the example has another shape, or the temperature is not above 0.
         """
         if tuple(example.shape) != self.shape:
-            raise BadInput(f"an example of shape {tuple(example.shape)}; {self.shape} is allowed")
+            raise BadInput(f"an example must have the shape {self.shape}, got {tuple(example.shape)}")
         if temperature is not None and not temperature > 0:
-            raise BadInput(f"temperature {temperature}: above 0 is allowed")
+            raise BadInput(f"temperature must be above 0, got {temperature}")
         memory = self.memory(example[None])
-        places, flat = memory.shape[1:-1], memory.flatten(1, -2)
-        told = self.writer.told(
+        axes, flat = memory.shape[1:-1], memory.flatten(1, -2)
+        decoded = self.writer.stream_with_attention(
             flat,
             torch.ones(flat.shape[:2], dtype=torch.bool, device=flat.device),
-            Manner(most=self.config.longest, beam=BEAMS, fresh=0),
+            DecodingConfig(max_tokens=self.config.longest, beam_size=BEAM_SIZE, no_repeat_ngram=0),
             None if temperature is None else rng,
             temperature or 1.0,
         )
-        looks: list[Tensor] = []
+        attention: list[Tensor] = []
 
         def tokens() -> Iterator[int]:
-            for token, look in told:
-                looks.append(look)
+            for token, weights in decoded:
+                attention.append(weights)
                 yield token
 
         for piece in self.writer.vocabulary.pieces(tokens()):
-            yield piece, looks[-1].reshape(places)
+            yield piece, attention[-1].reshape(axes)
 
     def _dropped(self, memory: Tensor, rng: Generator) -> Tensor:
-        """In training, some of the numbers put to zero, at all places alike, and the rest made larger for it.
-        memory: (B, S, M)."""
+        """Applies dropout to a memory (B, S, M) in training, at all positions alike."""
         share = self.config.dropout
         if not self.training or not share:
             return memory
-        kept = torch.rand((len(memory), 1, memory.shape[2]), generator=rng, device=memory.device) >= share
-        return memory * kept / (1 - share)
+        mask = torch.rand((len(memory), 1, memory.shape[2]), generator=rng, device=memory.device) >= share
+        return memory * mask / (1 - share)
 
 
 def convolution(size: int, next_size: int, stride: int = 1) -> nn.Sequential:
-    """3x3, normalised over the batch, of what is above zero."""
+    """Returns a 3x3 convolution with batch normalisation and ReLU."""
     return nn.Sequential(
         nn.Conv2d(size, next_size, 3, stride, padding=1, bias=False), nn.BatchNorm2d(next_size), nn.ReLU()
     )
@@ -139,27 +159,33 @@ def convolution(size: int, next_size: int, stride: int = 1) -> nn.Sequential:
 
 @dataclass(frozen=True)
 class CaptionRecipe(TrainedRecipe):
-    """sources: of captions. mirrored: whether what is shown may be seen from the other side."""
+    """The training of a describer on captions.
+
+    Attributes:
+        sources: of captions, `datasets.captioned`.
+        mirrored: whether training mirrors examples left for right.
+    """
 
     sources: tuple[str, ...]
     mirrored: bool = False
 
     def material(self, home: Path, seed: int) -> Material:
+        """Returns the captions of all sources as batches. Raises DatasetError."""
         config = self.config
         splits = captioned.captions(self.sources, config.language, home)
         train, validation = splits["train"], splits["validation"]
-        motion = Motion(config.ground / 255, mirrored=self.mirrored)
+        motion = ExampleMotion(config.ground / 255, mirrored=self.mirrored)
         vocabulary = vocabulary_of(train, config.words, config.language)
         data = CaptionData(train, validation, vocabulary, self.batch_size, seed, motion)
         digest = hashlib.sha256(train.pixels.tobytes())
         digest.update("\n".join(train.texts).encode())
-        known = captioned.sources()
+        sources = [find(name, captioned.CaptionSource) for name in self.sources]
         about = {
             "source": "captions",
             "sources": list(self.sources),
             "language": config.language,
-            "licence": "; ".join(f"{name}: {known[name].licence}" for name in self.sources),
-            "split": "; ".join(sorted({known[name].split for name in self.sources})),
+            "licence": "; ".join(f"{source.name}: {source.licence}" for source in sources),
+            "split": "; ".join(sorted({source.split for source in sources})),
             "examples": len(data.train),
             "tokens": len(vocabulary),
             "left_out": "what is said with a word that only one family has, or tokens outside the vocabulary",

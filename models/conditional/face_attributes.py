@@ -1,9 +1,8 @@
-"""`face_attributes`: what a face shows, in words: a convolutional network that tells the colour of hair,
-the colour of eyes and the length of hair (LeCun et al. 1998 for the network, Caruana 1997 for several answers
-of one).
+"""`face_attributes`: a convolutional classifier of the colour of hair, the colour of eyes and the length of
+hair (LeCun et al. 1998 for the network, Caruana 1997 for multitask learning).
 
-It judges faces that are drawn as they are described (`text_to_face`). Pictures that train are moved by a
-pixel and covered with some noise, so that it does not go by what only the drawings of a program have.
+It judges faces that are generated from descriptions (`text_to_face`). Training pictures are shifted by a
+pixel and get noise, so that it does not rely on artefacts of rendering.
 """
 
 from __future__ import annotations
@@ -24,13 +23,20 @@ from wordspot.models.recipe import PictureRecipe, recipe
 from wordspot.models.registry import register
 from wordspot.models.trainer import Plan
 
-SHIFT = 1  # pixels by which training pictures are moved, at most
+SHIFT_PIXELS = 1  # of training pictures, at most
 NOISE = 0.05  # standard deviation, at most
 
 
 @dataclass(frozen=True)
 class FaceAttributesConfig:
-    """hair, eyes: the words for colours. widths: channels of the layers, each of which halves the picture."""
+    """The shape of a classifier of faces.
+
+    Attributes:
+        height, width, channels: of pictures.
+        hair, eyes: the words for colours.
+        widths: channels of the layers, each of which halves the picture.
+        hidden: units of the last hidden layer.
+    """
 
     height: int = 48
     width: int = 48
@@ -43,12 +49,14 @@ class FaceAttributesConfig:
 
 @register("face_attributes")
 class FaceAttributes(Model[FaceAttributesConfig]):
+    """A convolutional classifier with one softmax a trait."""
+
     Config = FaceAttributesConfig
     modality = "picture"
 
     def __init__(self, config: FaceAttributesConfig) -> None:
         super().__init__(config)
-        self.known = Descriptions(config.hair, config.eyes)
+        self.descriptions = Descriptions(config.hair, config.eyes)
         scale = 2 ** len(config.widths)
         pixels = (config.height // scale) * (config.width // scale)
         self.layers = nn.Sequential(
@@ -65,32 +73,33 @@ class FaceAttributes(Model[FaceAttributesConfig]):
             nn.Flatten(),
             nn.Linear(config.widths[-1] * pixels, config.hidden),
             nn.ReLU(),
-            nn.Linear(config.hidden, sum(self.known.sizes)),
+            nn.Linear(config.hidden, sum(self.descriptions.sizes)),
         )
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """Probabilities (B, phrases) in the order of `Descriptions`; those of a trait add up to one."""
-        parts = torch.split(self.layers(2 * pictures - 1), list(self.known.sizes), dim=1)
+        """Returns probabilities (B, phrases) in the order of `Descriptions`; those of a trait add up to 1."""
+        parts = torch.split(self.layers(2 * pictures - 1), list(self.descriptions.sizes), dim=1)
         return torch.cat([part.softmax(dim=1) for part in parts], dim=1)
 
-    def described(self, pictures: Tensor) -> Tensor:
-        """What is likeliest, int64 (B, traits)."""
-        parts = torch.split(self.encode(pictures), list(self.known.sizes), dim=1)
+    def predict_traits(self, pictures: Tensor) -> Tensor:
+        """Returns the likeliest description of pictures, int64 (B, traits)."""
+        parts = torch.split(self.encode(pictures), list(self.descriptions.sizes), dim=1)
         return torch.stack([part.argmax(dim=1) for part in parts], dim=1)
 
     def loss(self, player: str, batch: PictureBatch, rng: Generator) -> Loss:
+        """Returns the cross-entropy summed over traits, nats a picture; figures: accuracy."""
         pictures = batch.pictures
         if self.training:
             level = NOISE * torch.rand((len(pictures), 1, 1, 1), generator=rng, device=pictures.device)
             noise = torch.randn(pictures.shape, generator=rng, device=pictures.device)
-            # What enters is white, as the ground.
-            pictures = (1 - moved(1 - pictures, SHIFT, rng) + level * noise).clamp(0, 1)
-        wanted = self.known.of_labels(batch.labels)
-        parts = torch.split(self.layers(2 * pictures - 1), list(self.known.sizes), dim=1)
-        nats = [cross_entropy(part, right) for part, right in zip(parts, wanted.T, strict=True)]
-        found = torch.stack([part.argmax(dim=1) for part in parts], dim=1)
-        right = float((found == wanted).float().mean())
-        return Loss(torch.stack(nats).sum(), {"right": right})
+            # Inverted, so that pixels from beyond the edge are white.
+            pictures = (1 - moved(1 - pictures, SHIFT_PIXELS, rng) + level * noise).clamp(0, 1)
+        targets = self.descriptions.of_labels(batch.labels)
+        parts = torch.split(self.layers(2 * pictures - 1), list(self.descriptions.sizes), dim=1)
+        nats = [cross_entropy(part, target) for part, target in zip(parts, targets.T, strict=True)]
+        predicted = torch.stack([part.argmax(dim=1) for part in parts], dim=1)
+        accuracy = float((predicted == targets).float().mean())
+        return Loss(torch.stack(nats).sum(), {"accuracy": accuracy})
 
 
 recipe(
@@ -100,7 +109,7 @@ recipe(
         config=FaceAttributesConfig(),
         pictures="faces",
         batch_size=64,
-        plan=Plan(steps=2_500, learning_rate=2e-3, validate_every=250, average=0.99),
+        plan=Plan(steps=2_500, learning_rate=2e-3, validate_every=250, ema_decay=0.99),
         description="Tells the colours of a drawn face's hair and eyes and the length of its hair.",
         supervision="what each training picture shows, in words",
         thresholds={"hair_read": 0.97, "eyes_read": 0.95, "length_read": 0.97},

@@ -2,11 +2,11 @@
 the task; See, Liu and Manning 2017, Get to the point, for the network), the next turn to a conversation
 (Vinyals and Le 2015, A neural conversational model).
 
-    m_i = [GRU(x_i, m_i-1), GRU(x_i, m_i+1)]       a state for each token that is given, both ways
-    p(y_t | y_1 .. y_t-1, m)                       token by token, looking at the states: see `Writer`
+    m_i = [GRU(x_i, m_i-1), GRU(x_i, m_i+1)]       a state for each token of the source, both ways
+    p(y_t | y_1 .. y_t-1, m)                       with attention to the states: see `AttentionDecoder`
 
-Tokens that come in and those that go out share their vectors. A writer of titles may copy: names that no
-vocabulary holds.
+Tokens of sources and of answers share their vectors. A model of titles may copy names that no vocabulary
+holds.
 """
 
 from __future__ import annotations
@@ -23,27 +23,39 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from wordspot.models.conditional.vocabulary import PAD, Vocabulary, padded
-from wordspot.models.conditional.writer import Manner, Writer
+from wordspot.models.conditional.attention_decoder import AttentionDecoder
+from wordspot.models.conditional.decoding import DecodingConfig
 from wordspot.models.datasets import text_pairs
+from wordspot.models.datasets.source import find
 from wordspot.models.datasets.text_pair_batches import PairBatch, PairData, Reading, counted
 from wordspot.models.errors import BadInput
 from wordspot.models.model import Loss, Model, TrainingData
 from wordspot.models.recipe import Material, TrainedRecipe, recipe
 from wordspot.models.registry import register
 from wordspot.models.trainer import Plan
+from wordspot.models.vocabulary import PAD, Vocabulary, padded
 
-BEAMS = 4
+BEAM_SIZE = 4
 
 
 @dataclass(frozen=True)
 class SequenceToSequenceConfig:
-    """words: rows of the vocabulary, the four special ones among them. letters: bytes that its tokens may
-    take. dimension: of a token's vector. reader: of the state in each direction. hidden: of the writer's
-    state. dropout: share of what goes in and comes out that is left out in training. most: tokens of what is
-    given; the rest is not read. longest: tokens of an answer. fresh: an answer has no run of so many tokens
-    twice. last: whether of a longer text the end is read. copies: whether tokens are taken from what is
-    given."""
+    """The shape of a sequence-to-sequence model, under the names that stored artifacts have.
+
+    Attributes:
+        words: rows of the vocabulary, the four special ones among them.
+        letters: bytes that the vocabulary's tokens may take.
+        dimension: of a token's vector.
+        reader: size of the encoder's state in each direction.
+        hidden: size of the decoder's state.
+        dropout: share of inputs and outputs that is zeroed in training.
+        most: tokens of a source that are read, at most.
+        longest: tokens of an answer, at most.
+        fresh: no n-gram of so many tokens comes twice in an answer.
+        last: whether a longer source is cut at its beginning, not its end.
+        copies: whether tokens may be copied from the source.
+        language: one of `vocabulary.LANGUAGES`.
+    """
 
     words: int = 5_000
     letters: int = 45_000
@@ -61,7 +73,10 @@ class SequenceToSequenceConfig:
 
 @register("sequence_to_sequence")
 class SequenceToSequence(Model[SequenceToSequenceConfig]):
-    """What is given is the condition: a document, or a conversation with a line a turn."""
+    """A bidirectional encoder and an attention decoder, which stored artifacts call `reader` and `writer`.
+
+    The condition is the source: a document, or a conversation with a line a turn.
+    """
 
     Config = SequenceToSequenceConfig
     modality = "text"
@@ -69,7 +84,7 @@ class SequenceToSequence(Model[SequenceToSequenceConfig]):
 
     def __init__(self, config: SequenceToSequenceConfig) -> None:
         super().__init__(config)
-        self.writer = Writer(
+        self.writer = AttentionDecoder(
             config.words,
             letters=config.letters,
             dimension=config.dimension,
@@ -83,51 +98,66 @@ class SequenceToSequence(Model[SequenceToSequenceConfig]):
 
     @property
     def vocabulary(self) -> Vocabulary:
+        """The vocabulary of sources and answers."""
         return self.writer.vocabulary
 
     @cached_property
     def reading(self) -> Reading:
+        """How texts become rows of the vocabulary."""
         return reading_of(self.config, self.vocabulary)
 
     def prepare(self, data: TrainingData) -> None:
-        """Takes over the vocabulary of the data. Raises BadInput if it has another size."""
+        """Stores the vocabulary of the data. Raises BadInput if it has another size."""
         assert isinstance(data, PairData)
-        self.writer.learn(data.vocabulary, data.counts())
+        self.writer.set_vocabulary(data.vocabulary, data.counts())
         self.__dict__.pop("reading", None)
 
     def loss(self, player: str, batch: PairBatch, rng: Generator) -> Loss:
-        """Nats a token, the end counted."""
-        memory, known = self._read(batch.given, rng)
+        """Returns the cross-entropy, nats a token with the end."""
+        memory, mask = self._encode(batch.given, rng)
         source = batch.given if self.config.copies else None
-        nats = self.writer.nats(memory, known, batch.answers, rng, source)
+        nats = self.writer.token_nll(memory, mask, batch.answers, rng, source)
         return Loss(nats.sum() / (batch.answers != PAD).sum(), {})
 
     @torch.no_grad()
     def sample(
         self, count: int, rng: Generator, *, condition: str = "", temperature: float | None = None
     ) -> list[str]:
-        """Answers to the condition: the likeliest that beams find, the best first; with a temperature, drawn
-        by their chances. Raises BadInput."""
-        memory, known, source, own = self._given(condition)
+        """Returns answers to the condition.
+
+        Args:
+            count: answers to return; the last is repeated where beam search finds fewer.
+            rng: of sampling.
+            condition: the source text.
+            temperature: above 0, samples; None searches for the likeliest answers, the best first.
+
+        Raises:
+            BadInput: the condition is empty.
+        """
+        memory, mask, source, own = self._source(condition)
         if temperature is None:
-            manner = self._manner(max(BEAMS, count))
-            (found,) = self.writer.write(memory, known, manner, source)
+            config = self._decoding(max(BEAM_SIZE, count))
+            (sequences,) = self.writer.beam_search(memory, mask, config, source)
         else:
-            memory, known = memory.expand(count, -1, -1), known.expand(count, -1)
+            memory, mask = memory.expand(count, -1, -1), mask.expand(count, -1)
             source = None if source is None else source.expand(count, -1)
-            found = self.writer.draw(memory, known, self._manner(), rng, temperature, source)
-        texts = [self.vocabulary.text(one.tokens, own) for one in found[:count]]
+            sequences = self.writer.sample(memory, mask, self._decoding(), rng, temperature, source)
+        texts = [self.vocabulary.text(sequence.tokens, own) for sequence in sequences[:count]]
         return texts + texts[-1:] * (count - len(texts))
 
     def generate(
         self, count: int, rng: Generator, *, condition: str = "", temperature: float | None = None
     ) -> Iterator[str]:
-        """One answer, the first of `sample`, piece by piece; at most so many of them. Raises BadInput."""
-        memory, known, source, own = self._given(condition)
+        """Yields one answer, the first of `sample`, piece by piece, at most `count` pieces.
+
+        Raises:
+            BadInput: the condition is empty.
+        """
+        memory, mask, source, own = self._source(condition)
         tokens = self.writer.stream(
             memory,
-            known,
-            self._manner(),
+            mask,
+            self._decoding(),
             None if temperature is None else rng,
             temperature or 1.0,
             source,
@@ -135,69 +165,87 @@ class SequenceToSequence(Model[SequenceToSequenceConfig]):
         yield from islice(self.vocabulary.pieces(tokens, own), count)
 
     @torch.no_grad()
-    def nats(self, condition: str, answers: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Of each answer to the condition, nats in all, (N,), and tokens, the end counted, (N,). What no
-        vocabulary holds is one token. Raises BadInput."""
-        memory, known, source, own = self._given(condition)
+    def answer_nll(self, condition: str, answers: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Returns the negative log-likelihood of answers to the condition, and their lengths.
+
+        Returns:
+            Nats of each answer, float (N,), and its tokens with the end, int64 (N,). What the vocabulary
+            lacks is one token.
+
+        Raises:
+            BadInput: the condition is empty.
+        """
+        memory, mask, source, own = self._source(condition)
         rows = padded([self.reading.answer(answer, own) for answer in answers]).to(memory.device)
         count = len(answers)
-        nats = self.writer.nats(
+        nats = self.writer.token_nll(
             memory.expand(count, -1, -1),
-            known.expand(count, -1),
+            mask.expand(count, -1),
             rows,
             Generator(memory.device),
             None if source is None else source.expand(count, -1),
         )
         return nats.sum(dim=1), (rows != PAD).sum(dim=1)
 
-    def _manner(self, beam: int = BEAMS) -> Manner:
-        return Manner(most=self.config.longest, beam=beam, fresh=self.config.fresh)
+    def _decoding(self, beam_size: int = BEAM_SIZE) -> DecodingConfig:
+        return DecodingConfig(
+            max_tokens=self.config.longest, beam_size=beam_size, no_repeat_ngram=self.config.fresh
+        )
 
     @torch.no_grad()
-    def _given(self, condition: str) -> tuple[Tensor, Tensor, Tensor | None, list[str]]:
-        """Memory, which places there are, the token at each if it may be copied, the text's own tokens."""
+    def _source(self, condition: str) -> tuple[Tensor, Tensor, Tensor | None, list[str]]:
+        """Returns memory, mask and, if they may be copied, tokens of a condition; and its own tokens."""
         rows, own = self.reading.given(condition)
         if not rows:
             raise BadInput(
-                f"condition {condition!r}: a text to answer is allowed, such as a document, or a "
-                "conversation with a line a turn"
+                "condition must be a text to answer, such as a document, or a conversation with a line a "
+                f"turn, got {condition!r}"
             )
-        given = torch.tensor([rows], device=self.writer.bias.device)
-        memory, known = self._read(given, Generator(given.device))
-        return memory, known, given if self.config.copies else None, own
+        tokens = torch.tensor([rows], device=self.writer.bias.device)
+        memory, mask = self._encode(tokens, Generator(tokens.device))
+        return memory, mask, tokens if self.config.copies else None, own
 
-    def _read(self, given: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
-        """given: int64 (B, S). Memory (B, S, M), and which places there are, (B, S)."""
-        known = given != PAD
-        vectors = self.writer.embedded(given)
+    def _encode(self, source: Tensor, rng: Generator) -> tuple[Tensor, Tensor]:
+        """Returns memory, (B, S, M), and mask, (B, S), of sources, int64 (B, S)."""
+        mask = source != PAD
+        vectors = self.writer.embed(source)
         if self.training and self.config.dropout:
             share = self.config.dropout
-            kept = torch.rand(vectors.shape, generator=rng, device=vectors.device) >= share
-            vectors = vectors * kept / (1 - share)
-        lengths = known.sum(dim=1).cpu()
+            dropout = torch.rand(vectors.shape, generator=rng, device=vectors.device) >= share
+            vectors = vectors * dropout / (1 - share)
+        lengths = mask.sum(dim=1).cpu()
         packed = pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
-        memory = pad_packed_sequence(self.reader(packed)[0], batch_first=True, total_length=given.shape[1])[0]
-        return memory, known
+        memory = pad_packed_sequence(self.reader(packed)[0], batch_first=True, total_length=source.shape[1])[
+            0
+        ]
+        return memory, mask
 
 
 def reading_of(config: SequenceToSequenceConfig, vocabulary: Vocabulary) -> Reading:
+    """Returns how a model of the configuration turns texts into rows."""
     return Reading(vocabulary, config.most, config.longest, config.copies, config.last)
 
 
 @dataclass(frozen=True)
 class PairRecipe(TrainedRecipe):
-    """pairs: the data source. validated: pairs that validate, at most."""
+    """The training of a sequence-to-sequence model on pairs of texts.
+
+    Attributes:
+        pairs: the data source, `datasets.text_pairs`.
+        validated: pairs that validate, at most.
+    """
 
     pairs: str
     validated: int = 2_000
 
     def material(self, home: Path, seed: int) -> Material:
+        """Returns the source's pairs as batches. Raises DatasetError."""
         config = self.config
         splits = text_pairs.pairs(self.pairs, home)
         train, validation = splits["train"], splits["validation"][: self.validated]
         vocabulary = Vocabulary.of(counted(train, config.language), config.words, config.language)
         data = PairData(train, validation, reading_of(config, vocabulary), self.batch_size, seed)
-        source = text_pairs.sources()[self.pairs]
+        source = find(self.pairs, text_pairs.TextPairSource)
         digest = hashlib.sha256("\n".join(f"{pair.given}\t{pair.answer}" for pair in train).encode())
         about: dict[str, Any] = {
             "source": self.pairs,
@@ -213,7 +261,7 @@ class PairRecipe(TrainedRecipe):
 COPYING = "See, Liu and Manning 2017, Get to the point: summarization with pointer-generator networks"
 TITLES = {"rouge_over_lead": 1.0, "shuffled_loss": 0.3}
 PLAN = Plan(
-    steps=8_000, learning_rate=2e-3, warm_up=300, weight_decay=1e-3, validate_every=500, average=0.999
+    steps=8_000, learning_rate=2e-3, warm_up=300, weight_decay=1e-3, validate_every=500, ema_decay=0.999
 )
 
 recipe(

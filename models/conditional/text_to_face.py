@@ -1,16 +1,16 @@
-"""`text_to_face`: a face as it is described (Reed et al., Generative adversarial text to image synthesis,
+"""`text_to_face`: faces from descriptions (Reed et al., Generative adversarial text to image synthesis,
 2016; the lecture's example of conditional generation).
 
     sample(10, rng, condition="red hair, long hair")
 
-The discriminator is aware of the match (the paper's GAN-CLS, algorithm 1): what it is to tell from a real
-picture with its text is a drawn one with that text and a real one with a wrong text, in equal shares.
+The discriminator is matching-aware (the paper's GAN-CLS, algorithm 1): it tells a real picture with its text
+from a generated one with that text and from a real one with a mismatched text, in equal shares.
 
     -log s(x, t) - (log (1 - s(x, t')) + log (1 - s(G(z, t), t))) / 2
 
 It scores by a product of picture and text (Miyato and Koyama 2018). As eyes are a few pixels, its features
-have to name what there is to see besides, of real pictures for its own sake and of drawn ones for the
-generator's (Odena et al. 2017, AC-GAN): out of all phrases about hair the one that fits, and so on.
+also have to classify the traits, of real pictures in the discriminator's loss and of generated ones in the
+generator's (Odena et al. 2017, AC-GAN).
 
 A phrase is two words, such as "red" and "hair", whose vectors are learned; a text is the sum of its phrases.
 "red" is the same word of hair and of eyes, and the order of phrases makes no difference.
@@ -32,20 +32,25 @@ from wordspot.models.conditional.descriptions import FREE, Descriptions
 from wordspot.models.datasets.faces import EYES, HAIR
 from wordspot.models.datasets.picture_batches import PictureBatch
 from wordspot.models.generators.gan import PLAN, Adversarial, GanConfig
+from wordspot.models.generators.interpolation import interpolate
 from wordspot.models.generators.networks import SLOPE
-from wordspot.models.generators.objectives import Critic, Judged
-from wordspot.models.generators.walk import walk
+from wordspot.models.generators.objectives import Critic, Scored
 from wordspot.models.model import Loss
 from wordspot.models.recipe import PictureRecipe, recipe
 from wordspot.models.registry import register
 
-AT_ONCE = 500
+CHUNK_PICTURES = 500
 
 
 @dataclass(frozen=True)
 class TextToFaceConfig(GanConfig):
-    """text: numbers of a text's vector, the last of the code. weight: of naming what there is to see.
-    hair, eyes: the words for colours, two of each or more."""
+    """The shape of a text-to-face GAN.
+
+    Attributes:
+        text: numbers of a text's vector, the last of the code.
+        weight: of the classification of traits.
+        hair, eyes: the words for colours, two of each or more.
+    """
 
     height: int = 48
     width: int = 48
@@ -61,20 +66,20 @@ class TextToFaceConfig(GanConfig):
 
 
 class TextReader(nn.Module):
-    """Descriptions, int64 (B, traits), to vectors (B, size)."""
+    """Embeds descriptions, int64 (B, traits), as vectors (B, size)."""
 
-    def __init__(self, known: Descriptions, size: int) -> None:
+    def __init__(self, descriptions: Descriptions, size: int) -> None:
         super().__init__()
-        self.sizes = known.sizes
-        self.words = nn.Embedding(len(known.words), size)
+        self.sizes = descriptions.sizes
+        self.words = nn.Embedding(len(descriptions.words), size)
         self.both = nn.Linear(size, size, bias=False)
         self.pairs: Tensor
-        self.register_buffer("pairs", torch.tensor(known.phrases), persistent=False)
+        self.register_buffer("pairs", torch.tensor(descriptions.phrases), persistent=False)
         self.starts: Tensor
-        self.register_buffer("starts", torch.tensor(known.starts), persistent=False)
+        self.register_buffer("starts", torch.tensor(descriptions.starts), persistent=False)
 
     def phrases(self) -> Tensor:
-        """(phrases, size)."""
+        """Returns the vectors of all phrases, (phrases, size)."""
         vectors: Tensor = self.both(leaky_relu(self.words(self.pairs).sum(dim=1), SLOPE))
         return vectors
 
@@ -82,31 +87,37 @@ class TextReader(nn.Module):
         return self.phrases()[described + self.starts].sum(dim=1)
 
 
-class Matcher(nn.Module):
-    """What a discriminator knows of texts. features: numbers that a picture is seen as."""
+class MatchingHead(nn.Module):
+    """The discriminator's part for texts: matching with pictures, and classification of traits.
 
-    def __init__(self, known: Descriptions, size: int, features: int) -> None:
+    `name` is the layer of the classification.
+    """
+
+    def __init__(self, descriptions: Descriptions, size: int, features: int) -> None:
         super().__init__()
-        self.reader = TextReader(known, size)
+        self.reader = TextReader(descriptions, size)
         self.match = nn.Linear(size, features, bias=False)
         self.name = nn.Linear(size, features, bias=False)
 
     def forward(self, features: Tensor, described: Tensor) -> Tensor:
-        """How well they fit, (B,)."""
-        fitting: Tensor = (self.match(self.reader(described)) * features).sum(dim=1)
-        return fitting
+        """Returns scores of the match of features (B, features) and descriptions, (B,)."""
+        scores: Tensor = (self.match(self.reader(described)) * features).sum(dim=1)
+        return scores
 
-    def misnamed(self, features: Tensor, described: Tensor) -> Tensor:
-        """Nats of the right phrase among all of its trait, summed over traits, a scalar."""
+    def phrase_loss(self, features: Tensor, described: Tensor) -> Tensor:
+        """Returns the cross-entropy of the right phrases, summed over traits, nats."""
         logits = features @ self.name(self.reader.phrases()).T
-        each = torch.split(logits, list(self.reader.sizes), dim=1)
-        parts = [cross_entropy(some, right) for some, right in zip(each, described.T, strict=True)]
+        by_trait = torch.split(logits, list(self.reader.sizes), dim=1)
+        parts = [cross_entropy(trait, right) for trait, right in zip(by_trait, described.T, strict=True)]
         return torch.stack(parts).sum()
 
 
-class Painter(nn.Module):
-    """Codes (B, code), text last, to pictures (B, C, H, W), 0 to 1. At every size of the maps the text says
-    how bright each of them is and how much it varies (de Vries et al. 2017)."""
+class ConditionalGenerator(nn.Module):
+    """Generates pictures (B, C, H, W), 0 to 1, from codes (B, code) whose last numbers are the text.
+
+    At every size of the maps the text sets their scale and shift: conditional batch normalisation (de Vries
+    et al. 2017), whose layers stored artifacts call `told`.
+    """
 
     def __init__(self, config: TextToFaceConfig) -> None:
         super().__init__()
@@ -127,23 +138,23 @@ class Painter(nn.Module):
         self.last = nn.Sequential(nn.Conv2d(widths[-1], config.channels, 3, padding=1), nn.Sigmoid())
 
     def forward(self, codes: Tensor) -> Tensor:
-        # All texts are of one length, also half-way between two codes.
+        # All texts have one norm, also half-way between two codes.
         text = math.sqrt(self.text) * normalize(codes[:, -self.text :])
         maps = self.first(torch.cat([codes[:, : -self.text], text], dim=1))
-        maps = self._told(maps, text, 0)
+        maps = self._modulated(maps, text, 0)
         for level, doubling in enumerate(self.doublings):
-            maps = self._told(doubling(maps), text, level + 1)
-        drawn: Tensor = self.last(maps)
-        return drawn
+            maps = self._modulated(doubling(maps), text, level + 1)
+        generated: Tensor = self.last(maps)
+        return generated
 
-    def _told(self, maps: Tensor, text: Tensor, level: int) -> Tensor:
+    def _modulated(self, maps: Tensor, text: Tensor, level: int) -> Tensor:
         scale, shift = self.told[level](text)[:, :, None, None].chunk(2, dim=1)
         return relu((1 + scale) * self.norms[level](maps) + shift)
 
 
 @register("text_to_face")
 class TextToFace(Adversarial[TextToFaceConfig]):
-    """Codes are random numbers, then the text's vector."""
+    """A GAN whose codes are random numbers followed by the text's vector."""
 
     Config = TextToFaceConfig
     options = frozenset({"condition"})
@@ -151,10 +162,10 @@ class TextToFace(Adversarial[TextToFaceConfig]):
     def __init__(self, config: TextToFaceConfig) -> None:
         super().__init__(config)
         self.unsaved |= {"matcher"}
-        self.known = Descriptions(config.hair, config.eyes)
-        self.reader = TextReader(self.known, config.text)
-        self.generator = Painter(config)
-        self.matcher = Matcher(self.known, config.text, self.discriminator.features.size)
+        self.descriptions = Descriptions(config.hair, config.eyes)
+        self.reader = TextReader(self.descriptions, config.text)
+        self.generator = ConditionalGenerator(config)
+        self.matcher = MatchingHead(self.descriptions, config.text, self.discriminator.features.size)
 
     def players(self) -> Mapping[str, Sequence[nn.Parameter]]:
         players = super().players()
@@ -164,86 +175,97 @@ class TextToFace(Adversarial[TextToFaceConfig]):
         }
 
     def sample(self, count: int, rng: Generator, *, condition: str = "") -> Tensor:
-        """condition: what is described, as `Descriptions.read` takes it; what it does not say is drawn at
-        random for each. Raises BadInput."""
+        """Returns faces (count, C, H, W), 0 to 1.
+
+        Args:
+            count: faces.
+            rng: of the codes.
+            condition: a description as `Descriptions.read` takes it; traits that it leaves open are random.
+
+        Raises:
+            BadInput: the description cannot be parsed.
+        """
         return self.decode(self.codes(count, rng, condition=condition))
 
     def generate(self, count: int, rng: Generator, *, condition: str = "") -> Iterator[Tensor]:
-        """A walk through the codes. What the condition says holds all the way."""
-        return walk(self.decode, partial(self.codes, condition=condition), count, rng)
+        """Yields faces (C, H, W) of an interpolation through codes of the condition. Raises BadInput."""
+        return interpolate(self.decode, partial(self.codes, condition=condition), count, rng)
 
     def codes(self, count: int, rng: Generator, *, condition: str = "") -> Tensor:
-        """Raises BadInput."""
+        """Returns random codes of the condition, (count, code). Raises BadInput as `sample`."""
         device = next(self.parameters()).device
         columns = [
             torch.randint(size, (count,), generator=rng, device=device)
             if value == FREE
             else torch.full((count,), value, device=device)
-            for size, value in zip(self.known.sizes, self.known.read(condition), strict=True)
+            for size, value in zip(self.descriptions.sizes, self.descriptions.read(condition), strict=True)
         ]
         return self.codes_of(torch.stack(columns, dim=1), rng)
 
     def codes_of(self, described: Tensor, rng: Generator) -> Tensor:
-        """described: int64 (B, traits). Returns (B, code)."""
+        """Returns random codes (B, code) of descriptions, int64 (B, traits)."""
         noise = super().codes(len(described), rng)[:, : -self.config.text]
         return torch.cat([noise, self.reader(described)], dim=1)
 
     def codes_for(self, batch: PictureBatch, rng: Generator) -> Tensor:
-        """Of the same texts."""
-        return self.codes_of(self.known.of_labels(batch.labels), rng)
+        """Returns random codes of the batch's descriptions."""
+        return self.codes_of(self.descriptions.of_labels(batch.labels), rng)
 
     def critic(self, batch: PictureBatch) -> Critic:
-        described = self.known.of_labels(batch.labels)
+        described = self.descriptions.of_labels(batch.labels)
         return lambda pictures: self._score(self.discriminator.features(pictures), described)
 
     def generator_loss(self, batch: PictureBatch, rng: Generator) -> Loss:
-        described = self.known.of_labels(batch.labels)
-        drawn = self.decode(self.codes_of(described, rng))
-        seen = self.discriminator.features(drawn)
-        fake = Judged(drawn, self._score(seen, described))
-        misnamed = self.matcher.misnamed(seen, described)
-        value = self.objective.generator(fake) + self.config.weight * misnamed
+        described = self.descriptions.of_labels(batch.labels)
+        generated = self.decode(self.codes_of(described, rng))
+        features = self.discriminator.features(generated)
+        fake = Scored(generated, self._score(features, described))
+        phrase_loss = self.matcher.phrase_loss(features, described)
+        value = self.objective.generator(fake) + self.config.weight * phrase_loss
         return Loss(
-            value, {"drawn": float(fake.scores.detach().mean()), "misdrawn": float(misnamed.detach())}
+            value,
+            {"fake_score": float(fake.scores.detach().mean()), "phrase_loss": float(phrase_loss.detach())},
         )
 
     def discriminator_loss(self, batch: PictureBatch, rng: Generator) -> Loss:
-        described = self.known.of_labels(batch.labels)
+        described = self.descriptions.of_labels(batch.labels)
         with torch.no_grad():
-            drawn = self.fakes(batch, rng)
-        seen, seen_drawn = self.discriminator.features(torch.cat([batch.pictures, drawn])).chunk(2)
-        real = Judged(batch.pictures, self._score(seen, described))
-        fake = Judged(drawn, self._score(seen_drawn, described))
-        wrong = Judged(batch.pictures, self._score(seen, self.wrong(described, rng)))
-        told_apart = sum(self.objective.discriminator(real, other) for other in (fake, wrong)) / 2
+            generated = self.fake_pictures(batch, rng)
+        features, fake_features = self.discriminator.features(torch.cat([batch.pictures, generated])).chunk(2)
+        real = Scored(batch.pictures, self._score(features, described))
+        fake = Scored(generated, self._score(fake_features, described))
+        mismatched = Scored(batch.pictures, self._score(features, self.mismatched(described, rng)))
+        objective = sum(self.objective.discriminator(real, other) for other in (fake, mismatched)) / 2
         penalty = self.config.penalty * self.objective.penalty(self.critic(batch), real, fake, rng)
-        misnamed = self.matcher.misnamed(seen, described)
+        phrase_loss = self.matcher.phrase_loss(features, described)
         figures = {
             "real": float(real.scores.detach().mean()),
-            "wrong": float(wrong.scores.detach().mean()),
-            "misnamed": float(misnamed.detach()),
+            "mismatched_score": float(mismatched.scores.detach().mean()),
+            "phrase_loss": float(phrase_loss.detach()),
         }
-        return Loss(told_apart + penalty + self.config.weight * misnamed, figures)
+        return Loss(objective + penalty + self.config.weight * phrase_loss, figures)
 
-    def wrong(self, described: Tensor, rng: Generator) -> Tensor:
-        """Descriptions that are wrong in one trait or more.
+    def mismatched(self, described: Tensor, rng: Generator) -> Tensor:
+        """Returns descriptions, int64 (B, traits), that differ in one trait or more.
 
-        Some name what is held out. A text being a sum of phrases, that gives nothing away of it, and no
-        picture of it is shown.
+        Some are of held-out kinds. As a text is a sum of phrases, that leaks nothing about them, and no
+        picture of them is shown.
         """
         count, traits = described.shape
-        sizes = torch.tensor(self.known.sizes, device=described.device)
+        sizes = torch.tensor(self.descriptions.sizes, device=described.device)
         steps = 1 + (torch.rand((count, traits), generator=rng, device=sizes.device) * (sizes - 1)).long()
-        chance = torch.rand((count, traits), generator=rng, device=sizes.device)
-        changed = (chance < 0.5) | (chance == chance.amin(dim=1, keepdim=True))
+        uniform = torch.rand((count, traits), generator=rng, device=sizes.device)
+        changed = (uniform < 0.5) | (uniform == uniform.amin(dim=1, keepdim=True))
         return torch.where(changed, (described + steps) % sizes, described)
 
     def quality(self, batch: PictureBatch, rng: Generator) -> Tensor:
-        """As of all adversaries, of pictures drawn by the batch's texts."""
-        described = self.known.of_labels(batch.labels)
-        drawn = torch.cat([self.decode(self.codes_of(part, rng)) for part in torch.split(described, AT_ONCE)])
-        clouds = (frechet.random_features(some) for some in (batch.pictures, drawn))
-        return torch.tensor(frechet.distance(*clouds), device=drawn.device)
+        """Returns the Fréchet distance as the base does, of pictures of the batch's descriptions."""
+        described = self.descriptions.of_labels(batch.labels)
+        generated = torch.cat(
+            [self.decode(self.codes_of(part, rng)) for part in torch.split(described, CHUNK_PICTURES)]
+        )
+        features = (frechet.random_features(pictures) for pictures in (batch.pictures, generated))
+        return torch.tensor(frechet.distance(*features), device=generated.device)
 
     def _score(self, features: Tensor, described: Tensor) -> Tensor:
         scores: Tensor = self.discriminator.score(features)[:, 0] + self.matcher(features, described)

@@ -12,16 +12,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from wordspot.models.espeak import TimedLabel
+
 FOLDER = Path(__file__).parent / "annotations"
 TICKS_PER_SECOND = 100
 
-Span = tuple[str, float, float]
-"""What is said, start and end in seconds."""
-
 
 @cache
-def words() -> dict[str, tuple[Span, ...]]:
-    """Lower-case words in order, by clip id (`queen/260023P3`)."""
+def words() -> dict[str, tuple[TimedLabel, ...]]:
+    """Returns words in lower case in order, by clip id (`queen/260023P3`)."""
     return {
         f"queen/{row['id']}": tuple((word, start, end) for word, start, end in row["words"])
         for row in _rows("queen_words.jsonl.gz")
@@ -29,8 +28,8 @@ def words() -> dict[str, tuple[Span, ...]]:
 
 
 @cache
-def phones() -> dict[str, tuple[Span, ...]]:
-    """Phones by the names of the CMU dictionary, and SIL, without gaps, by clip id."""
+def phones() -> dict[str, tuple[TimedLabel, ...]]:
+    """Returns phones by the names of the CMU dictionary, and SIL, without gaps, by clip id."""
     return {
         f"queen/{row['id']}": tuple(
             (phone, start / TICKS_PER_SECOND, (start + length) / TICKS_PER_SECOND)
@@ -38,6 +37,13 @@ def phones() -> dict[str, tuple[Span, ...]]:
         )
         for row in _rows("queen_phones.jsonl.gz")
     }
+
+
+@cache
+def query_clips() -> frozenset[str]:
+    """Returns the ids of the training clips out of which the development queries are cut; what these queries
+    evaluate should not have trained on them."""
+    return frozenset((FOLDER / "queen_queries.txt").read_text(encoding="utf-8").split())
 
 
 def _rows(name: str) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wordspot.models.datasets.package import PythonPackage
-from wordspot.models.datasets.speech import prepared, stamp
+from wordspot.models.datasets.source import Source, register
 
 GENSIM = PythonPackage(
     "gensim",
@@ -21,9 +21,6 @@ GENSIM = PythonPackage(
     "91a7fa5e814e7b1bad4b2dffa8d62c1e55410d5cbdf930714c1997ffb4404db8",
     tags="cp311-cp311-manylinux_2_24_x86_64.manylinux_2_28_x86_64",
 )
-CACHE_VERSION = 1
-NAME = "analogies"
-LICENCE = "Apache-2.0 (analogies); free for research (pairs)"
 FILES = ("questions-words.txt", "wordsim353.tsv", "simlex999.txt")
 
 
@@ -37,35 +34,39 @@ class Analogy:
     d: str
 
 
-def prepare(home: Path, packages: Path | None = None) -> Path:
-    """The folder of the files, fetched on first use. Raises DatasetError."""
-    folder = home / "datasets" / NAME
-    made_from = stamp(NAME, LICENCE, (GENSIM,), CACHE_VERSION)
+@dataclass(frozen=True)
+class AnalogySource(Source):
+    kind = "words"
 
-    def convert(root: Path, made: Path) -> None:
+    def convert_into(self, folder: Path, root: Path) -> None:
         for name in FILES:
-            shutil.copy(root / "gensim/test/test_data" / name, made)
+            shutil.copy(root / "gensim/test/test_data" / name, folder)
 
-    return prepared(folder, made_from, (GENSIM,), packages, convert)
+
+ANALOGIES = register(
+    AnalogySource("analogies", (GENSIM,), "Apache-2.0 (analogies); free for research (pairs)", "never trains")
+)
 
 
 def sections(home: Path) -> dict[str, list[Analogy]]:
-    """Analogies by section, `family` for one."""
-    found: dict[str, list[Analogy]] = {}
-    with (prepare(home) / FILES[0]).open(encoding="utf-8") as lines:
+    """Returns analogies by section, `family` for one."""
+    by_section: dict[str, list[Analogy]] = {}
+    with (ANALOGIES.fetch(home) / FILES[0]).open(encoding="utf-8") as lines:
         for line in lines:
             if line.startswith(":"):
-                section = found.setdefault(line[1:].strip(), [])
+                section = by_section.setdefault(line[1:].strip(), [])
             else:
                 section.append(Analogy(*line.lower().split()))
-    return found
+    return by_section
 
 
 def likeness(home: Path) -> dict[str, list[tuple[str, str, float]]]:
-    """Pairs of words, lower case, and how alike people found them; by test."""
-    found: dict[str, list[tuple[str, str, float]]] = {}
+    """Returns pairs of words in lower case with people's judgement of their similarity, by test."""
+    by_test: dict[str, list[tuple[str, str, float]]] = {}
     for name in FILES[1:]:
-        with (prepare(home) / name).open(encoding="utf-8") as lines:
+        with (ANALOGIES.fetch(home) / name).open(encoding="utf-8") as lines:
             rows = [row for row in csv.reader(lines, delimiter="\t") if not row[0].startswith("#")]
-        found[name.partition(".")[0]] = [(one.lower(), two.lower(), float(mean)) for one, two, mean in rows]
-    return found
+        by_test[name.partition(".")[0]] = [
+            (first.lower(), second.lower(), float(mean)) for first, second, mean in rows
+        ]
+    return by_test

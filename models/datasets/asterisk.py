@@ -74,19 +74,26 @@ def russian(root: Path) -> Iterator[Take]:
 
 
 def read_transcript(content: str) -> dict[str, str]:
-    """Text by prompt name from lines `name: text`; `;` opens a comment."""
+    """Returns text by prompt name from lines `name: text`; `;` opens a comment."""
     pairs = (line.split(":", 1) for line in content.splitlines() if ":" in line and not line.startswith(";"))
     return {name.strip(): text.strip() for name, text in pairs}
 
 
 def prompts(root: Path, language: str, text: dict[str, str]) -> Iterator[Take]:
-    """Every prompt but tones, silence and monkeys; the voice's name ends its folder's (`fr_CA_f_June`)."""
+    """Yields every prompt with speech; the voice's name ends its folder's (`fr_CA_f_June`)."""
     for folder in sorted((root / SOUNDS).glob(f"{language}_*")):
         for path in sorted(folder.rglob("*.wav")):
             name = path.relative_to(folder).with_suffix("").as_posix()
-            if name in NO_SPEECH or name.startswith("silence/"):
+            if not is_speech(name):
                 continue
             samples, rate = load_mono(path)
+            if len(samples) == 0:  # the Russian "is" says nothing
+                continue
             yield Take(
                 name, folder.name.rsplit("_", 1)[-1], language, "prompts", samples, rate, text.get(name)
             )
+
+
+def is_speech(name: str) -> bool:
+    """Returns whether the prompt of that name is neither tones, nor silence, nor monkeys."""
+    return name not in NO_SPEECH and not name.startswith("silence/")

@@ -1,4 +1,4 @@
-"""Batches of pictures or clips with what is said of them, for the trainer."""
+"""Batches of pictures or clips with their captions, for the trainer."""
 
 from __future__ import annotations
 
@@ -14,16 +14,20 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from wordspot.models.conditional.vocabulary import END, LANGUAGES, Vocabulary, padded
 from wordspot.models.datasets.captioned import Captions
+from wordspot.models.vocabulary import END, LANGUAGES, Vocabulary, padded
 
 TOGETHER = 250  # of those that validate
 
 
 @dataclass(frozen=True)
 class CaptionBatch:
-    """examples: float32 (B, C, H, W) or (B, T, C, H, W), 0 to 1. targets: int64 (B, L), rows of a vocabulary
-    with END, PAD behind the shorter ones."""
+    """Examples with their captions.
+
+    Attributes:
+        examples: float32 (B, C, H, W) or (B, T, C, H, W), 0 to 1.
+        targets: int64 (B, L), rows of a vocabulary with END, PAD behind the shorter ones.
+    """
 
     examples: Tensor
     targets: Tensor
@@ -33,10 +37,16 @@ class CaptionBatch:
 
 
 @dataclass(frozen=True)
-class Motion:
-    """How examples are changed in training, each by chance, frames of a clip alike. shift: pixels at most
-    along an axis. turn: degrees at most. zoom: at most so much larger or smaller, of 1. mirrored: half of
-    them left for right. ground: what comes in from beyond the edge, 0 to 1."""
+class ExampleMotion:
+    """Random augmentation of training examples, the same for all frames of a clip.
+
+    Attributes:
+        ground: What comes in from beyond the edge, 0 to 1.
+        shift: Pixels along an axis at most.
+        turn: Degrees at most.
+        zoom: Largest change of size, of 1.
+        mirrored: Whether half of the examples are mirrored left for right.
+    """
 
     ground: float
     shift: float = 4.0
@@ -71,11 +81,11 @@ class CaptionData:
         vocabulary: Vocabulary,
         batch_size: int,
         seed: int,
-        motion: Motion,
+        motion: ExampleMotion,
     ) -> None:
         """Raises ValueError if fewer are left than a batch takes."""
         self.vocabulary = vocabulary
-        self.train, self._validation = (known(some, vocabulary) for some in (train, validation))
+        self.train, self._validation = (in_vocabulary(split, vocabulary) for split in (train, validation))
         if len(self.train) < batch_size:
             raise ValueError(f"{len(self.train)} captions; a batch takes {batch_size}")
         self._size, self._seed, self._motion = batch_size, seed, motion
@@ -84,21 +94,21 @@ class CaptionData:
     def batch(self, step: int) -> CaptionBatch:
         epoch, place = divmod(step, len(self.train) // self._size)
         rows = self._order(epoch)[place * self._size : (place + 1) * self._size]
-        found = self._batch(self.train, rows.tolist())
+        batch = self._batch(self.train, rows.tolist())
         rng = torch.Generator().manual_seed(self._seed * 2**32 + step)
-        return CaptionBatch(self._motion(found.examples, rng), found.targets)
+        return CaptionBatch(self._motion(batch.examples, rng), batch.targets)
 
     def validation(self) -> Sequence[CaptionBatch]:
         rows = list(range(len(self._validation)))
         return [self._batch(self._validation, rows[n : n + TOGETHER]) for n in range(0, len(rows), TOGETHER)]
 
     def counts(self) -> list[int]:
-        """How often each row is written in training, once an epoch."""
-        found = Counter(row for text in self.train.texts for row in self._rows(text))
-        return [found[row] for row in range(len(self.vocabulary))]
+        """Returns how often each row is a target in an epoch."""
+        counter = Counter(row for text in self.train.texts for row in self._rows(text))
+        return [counter[row] for row in range(len(self.vocabulary))]
 
-    def _batch(self, some: Captions, rows: Sequence[int]) -> CaptionBatch:
-        chosen = some.part(rows)
+    def _batch(self, captions: Captions, rows: Sequence[int]) -> CaptionBatch:
+        chosen = captions.part(rows)
         return CaptionBatch(chosen.tensor(), padded([self._rows(text) for text in chosen.texts]))
 
     def _rows(self, text: str) -> list[int]:
@@ -108,12 +118,14 @@ class CaptionData:
         return np.random.default_rng((self._seed, epoch)).permutation(len(self.train))
 
 
-def vocabulary_of(some: Captions, most: int, language: str) -> Vocabulary:
-    """The most frequent tokens, at most so many rows."""
+def vocabulary_of(captions: Captions, most: int, language: str) -> Vocabulary:
+    """Returns the vocabulary of the most frequent tokens, at most so many rows."""
     split = LANGUAGES[language].split
-    return Vocabulary.of(Counter(token for text in some.texts for token in split(text)), most, language)
+    return Vocabulary.of(Counter(token for text in captions.texts for token in split(text)), most, language)
 
 
-def known(some: Captions, vocabulary: Vocabulary) -> Captions:
-    """Those of which the vocabulary has every token."""
-    return some.part([n for n, text in enumerate(some.texts) if not vocabulary.own(vocabulary.split(text))])
+def in_vocabulary(captions: Captions, vocabulary: Vocabulary) -> Captions:
+    """Returns the captions of which the vocabulary has every token."""
+    return captions.part(
+        [n for n, text in enumerate(captions.texts) if not vocabulary.own(vocabulary.split(text))]
+    )

@@ -1,8 +1,7 @@
-"""Pictures and clips that somebody said in words what they show, and how they are divided.
+"""Pictures and clips with captions, and how they are divided.
 
-A source is a function that reads unpacked packages and yields what is shown; it is registered with its
-packages and licence. Each is converted once into `home/datasets/<source>/`: `pixels.npz`, and a line for
-each in `captions.jsonl`.
+A source is a function that reads unpacked packages and yields what is shown; it is stored as `pixels.npz`,
+and a line for each in `captions.jsonl`.
 
 Split by family: what its source calls a family (an emoji in all its skin tones, all stamps of one name, all
 clips of one unit in one action) is on one side, so are families of which two pictures are the same.
@@ -10,7 +9,6 @@ clips of one unit in one action) is on one side, so are families of which two pi
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,15 +23,10 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial.distance import pdist, squareform
 from torch import Tensor
 
-from wordspot.models.conditional.vocabulary import LANGUAGES
 from wordspot.models.datasets.package import DatasetError, Package
-from wordspot.models.datasets.pictures import Split
-from wordspot.models.datasets.speech import prepared, stamp
-from wordspot.models.datasets.sprites import split_of
+from wordspot.models.datasets.source import Source, Split, find, registering, split_of
+from wordspot.models.vocabulary import LANGUAGES
 
-# Raised whenever a converter changes, so that older caches are made anew.
-CACHE_VERSION = 1
-MODULES = ("openclipart", "openmoji", "stamps", "wesnoth")
 PIXELS, CAPTIONS = "pixels.npz", "captions.jsonl"
 SPLIT = "by family: 80 % train, 10 % validation, 10 % test"
 LONGEST = 12  # English words and marks
@@ -44,9 +37,14 @@ MOST_OF_FAMILY = 6  # of those that are held out
 
 @dataclass(frozen=True)
 class Shown:
-    """pixels: uint8 (H, W, 3), or (T, H, W, 3) of a clip; all of a source are equally large. texts: captions
-    by language, English ones always. family: unique within the source. split: where the source says so
-    itself."""
+    """A picture or clip with captions.
+
+    Attributes:
+        pixels: uint8 (H, W, 3), or (T, H, W, 3) of a clip; all of a source are equally large.
+        texts: Captions by language, English ones always.
+        family: Unique within the source.
+        split: Which split it belongs to, where the source says so itself.
+    """
 
     pixels: NDArray[np.uint8]
     texts: Mapping[str, str]
@@ -54,47 +52,45 @@ class Shown:
     split: Split | None = None
 
 
-Converter = Callable[[Path], Iterable[Shown]]
+CaptionConverter = Callable[[Path], Iterable[Shown]]
 
 
 @dataclass(frozen=True)
-class Source:
-    """convert: from the folder into which all packages were unpacked. split: how it is divided, in words."""
+class CaptionSource(Source):
+    """convert: from the folder into which all packages were unpacked."""
 
-    name: str
-    packages: tuple[Package, ...]
-    licence: str
-    convert: Converter
-    split: str
+    convert: CaptionConverter
 
+    kind = "captions"
 
-_sources: dict[str, Source] = {}
+    def convert_into(self, folder: Path, root: Path) -> None:
+        captioned = list(self.convert(root))
+        if not captioned:
+            raise DatasetError(f"source {self.name!r} yielded nothing")
+        np.savez_compressed(folder / PIXELS, pixels=np.stack([example.pixels for example in captioned]))
+        with (folder / CAPTIONS).open("w", encoding="utf-8") as lines:
+            for example in captioned:
+                family = f"{self.name}/{example.family}"
+                row = {"family": family, "split": example.split or split_of(family), **example.texts}
+                lines.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def source(
     name: str, *, packages: tuple[Package, ...], licence: str, split: str = SPLIT
-) -> Callable[[Converter], Converter]:
+) -> Callable[[CaptionConverter], CaptionConverter]:
     """Registers the decorated converter as the source `name`."""
-
-    def register(convert: Converter) -> Converter:
-        if name in _sources:
-            raise ValueError(f"source {name!r} is registered already")
-        _sources[name] = Source(name, packages, licence, convert, split)
-        return convert
-
-    return register
-
-
-def sources() -> dict[str, Source]:
-    """All sources by name."""
-    for module in MODULES:
-        importlib.import_module(f"wordspot.models.datasets.{module}")
-    return dict(sorted(_sources.items()))
+    return registering(lambda convert: CaptionSource(name, packages, licence, split, convert))
 
 
 @dataclass(frozen=True)
 class Captions:
-    """pixels: uint8 (N, H, W, C), or (N, T, H, W, C) of clips. texts, families: one of each."""
+    """Pictures or clips with a caption each.
+
+    Attributes:
+        pixels: uint8 (N, H, W, C), or (N, T, H, W, C) of clips.
+        texts: A caption of each.
+        families: The family of each.
+    """
 
     pixels: NDArray[np.uint8]
     texts: tuple[str, ...]
@@ -105,7 +101,7 @@ class Captions:
 
     def part(self, rows: Sequence[int]) -> Captions:
         """Some, in the given order."""
-        texts, families = (tuple(one[row] for row in rows) for one in (self.texts, self.families))
+        texts, families = (tuple(values[row] for row in rows) for values in (self.texts, self.families))
         return Captions(self.pixels[np.asarray(rows, np.int64)], texts, families)
 
     def tensor(self) -> Tensor:
@@ -116,7 +112,7 @@ class Captions:
 def captions(
     names: Sequence[str], language: str, home: Path, packages: Path | None = None
 ) -> dict[Split, Captions]:
-    """What the sources have in a language, converted on first use.
+    """Returns what the sources have in a language, converted on first use.
 
     Captions of more than LONGEST English words, and those with an English word that only one family of these
     sources has, which nobody could learn and be asked, are left out. Of a family that is held out, at most
@@ -124,12 +120,12 @@ def captions(
 
     home: state folder (WORDSPOT_HOME). packages: as in `package.fetch`. Raises DatasetError.
     """
-    parts = [_read(name, prepare(name, home, packages)) for name in names]
-    rows = [row for _, some in parts for row in some]
+    parts = [_read(find(name, CaptionSource).fetch(home, packages)) for name in names]
+    rows = [row for _, lines in parts for row in lines]
     english = [LANGUAGES["en"].split(row["en"]) for row in rows]
     short = [n for n, row in enumerate(rows) if language in row and len(english[n]) <= LONGEST]
-    kept = _common([(rows[n]["family"], set(english[n])) for n in short])
-    numbers = [short[place] for place in kept]
+    common = _common([(rows[n]["family"], set(english[n])) for n in short])
+    numbers = [short[place] for place in common]
     pixels = np.concatenate([shown for shown, _ in parts])
     heads = _related([rows[n]["family"] for n in numbers], pixels[numbers])
     splits: dict[str, Split] = {row["family"]: cast(Split, row["split"]) for row in rows}
@@ -137,46 +133,21 @@ def captions(
     families: dict[str, list[int]] = {}
     for n in numbers:
         families.setdefault(rows[n]["family"], []).append(n)
-    for family, some in families.items():
+    for family, members in families.items():
         split = splits[heads[family]]
-        most = len(some) if split == "train" else MOST_OF_FAMILY
-        sides[split] += [some[place] for place in _apart(len(some), most)]
+        most = len(members) if split == "train" else MOST_OF_FAMILY
+        sides[split] += [members[place] for place in _apart(len(members), most)]
     return {
         split: Captions(
-            pixels[some := sorted(chosen)],
-            tuple(rows[n][language] for n in some),
-            tuple(rows[n]["family"] for n in some),
+            pixels[ordered := sorted(chosen)],
+            tuple(rows[n][language] for n in ordered),
+            tuple(rows[n]["family"] for n in ordered),
         )
         for split, chosen in sides.items()
     }
 
 
-def prepare(name: str, home: Path, packages: Path | None = None) -> Path:
-    """The folder of a source, converted on first use.
-
-    home: state folder (WORDSPOT_HOME). packages: as in `package.fetch`. Raises DatasetError.
-    """
-    known = sources()
-    if name not in known:
-        raise DatasetError(f"no captions {name!r}, there are {', '.join(known)}")
-    one = known[name]
-
-    def convert(root: Path, made: Path) -> None:
-        shown = list(one.convert(root))
-        if not shown:
-            raise DatasetError(f"source {name!r} yielded nothing")
-        np.savez_compressed(made / PIXELS, pixels=np.stack([some.pixels for some in shown]))
-        with (made / CAPTIONS).open("w", encoding="utf-8") as lines:
-            for some in shown:
-                family = f"{name}/{some.family}"
-                row = {"family": family, "split": some.split or split_of(family), **some.texts}
-                lines.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-    made_from = stamp(one.name, one.licence, one.packages, CACHE_VERSION)
-    return prepared(home / "datasets" / name, made_from, one.packages, packages, convert)
-
-
-def _read(name: str, folder: Path) -> tuple[NDArray[np.uint8], list[dict[str, str]]]:
+def _read(folder: Path) -> tuple[NDArray[np.uint8], list[dict[str, str]]]:
     """Pixels and lines of a source."""
     with (folder / CAPTIONS).open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
@@ -184,22 +155,26 @@ def _read(name: str, folder: Path) -> tuple[NDArray[np.uint8], list[dict[str, st
         return arrays["pixels"], rows
 
 
-def _common(said: Sequence[tuple[str, set[str]]]) -> list[int]:
-    """Those of whose words each is said of two families or more, by number. said: families and words."""
-    kept = list(range(len(said)))
+def _common(captions: Sequence[tuple[str, set[str]]]) -> list[int]:
+    """Returns the numbers of captions all of whose words occur in two families or more.
+
+    captions: family and words of each.
+    """
+    numbers = list(range(len(captions)))
     while True:
         where: dict[str, set[str]] = {}
-        for n in kept:
-            for word in said[n][1]:
-                where.setdefault(word, set()).add(said[n][0])
-        common = [n for n in kept if all(len(where[word]) > 1 for word in said[n][1])]
-        if len(common) == len(kept):
-            return kept
-        kept = common
+        for n in numbers:
+            for word in captions[n][1]:
+                where.setdefault(word, set()).add(captions[n][0])
+        common = [n for n in numbers if all(len(where[word]) > 1 for word in captions[n][1])]
+        if len(common) == len(numbers):
+            return numbers
+        numbers = common
 
 
 def _related(families: Sequence[str], pixels: NDArray[np.uint8]) -> dict[str, str]:
-    """For each family one that decides for all it is connected with: by pictures that are all but the same.
+    """Returns for each family one that decides for all it is connected with: by pictures that are all but the
+    same.
 
     families: of each picture, or clip. pixels: (N, ..., H, W, C).
     """
@@ -213,20 +188,20 @@ def _related(families: Sequence[str], pixels: NDArray[np.uint8]) -> dict[str, st
     names = sorted(set(families))
     place = {name: n for n, name in enumerate(names)}
     joined = [
-        (place[families[one]], place[families[other]])
-        for one, other in pairs
-        if families[one] != families[other]
-        and np.square((flat[one].astype(np.float32) - flat[other]) / 255).mean() <= ALIKE**2
+        (place[families[first]], place[families[second]])
+        for first, second in pairs
+        if families[first] != families[second]
+        and np.square((flat[first].astype(np.float32) - flat[second]) / 255).mean() <= ALIKE**2
     ]
     ones, others = np.array(joined, np.int64).reshape(-1, 2).T
     graph = csr_matrix((np.ones(len(ones)), (ones, others)), (len(names), len(names)))
     labels = connected_components(graph, directed=False)[1].tolist()
-    first: dict[int, str] = {}
+    head: dict[int, str] = {}
     for name, label in zip(names, labels, strict=True):
-        first.setdefault(label, name)
-    return {name: first[label] for name, label in zip(names, labels, strict=True)}
+        head.setdefault(label, name)
+    return {name: head[label] for name, label in zip(names, labels, strict=True)}
 
 
 def _apart(count: int, most: int) -> list[int]:
-    """At most so many of count places, evenly apart."""
+    """Returns at most so many of count places, evenly apart."""
     return sorted({n * count // most for n in range(most)}) if count > most else list(range(count))

@@ -22,5 +22,5 @@ def convert(root: Path) -> Iterator[str]:
     conversations = json.loads((root / "chitchat_dataset/dataset.json").read_text(encoding="utf-8"))
     for conversation in conversations.values():
         turns = conversation["messages"]
-        for one, answer in zip(turns[::2], [*turns[1::2], []], strict=False):
-            yield " ".join(message["text"] for message in (*one, *answer))
+        for asking, answer in zip(turns[::2], [*turns[1::2], []], strict=False):
+            yield " ".join(message["text"] for message in (*asking, *answer))

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from wordspot.models.conditional.vocabulary import LANGUAGES
 from wordspot.models.datasets.chitchat import PACKAGE
 from wordspot.models.datasets.text_pairs import Pair, source
+from wordspot.models.vocabulary import LANGUAGES
 
 TURNS = 3  # that are seen before an answer
 LONGEST = 20  # tokens of an answer
@@ -27,18 +27,23 @@ _SPACE = re.compile(r"\s+")
 @source("conversations", packages=(PACKAGE,), licence="MIT", language="en", family="conversation")
 def convert(root: Path) -> Iterator[Pair]:
     conversations = json.loads((root / "chitchat_dataset/dataset.json").read_text(encoding="utf-8"))
-    for family, one in conversations.items():
-        turns = [[_SPACE.sub(" ", message["text"]).strip() for message in turn] for turn in one["messages"]]
+    for family, conversation in conversations.items():
+        turns = [
+            [_SPACE.sub(" ", message["text"]).strip() for message in turn]
+            for turn in conversation["messages"]
+        ]
         yield from answered([[text for text in turn if text] for turn in turns], family)
 
 
 def answered(turns: Sequence[Sequence[str]], family: str) -> Iterator[Pair]:
-    """turns: messages of each. An answer that points to a page of the web is left out."""
+    """Yields each answer with the turns before it.
+
+    turns: messages of each. An answer that points to a page of the web is left out."""
     spoken = [turn for turn in turns if turn]
     for n, turn in enumerate(spoken[1:], 1):
         answer = opening(turn)
         if answer and not _ADDRESS.search(answer):
-            yield Pair("\n".join(" ".join(one) for one in spoken[max(0, n - TURNS) : n]), answer, family)
+            yield Pair("\n".join(" ".join(turn) for turn in spoken[max(0, n - TURNS) : n]), answer, family)
 
 
 def opening(messages: Sequence[str]) -> str:

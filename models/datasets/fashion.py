@@ -11,7 +11,8 @@ from pathlib import Path
 
 from wordspot.models.datasets import idx
 from wordspot.models.datasets.package import Package
-from wordspot.models.datasets.pictures import Pictures, Split, source
+from wordspot.models.datasets.pictures import Pictures, source
+from wordspot.models.datasets.source import Split
 
 PACKAGE = Package(
     "dataset-fashion-mnist",

@@ -15,11 +15,12 @@ from wordspot.models.datasets.speech import Take, load_mono, source
 PACKAGE = Package(
     "festvox-ru", "0.5+dfsg-6", "21ef3f0f2978ecf2e2eddb367cb0ff4a72572196d28dc69feb84f4177af5e6c4"
 )
+LICENCE = "BSD-like"
 FOLDER = Path("usr/share/festival/voices/russian/msu_ru_nsh_clunits")
 LINE = re.compile(r'\(\s*(\S+)\s+"(.*)"\s*\)')
 
 
-@source("festvox_ru", packages=(PACKAGE,), licence="BSD-like", held_out=0)
+@source("festvox_ru", packages=(PACKAGE,), licence=LICENCE, held_out=0)
 def convert(root: Path) -> Iterator[Take]:
     text = read_transcript((root / FOLDER / "etc/txt.done.data").read_text(encoding="utf-8"))
     for path in sorted((root / FOLDER / "wav").glob("*.wav")):
@@ -28,5 +29,6 @@ def convert(root: Path) -> Iterator[Take]:
 
 
 def read_transcript(content: str) -> dict[str, str]:
-    """Text by sentence name from lines `( name "text" )`; a plus before a vowel marks stress and goes."""
+    """Returns text by sentence name from lines `( name "text" )`; a plus before a vowel marks stress and
+    goes."""
     return {name: text.replace("+", "") for name, text in LINE.findall(content)}

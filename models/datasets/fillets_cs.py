@@ -47,10 +47,10 @@ class Subtitle:
 
 @source("fillets_cs", packages=(SOUNDS, SCRIPTS), licence="GPL-2", held_out=1)
 def convert(root: Path) -> Iterator[Take]:
-    said = dict(subtitles(root / SCRIPT_FOLDER))
+    by_sound = dict(subtitles(root / SCRIPT_FOLDER))
     for path in sorted((root / SOUND_FOLDER).glob("*/cs/*.ogg")):
         level = path.parts[-3]
-        subtitle = said.get((level, path.stem))
+        subtitle = by_sound.get((level, path.stem))
         samples, rate = load_mono(path)
         yield Take(
             name=f"{level}/{path.stem}",
@@ -64,7 +64,7 @@ def convert(root: Path) -> Iterator[Take]:
 
 
 def subtitles(folder: Path) -> Iterator[tuple[tuple[str, str], Subtitle]]:
-    """By level and name of the clip."""
+    """Yields subtitles by level and name of the clip."""
     for path in sorted(folder.glob("*/*dialogs_cs.lua")):
         for match in SUBTITLE.finditer(path.read_text(encoding="utf-8")):
             yield (path.parent.name, match["name"]), Subtitle(match["font"], match["text"])

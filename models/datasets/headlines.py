@@ -46,7 +46,8 @@ def convert(root: Path) -> Iterator[Pair]:
 
 
 def plain(tagged: str) -> str:
-    """Without parts of speech and brackets of compounds; digits and Latin letters of usual width."""
+    """Returns a text without parts of speech and brackets of compounds; digits and Latin letters of usual
+    width."""
     words = [_TAG.sub("", word).strip("[") for word in tagged.split()]
     return "".join(words).translate(_NARROW)
 

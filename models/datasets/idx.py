@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.models.datasets.package import DatasetError
-from wordspot.models.datasets.pictures import Pictures, Split
+from wordspot.models.datasets.pictures import Pictures
+from wordspot.models.datasets.source import Split
 
 VALIDATION = 5_000  # the last of the training pictures
 UNSIGNED_BYTES = 8
 
 
 def read(path: Path) -> NDArray[np.uint8]:
-    """Of any number of axes; a name that ends in .gz is unpacked. Raises DatasetError."""
+    """Returns an array of any number of axes; a file whose name ends in .gz is unpacked. Raises
+    DatasetError."""
     content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     kind, axes = content[2], content[3]
     shape = np.frombuffer(content, ">u4", axes, offset=4).astype(int)
@@ -27,7 +29,7 @@ def read(path: Path) -> NDArray[np.uint8]:
 
 
 def splits(folder: Path, suffix: str = "") -> dict[Split, Pictures]:
-    """Training pictures but the last 5,000, those, and the 10,000 test pictures, as published."""
+    """Returns training pictures but the last 5,000, those, and the 10,000 test pictures, as published."""
 
     def of(part: str) -> Pictures:
         pixels = read(folder / f"{part}-images-idx3-ubyte{suffix}")[..., None]

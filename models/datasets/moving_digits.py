@@ -16,7 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wordspot.models.datasets.pictures import Pictures, Split, pictures
+from wordspot.models.datasets.pictures import Pictures, pictures
+from wordspot.models.datasets.source import Split
 
 SIDE = 10  # pixels; MNIST puts its ink into a square of twice as many
 SHRINK = 2
@@ -26,8 +27,15 @@ NAMES: tuple[Split, ...] = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Motion:
-    """height, width: of a frame, pixels. frames: of a clip. digits: at a time. speed: the most pixels that a
-    digit goes a frame along an axis; it goes along at least one of them."""
+    """The shape of clips, and how digits move in them.
+
+    Attributes:
+        height: Of a frame, in pixels.
+        width: Of a frame, in pixels.
+        frames: Of a clip.
+        digits: Of a clip.
+        speed: Pixels a frame along an axis at most; a digit moves along at least one axis.
+    """
 
     height: int = 20
     width: int = 20
@@ -38,7 +46,12 @@ class Motion:
 
 @dataclass(frozen=True)
 class Sprites:
-    """pixels: uint8 (N, SIDE, SIDE), ink in the upper left. sizes: int64 (N, 2), its height and width."""
+    """Digits cut out of their pictures.
+
+    Attributes:
+        pixels: uint8 (N, SIDE, SIDE), ink in the upper left.
+        sizes: int64 (N, 2), height and width of the ink.
+    """
 
     pixels: NDArray[np.uint8]
     sizes: NDArray[np.int64]
@@ -93,26 +106,27 @@ class VideoData:
 
 
 def moving_digits(split: Split, home: Path, motion: Motion, seed: int = 0) -> MovingDigits:
-    """The digits of a split of MNIST, moving. Raises DatasetError."""
+    """Returns the digits of a split of MNIST, moving. Raises DatasetError."""
     return MovingDigits(sprites(pictures("digits", split, home)), motion, split, seed)
 
 
-def sprites(some: Pictures) -> Sprites:
+def sprites(pictures: Pictures) -> Sprites:
     """Pictures cut to their ink and shrunk, each pixel the mean of SHRINK x SHRINK."""
     reach = SIDE * SHRINK
-    cut = np.zeros((len(some), reach, reach), np.float32)
-    sizes = np.zeros((len(some), 2), np.int64)
-    for row, picture in enumerate(some.pixels[..., 0]):
+    cut = np.zeros((len(pictures), reach, reach), np.float32)
+    sizes = np.zeros((len(pictures), 2), np.int64)
+    for row, picture in enumerate(pictures.pixels[..., 0]):
         down, across = (np.flatnonzero(picture.any(axis=axis)) for axis in (1, 0))
         ink = picture[down[0] : down[-1] + 1, across[0] : across[-1] + 1][:reach, :reach]
         cut[row, : ink.shape[0], : ink.shape[1]] = ink
         sizes[row] = -(-np.array(ink.shape) // SHRINK)
-    blocks = cut.reshape(len(some), SIDE, SHRINK, SIDE, SHRINK)
+    blocks = cut.reshape(len(pictures), SIDE, SHRINK, SIDE, SHRINK)
     return Sprites(blocks.mean(axis=(2, 4)).round().astype(np.uint8), sizes)
 
 
 def velocities(rng: np.random.Generator, speed: int, shape: tuple[int, ...]) -> NDArray[np.int64]:
-    """(*shape, 2): whole pixels a frame down and across, each as likely, but never at rest."""
+    """Returns velocities (*shape, 2): whole pixels a frame down and across, each as likely, but never at
+    rest."""
     side = 2 * speed + 1
     kind = rng.integers(side * side - 1, size=shape)
     kind += kind >= side * side // 2
@@ -122,15 +136,15 @@ def velocities(rng: np.random.Generator, speed: int, shape: tuple[int, ...]) -> 
 def paths(
     start: NDArray[np.int64], velocity: NDArray[np.int64], room: NDArray[np.int64], frames: int
 ) -> NDArray[np.int64]:
-    """Where the upper left corners are, (frames, *start.shape): a digit that would leave 0 to room stops at
-    the wall in that frame and goes back from the next."""
-    place, velocity, found = start, velocity.copy(), []
+    """Returns where the upper left corners are, (frames, *start.shape): a digit that would leave 0 to room
+    stops at the wall in that frame and goes back from the next."""
+    place, velocity, places = start, velocity.copy(), []
     for _ in range(frames):
-        found.append(place)
+        places.append(place)
         beyond = place + velocity
         place = beyond.clip(0, room)
         velocity = np.where(beyond == place, velocity, -velocity)
-    return np.stack(found)
+    return np.stack(places)
 
 
 def entropy(clips: Tensor) -> Tensor:

@@ -52,14 +52,14 @@ _COPY = re.compile(r" (?:b and w|bw)$")
 
 @source("openclipart", packages=(PACKAGE,), licence="public domain")
 def convert(root: Path) -> Iterator[Shown]:
-    told = {}
+    drawings = {}
     for path in sorted((root / FOLDER).rglob("*.svg")):
         name = path.relative_to(root / FOLDER).as_posix()
-        found = _TITLE.search(content := path.read_text(encoding="utf-8", errors="replace"))
-        if not name.startswith(LEFT_OUT) and (found or _CARD.fullmatch(name)):
-            told[name] = (html.unescape(found[1]).strip() if found else "", content)
-    often = Counter(title for title, _ in told.values())
-    for name, (title, content) in told.items():
+        match = _TITLE.search(content := path.read_text(encoding="utf-8", errors="replace"))
+        if not name.startswith(LEFT_OUT) and (match or _CARD.fullmatch(name)):
+            drawings[name] = (html.unescape(match[1]).strip() if match else "", content)
+    often = Counter(title for title, _ in drawings.values())
+    for name, (title, content) in drawings.items():
         text = caption(name, title if often[title] <= COLLECTION else "")
         if not text:
             continue
@@ -70,7 +70,9 @@ def convert(root: Path) -> Iterator[Shown]:
 
 
 def caption(name: str, title: str) -> str:
-    """name: of the file. title: empty if it is that of many. Empty where nothing tells what is drawn."""
+    """Returns the caption of a drawing.
+
+    name: of the file. title: empty if it is that of many. Empty where nothing tells what is drawn."""
     if card := _CARD.fullmatch(name):
         return f"{RANKS[card[2]]} of {SUITS[card[1]]}" if card[2] in RANKS else ""
     if (author := _AUTHOR.match(title)) is not None:

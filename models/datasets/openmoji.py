@@ -34,26 +34,26 @@ _BETWEEN = re.compile("(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])")  # words of a 
 @source("openmoji", packages=(DRAWINGS, LABELS), licence="CC BY-SA 4.0, OpenMoji")
 def convert(root: Path) -> Iterator[Shown]:
     labels = {language: _labels(root, locale) for language, locale in LOCALES.items()}
-    for one in json.loads((root / "package/data/openmoji.json").read_text(encoding="utf-8")):
-        code = one["hexcode"]
-        if one["subgroups"] in LEFT_OUT:
+    for emoji in json.loads((root / "package/data/openmoji.json").read_text(encoding="utf-8")):
+        code = emoji["hexcode"]
+        if emoji["subgroups"] in LEFT_OUT:
             continue
-        texts = {language: known[code] for language, known in labels.items() if code in known}
+        texts = {language: names[code] for language, names in labels.items() if code in names}
         svg = (root / f"package/color/svg/{code}.svg").read_text(encoding="utf-8")
         yield Shown(
             drawn(svg, SIDE),
-            {"en": one["annotation"], **texts},
-            one["skintone_base_hexcode"] or code,
+            {"en": emoji["annotation"], **texts},
+            emoji["skintone_base_hexcode"] or code,
         )
 
 
 def _labels(root: Path, locale: str) -> dict[str, str]:
-    """By code."""
-    found: dict[str, str] = {}
+    """Returns labels by code."""
+    names: dict[str, str] = {}
     content: list[dict[str, Any]] = json.loads(
         (root / f"package/{locale}/data.json").read_text(encoding="utf-8")
     )
-    for one in content:
-        for variant in (one, *one.get("skins", ())):
-            found[variant["hexcode"]] = _BETWEEN.sub("、", variant["label"])
-    return found
+    for emoji in content:
+        for variant in (emoji, *emoji.get("skins", ())):
+            names[variant["hexcode"]] = _BETWEEN.sub("、", variant["label"])
+    return names

@@ -25,7 +25,13 @@ class DatasetError(ModelError):
 
 @dataclass(frozen=True)
 class Package:
-    """One architecture-independent Debian package at one version; sha256 of its file, hexadecimal."""
+    """An architecture-independent Debian package at one version.
+
+    Attributes:
+        name: Of the package.
+        version: As its registry writes it.
+        sha256: Of its file, hexadecimal.
+    """
 
     name: str
     version: str
@@ -44,6 +50,19 @@ class Package:
     @property
     def advice(self) -> str:
         return f"apt has no {self.name} {self.version} (Debian 12): run `apt-get update`"
+
+
+@dataclass(frozen=True)
+class BinaryPackage(Package):
+    """A Debian package with programs for 64-bit PCs."""
+
+    @property
+    def file_name(self) -> str:
+        return super().file_name.replace("_all.deb", "_amd64.deb")
+
+    @property
+    def download(self) -> list[str]:
+        return ["apt-get", "download", f"{self.name}:amd64={self.version}"]
 
 
 _SOURCES_ONLY = """
@@ -169,23 +188,24 @@ class AptIndex(Package):
 
 
 def fetch(package: Package, folder: Path, packages: Path | None = None) -> Path:
-    """The checked file: out of `packages` where it lies there, else downloaded into `folder`.
+    """Returns the checked file: out of `packages` where it lies there, else downloaded into `folder`.
 
     packages: folder of already downloaded packages; by default the one that WORDSPOT_PACKAGES names.
     Raises DatasetError when there is no such version or the hash differs.
     """
-    given = packages or (Path(os.environ[PACKAGES_VARIABLE]) if os.environ.get(PACKAGES_VARIABLE) else None)
-    path = given / package.file_name if given else None
+    local = packages or (Path(os.environ[PACKAGES_VARIABLE]) if os.environ.get(PACKAGES_VARIABLE) else None)
+    path = local / package.file_name if local else None
     if path is None or not path.is_file():
         path = _download(package, folder)
-    found = _sha256(path)
-    if found != package.sha256:
-        raise DatasetError(f"{path} has SHA-256 {found}, expected {package.sha256}")
+    digest = _sha256(path)
+    if digest != package.sha256:
+        raise DatasetError(f"{path} has SHA-256 {digest}, expected {package.sha256}")
     return path
 
 
 def unpack(file: Path, folder: Path) -> None:
-    """The files of a package under `folder`, which several packages may share. Raises DatasetError."""
+    """Unpacks a package into `folder`, which several packages may share. Raises
+    DatasetError."""
     if file.suffix == ".deb":
         _run(
             ["dpkg", "-x", str(file), str(folder)],

@@ -34,28 +34,30 @@ _SPACE = re.compile(r"\s+")
 )
 def convert(root: Path) -> Iterator[Pair]:
     with (root / PACKAGES.file_name).open(encoding="utf-8") as lines:
-        sources = {one["Package"]: one.get("Source", one["Package"]).split()[0] for one in stanzas(lines)}
+        sources = {
+            stanza["Package"]: stanza.get("Source", stanza["Package"]).split()[0] for stanza in stanzas(lines)
+        }
     with (root / DESCRIPTIONS.file_name).open(encoding="utf-8") as lines:
-        for one in stanzas(lines):
-            title, _, rest = one["Description-en"].partition("\n")
+        for stanza in stanzas(lines):
+            title, _, rest = stanza["Description-en"].partition("\n")
             long = " ".join(_SPACE.sub(" ", line).strip() for line in rest.split("\n") if line.strip(" ."))
             if len(title.split()) in TITLE and len(long.split()) >= SHORTEST:
-                yield Pair(long, title, sources.get(one["Package"], one["Package"]))
+                yield Pair(long, title, sources.get(stanza["Package"], stanza["Package"]))
 
 
 def stanzas(lines: Iterable[str]) -> Iterator[dict[str, str]]:
     """Fields by name; a field's further lines are kept."""
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     name = ""
     for line in lines:
         if not line.strip():
-            if found:
-                yield found
-            found = {}
+            if fields:
+                yield fields
+            fields = {}
         elif line[0].isspace():
-            found[name] += "\n" + line.strip()
+            fields[name] += "\n" + line.strip()
         else:
             name, _, value = line.partition(":")
-            found[name] = value.strip()
-    if found:
-        yield found
+            fields[name] = value.strip()
+    if fields:
+        yield fields

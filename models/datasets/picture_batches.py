@@ -15,7 +15,12 @@ from wordspot.models.datasets.pictures import Pictures, as_floats
 
 @dataclass(frozen=True)
 class PictureBatch:
-    """pictures: float32 (B, C, H, W), 0 to 1. labels: int64 (B,), -1 where there is none."""
+    """Pictures with labels.
+
+    Attributes:
+        pictures: float32 (B, C, H, W), 0 to 1.
+        labels: int64 (B,), -1 where there is none.
+    """
 
     pictures: Tensor
     labels: Tensor
@@ -48,5 +53,7 @@ class PictureData:
         return np.random.default_rng((self._seed, epoch)).permutation(len(self._train))
 
 
-def _batch(some: Pictures, rows: np.ndarray) -> PictureBatch:
-    return PictureBatch(as_floats(torch.from_numpy(some.pixels[rows])), torch.from_numpy(some.labels[rows]))
+def _batch(pictures: Pictures, rows: np.ndarray) -> PictureBatch:
+    return PictureBatch(
+        as_floats(torch.from_numpy(pictures.pixels[rows])), torch.from_numpy(pictures.labels[rows])
+    )

@@ -1,35 +1,39 @@
 """Real pictures for training and judging, as arrays.
 
-A source is a function that reads unpacked packages and yields its pictures by split; it is registered with
-its packages and licence. Each source is converted once into `home/datasets/<source>/<split>.npz`.
+A source is a function that reads unpacked packages and yields its pictures by split; it is stored as
+`<split>.npz`. A user's own folder of pictures stands in for a source, and is read each time.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import UnidentifiedImageError
 from torch import Tensor
 
 from wordspot.models.datasets.package import DatasetError, Package
-from wordspot.models.datasets.speech import prepared, stamp
+from wordspot.models.datasets.source import SHARES, Source, Split, find, registering, split_of
+from wordspot.models.datasets.sprites import read, shrink
 
-# Raised whenever a converter changes, so that older caches are made anew.
-CACHE_VERSION = 1
-MODULES = ("creatures", "digits", "faces", "fashion", "ring")
+ENDINGS = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"})
 
-Split = Literal["train", "validation", "test"]
+_OWN = re.compile(r"(?P<folder>.+)@(?P<height>\d+)x(?P<width>\d+)")
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """pixels: uint8 (N, H, W, C). labels: int64 (N,), -1 where there is none."""
+    """Pictures of one split.
+
+    Attributes:
+        pixels: uint8 (N, H, W, C).
+        labels: int64 (N,), -1 where there is none.
+    """
 
     pixels: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -46,72 +50,78 @@ class Pictures:
 
 
 def as_floats(pixels: Tensor) -> Tensor:
-    """uint8 (N, H, W, C) to float32 (N, C, H, W), 0 to 1."""
+    """Returns float32 (N, C, H, W), 0 to 1, of uint8 (N, H, W, C)."""
     return pixels.permute(0, 3, 1, 2).float() / 255
 
 
-Converter = Callable[[Path], Mapping[Split, Pictures]]
+PictureConverter = Callable[[Path], Mapping[Split, Pictures]]
 
 
 @dataclass(frozen=True)
-class Source:
-    """convert: from the folder into which all packages were unpacked. split: how it is divided, in words."""
+class PictureSource(Source):
+    """convert: from the folder into which all packages were unpacked."""
 
-    name: str
-    packages: tuple[Package, ...]
-    licence: str
-    split: str
-    convert: Converter
+    convert: PictureConverter
 
+    kind = "pictures"
 
-_sources: dict[str, Source] = {}
+    def convert_into(self, folder: Path, root: Path) -> None:
+        for split, part in self.convert(root).items():
+            np.savez_compressed(folder / f"{split}.npz", pixels=part.pixels, labels=part.labels)
 
 
 def source(
     name: str, *, packages: tuple[Package, ...], licence: str, split: str
-) -> Callable[[Converter], Converter]:
+) -> Callable[[PictureConverter], PictureConverter]:
     """Registers the decorated converter as the source `name`."""
-
-    def register(convert: Converter) -> Converter:
-        if name in _sources:
-            raise ValueError(f"source {name!r} is registered already")
-        _sources[name] = Source(name, packages, licence, split, convert)
-        return convert
-
-    return register
-
-
-def sources() -> dict[str, Source]:
-    """All sources by name."""
-    for module in MODULES:
-        importlib.import_module(f"wordspot.models.datasets.{module}")
-    return dict(sorted(_sources.items()))
+    return registering(lambda convert: PictureSource(name, packages, licence, split, convert))
 
 
 def pictures(name: str, split: Split, home: Path, packages: Path | None = None) -> Pictures:
-    """One split of a source, converted on first use.
+    """Returns one split of a source, converted on first use.
 
-    name: as `sprites.own` gives it for a user's own folder, which is read each time.
+    name: as `own` gives it for a user's own folder, which is read each time.
     home: state folder (WORDSPOT_HOME). packages: as in `package.fetch`. Raises DatasetError.
     """
-    from wordspot.models.datasets import sprites
-
-    if sprites.is_own(name):
-        return sprites.load(name)[split]
-    with np.load(prepare(name, home, packages) / f"{split}.npz", allow_pickle=False) as arrays:
+    if is_own(name):
+        return load_own(name)[split]
+    folder = find(name, PictureSource).fetch(home, packages)
+    with np.load(folder / f"{split}.npz", allow_pickle=False) as arrays:
         return Pictures(arrays["pixels"], arrays["labels"])
 
 
-def prepare(name: str, home: Path, packages: Path | None = None) -> Path:
-    """The folder of a source's arrays, converted on first use. Raises DatasetError."""
-    known = sources()
-    if name not in known:
-        raise DatasetError(f"no pictures {name!r}, there are {', '.join(known)}")
-    one, folder = known[name], home / "datasets" / name
-    made_from = stamp(one.name, one.licence, one.packages, CACHE_VERSION)
+def divided(pixels: NDArray[np.uint8], groups: Sequence[str]) -> Mapping[Split, Pictures]:
+    """Divides pictures by the names of their groups: 80 % train, 10 % validate, 10 % test. pixels: (N, H, W,
+    C)."""
+    splits = np.array([split_of(group) for group in groups])
+    rows = {split: np.flatnonzero(splits == split) for split, _ in SHARES}
+    return {split: Pictures(pixels[members], np.full(len(members), -1)) for split, members in rows.items()}
 
-    def convert(root: Path, made: Path) -> None:
-        for split, some in one.convert(root).items():
-            np.savez_compressed(made / f"{split}.npz", pixels=some.pixels, labels=some.labels)
 
-    return prepared(folder, made_from, one.packages, packages, convert)
+def own(folder: Path, height: int, width: int) -> str:
+    """Returns the name, as a source, of a user's own pictures at that size."""
+    return f"{folder.resolve()}@{height}x{width}"
+
+
+def is_own(name: str) -> bool:
+    return _OWN.fullmatch(name) is not None
+
+
+def load_own(name: str) -> Mapping[Split, Pictures]:
+    """Returns the pictures of a user's folder. Every file is a group of its own.
+
+    name: as `own` gives it. Raises DatasetError.
+    """
+    match = _OWN.fullmatch(name)
+    assert match is not None
+    folder, size = Path(match["folder"]), (int(match["height"]), int(match["width"]))
+    files = [file for file in sorted(folder.rglob("*")) if file.suffix.lower() in ENDINGS]
+    if not files:
+        raise DatasetError(
+            f"{folder}: no pictures; files that end with {', '.join(sorted(ENDINGS))} are allowed"
+        )
+    try:
+        pixels = np.stack([shrink(read(file), *size) for file in files])
+    except (OSError, UnidentifiedImageError) as error:
+        raise DatasetError(f"{folder}: {error}") from error
+    return divided(pixels, [file.relative_to(folder).as_posix() for file in files])

@@ -27,15 +27,9 @@ from scipy.special import rel_entr
 from torch import Tensor
 
 from wordspot.models.datasets import tang
-from wordspot.models.datasets.pictures import Split
-from wordspot.models.datasets.speech import prepared, stamp
+from wordspot.models.datasets.source import Source, Split, register
 from wordspot.models.errors import BadInput
 
-NAME = "poems"
-LICENCE = "MIT"
-SPLIT = "18 of 20 train, 1 of 20 each for validation and test, by poem with its near-copies"
-PACKAGE = tang.PACKAGE
-CACHE_VERSION = 1
 CHARACTERS = 4_000
 ALIKE = 0.25  # of the shorter poem's runs of RUN characters, from which on two are near-copies
 RUN = 3
@@ -46,7 +40,12 @@ _MARKS = re.compile(r"[，。？！；：、\s]+")
 
 @dataclass(frozen=True)
 class Form:
-    """width: characters a line."""
+    """A regulated shape of poems.
+
+    Attributes:
+        width: Characters a line.
+        lines: Of a poem.
+    """
 
     width: int
     lines: int
@@ -65,7 +64,7 @@ class Form:
         return "".join(line + "，。"[n % 2] for n, line in enumerate(lines))
 
 
-FORMS: Mapping[str, Form] = {one.name: one for one in (Form(5, 4), Form(7, 4), Form(5, 8), Form(7, 8))}
+FORMS: Mapping[str, Form] = {shape.name: shape for shape in (Form(5, 4), Form(7, 4), Form(5, 8), Form(7, 8))}
 
 
 def form(name: str) -> Form:
@@ -77,19 +76,24 @@ def form(name: str) -> Form:
 
 
 def read(text: str) -> tuple[Form, str]:
-    """The form of a poem with punctuation or line breaks, and its characters alone. Raises BadInput."""
+    """Returns the form of a poem with punctuation or line breaks, and its characters alone. Raises
+    BadInput."""
     lines = [line for line in _MARKS.split(text) if line]
     widths = {len(line) for line in lines}
-    found = FORMS.get(f"{widths.pop()}x{len(lines)}") if len(widths) == 1 else None
-    if found is None:
+    poem_form = FORMS.get(f"{widths.pop()}x{len(lines)}") if len(widths) == 1 else None
+    if poem_form is None:
         raise BadInput(f"{text!r} has none of the forms {', '.join(FORMS)} (characters x lines)")
-    return found, "".join(lines)
+    return poem_form, "".join(lines)
 
 
 @dataclass(frozen=True)
 class Poems:
-    """characters: the vocabulary, the most frequent first. verses: by form, int64 (poems, places), places in
-    `characters`."""
+    """Poems of one split.
+
+    Attributes:
+        characters: The vocabulary, the most frequent first.
+        verses: By form, int64 (poems, places), places in `characters`.
+    """
 
     characters: str
     verses: Mapping[str, NDArray[np.int64]]
@@ -110,65 +114,77 @@ class Poems:
 
 
 def poems(split: Split, home: Path, packages: Path | None = None) -> Poems:
-    """One split, converted on first use.
+    """Returns one split, converted on first use.
 
     home: state folder (WORDSPOT_HOME). packages: as in `package.fetch`. Raises DatasetError.
     """
-    with np.load(prepare(home, packages) / f"{split}.npz", allow_pickle=False) as arrays:
+    with np.load(POEMS.fetch(home, packages) / f"{split}.npz", allow_pickle=False) as arrays:
         characters = "".join(map(chr, arrays["characters"]))
         return Poems(characters, {name: arrays[name].astype(np.int64) for name in FORMS})
 
 
-def prepare(home: Path, packages: Path | None = None) -> Path:
-    """The folder of the arrays, converted on first use. Raises DatasetError."""
-    made_from = stamp(NAME, LICENCE, (PACKAGE,), CACHE_VERSION)
+@dataclass(frozen=True)
+class PoemSource(Source):
+    """Stored as `<split>.npz`: the code points of `characters`, and the verses by form."""
 
-    def fill(root: Path, made: Path) -> None:
-        for split, some in convert(tang.texts(root)).items():
-            code_points = np.array([ord(character) for character in some.characters], np.int32)
-            verses = {name: rows.astype(np.int16) for name, rows in some.verses.items()}
+    kind = "text"
+
+    def convert_into(self, folder: Path, root: Path) -> None:
+        for split, poems in convert(tang.texts(root)).items():
+            code_points = np.array([ord(character) for character in poems.characters], np.int32)
+            verses = {name: rows.astype(np.int16) for name, rows in poems.verses.items()}
             arrays: dict[str, Any] = {"characters": code_points, **verses}
-            np.savez_compressed(made / f"{split}.npz", **arrays)
+            np.savez_compressed(folder / f"{split}.npz", **arrays)
 
-    return prepared(home / "datasets" / NAME, made_from, (PACKAGE,), packages, fill)
+
+POEMS = register(
+    PoemSource(
+        "poems",
+        (tang.PACKAGE,),
+        "MIT",
+        "18 of 20 train, 1 of 20 each for validation and test, by poem with its near-copies",
+    )
+)
 
 
 def convert(texts: Iterable[str], most: int = CHARACTERS) -> dict[Split, Poems]:
-    """texts: with punctuation; what has none of the forms is left out. most: characters in the vocabulary."""
+    """Converts poems and divides them.
+
+    texts: with punctuation; what has none of the forms is left out. most: characters in the vocabulary."""
     regulated = [_lines(text) for text in texts]
-    known = list(dict.fromkeys(lines for lines in regulated if lines))
+    distinct = list(dict.fromkeys(lines for lines in regulated if lines))
     splits: dict[Split, list[tuple[str, ...]]] = {"train": [], "validation": [], "test": []}
-    for group in near_copies(known):
+    for group in near_copies(distinct):
         # By the text, so that a poem stays on its side when others come or go.
         digest = hashlib.sha256(min("".join(lines) for lines in group).encode()).digest()
         splits[SHARES.get(int.from_bytes(digest[:8], "big") % 20, "train")] += group
     counts = Counter(character for lines in splits["train"] for line in lines for character in line)
     ranked = sorted(counts, key=lambda character: (-counts[character], character))
     characters = "".join(ranked[:most])
-    return {split: _poems(some, characters) for split, some in splits.items()}
+    return {split: _poems(members, characters) for split, members in splits.items()}
 
 
-def near_copies(some: Sequence[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:
+def near_copies(poems: Sequence[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:
     """Groups of poems, given as lines, of which each shares at least ALIKE of the runs of three characters
     with another, counted by the shorter one."""
-    runs = [sorted(within_lines(lines, RUN)) for lines in some]
-    number = {run: n for n, run in enumerate(sorted({run for found in runs for run in found}))}
-    columns = np.array([number[run] for found in runs for run in found], np.int64)
-    sizes = np.array([len(found) for found in runs])
-    rows = np.repeat(np.arange(len(some)), sizes)
-    has = csr_matrix((np.ones(len(rows), np.int32), (rows, columns)), (len(some), len(number)))
+    runs = [sorted(within_lines(lines, RUN)) for lines in poems]
+    number = {run: n for n, run in enumerate(sorted({run for poem_runs in runs for run in poem_runs}))}
+    columns = np.array([number[run] for poem_runs in runs for run in poem_runs], np.int64)
+    sizes = np.array([len(poem_runs) for poem_runs in runs])
+    rows = np.repeat(np.arange(len(poems)), sizes)
+    has = csr_matrix((np.ones(len(rows), np.int32), (rows, columns)), (len(poems), len(number)))
     shared = (has @ has.T).tocoo()
     near = shared.data >= ALIKE * np.minimum(sizes[shared.row], sizes[shared.col])
-    pairs = csr_matrix((near[near], (shared.row[near], shared.col[near])), (len(some), len(some)))
+    pairs = csr_matrix((near[near], (shared.row[near], shared.col[near])), (len(poems), len(poems)))
     labels = connected_components(pairs, directed=False)[1]
     groups: dict[int, list[tuple[str, ...]]] = {}
-    for lines, label in zip(some, labels.tolist(), strict=True):
+    for lines, label in zip(poems, labels.tolist(), strict=True):
         groups.setdefault(label, []).append(lines)
     return list(groups.values())
 
 
 def within_lines(lines: Sequence[str], length: int) -> set[str]:
-    """The runs of so many characters that do not go beyond a line."""
+    """Returns the runs of so many characters that do not go beyond a line."""
     return {line[n : n + length] for line in lines for n in range(len(line) - length + 1)}
 
 
@@ -180,19 +196,19 @@ def runs(rows: NDArray[np.int64], width: int, length: int) -> NDArray[np.int64]:
     lines = rows.reshape(-1, width)
     starts = width - length + 1
     bits = 63 // length
-    found = np.zeros((len(lines), starts), np.int64)
+    numbers = np.zeros((len(lines), starts), np.int64)
     for n in range(length):
-        found = (found << bits) | lines[:, n : n + starts]
-    return found.ravel()
+        numbers = (numbers << bits) | lines[:, n : n + starts]
+    return numbers.ravel()
 
 
-def divergence(some: NDArray[np.int64], others: NDArray[np.int64]) -> float:
-    """Jensen-Shannon divergence of what is counted in two lists, bits: 0 to 1. It is larger for short lists,
-    so that only those of equal lengths compare."""
-    known, places = np.unique(np.concatenate([some, others]), return_inverse=True)
+def divergence(items: NDArray[np.int64], others: NDArray[np.int64]) -> float:
+    """Returns the Jensen-Shannon divergence of what is counted in two lists, bits: 0 to 1. It is larger for
+    short lists, so that only those of equal lengths compare."""
+    values, places = np.unique(np.concatenate([items, others]), return_inverse=True)
     shares = [
-        np.bincount(part, minlength=len(known)) / len(part)
-        for part in (places[: len(some)], places[len(some) :])
+        np.bincount(part, minlength=len(values)) / len(part)
+        for part in (places[: len(items)], places[len(items) :])
     ]
     middle = (shares[0] + shares[1]) / 2
     return float(sum((rel_entr(share, middle)).sum() for share in shares) / (2 * np.log(2)))
@@ -200,7 +216,12 @@ def divergence(some: NDArray[np.int64], others: NDArray[np.int64]) -> float:
 
 @dataclass(frozen=True)
 class PoemBatch:
-    """Poems of one form. characters: int64 (B, places), places in the vocabulary. form: its name."""
+    """Poems of one form.
+
+    Attributes:
+        characters: int64 (B, places), places in the vocabulary.
+        form: Its name.
+    """
 
     characters: Tensor
     form: str
@@ -244,20 +265,20 @@ class PoemData:
 def _lines(text: str) -> tuple[str, ...]:
     """Of a poem in one of the forms; none of any other."""
     try:
-        found, characters = read(text)
+        shape, characters = read(text)
     except BadInput:
         return ()
-    return tuple(characters[n : n + found.width] for n in range(0, found.places, found.width))
+    return tuple(characters[n : n + shape.width] for n in range(0, shape.places, shape.width))
 
 
-def _poems(some: Iterable[tuple[str, ...]], characters: str) -> Poems:
+def _poems(poems: Iterable[tuple[str, ...]], characters: str) -> Poems:
     place = {character: n for n, character in enumerate(characters)}
     rows: dict[str, list[list[int]]] = {name: [] for name in FORMS}
-    for lines in sorted(some):
+    for lines in sorted(poems):
         places = [place.get(character, -1) for line in lines for character in line]
         if min(places) >= 0:
             rows[f"{len(lines[0])}x{len(lines)}"].append(places)
     return Poems(
         characters,
-        {name: np.array(found, np.int64).reshape(-1, FORMS[name].places) for name, found in rows.items()},
+        {name: np.array(verses, np.int64).reshape(-1, FORMS[name].places) for name, verses in rows.items()},
     )

@@ -59,7 +59,7 @@ class Dialogue:
 
 @source("queen", packages=(PACKAGE,), licence="Flight of the Amazon Queen licence (freeware)", held_out=0.25)
 def convert(root: Path) -> Iterator[Take]:
-    """Every spoken clip once; sound effects, leftovers and exact copies are dropped."""
+    """Yields every spoken clip once; sound effects, leftovers and exact copies are dropped."""
     entries = read_archive((root / ARCHIVE).read_bytes())
     dialogues = {
         number: dialogue
@@ -67,13 +67,13 @@ def convert(root: Path) -> Iterator[Take]:
         if name.endswith(".DOG")
         for number, dialogue in [read_dialogue(name, data)]
     }
-    seen: set[bytes] = set()
+    digests: set[bytes] = set()
     for name, data in sorted(entries.items()):
         place = whereabouts(name.removesuffix(".SB"), dialogues) if name.endswith(".SB") else None
         digest = hashlib.sha256(data).digest()
-        if place is None or digest in seen:
+        if place is None or digest in digests:
             continue
-        seen.add(digest)
+        digests.add(digest)
         speaker, scene = place
         samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
         yield Take(
@@ -102,13 +102,13 @@ def read_archive(content: bytes) -> dict[str, bytes]:
 
 
 def read_dialogue(name: str, data: bytes) -> tuple[int, Dialogue]:
-    """A dialogue's number, by which its lines are named, with its person and scene."""
+    """Returns a dialogue's number, by which its lines are named, with its person and scene."""
     _levels, scene, number, _lines, _persons = DIALOGUE_HEADER.unpack_from(data, DIALOGUE_HEADER_AT)
     return number, Dialogue(name.removesuffix(".DOG").rstrip("0123456789"), scene)
 
 
 def whereabouts(name: str, dialogues: dict[int, Dialogue]) -> tuple[str | None, str] | None:
-    """Speaker and scene of the clip `name`; None for what is no speech of the game."""
+    """Returns speaker and scene of the clip `name`; None for what is no speech of the game."""
     if match := DIALOGUE_LINE.fullmatch(name):
         dialogue = dialogues.get(int(match[1]))
         if dialogue is None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.models.datasets.pictures import Pictures, Split, source
+from wordspot.models.datasets.pictures import Pictures, source
+from wordspot.models.datasets.source import Split
 
 CLOUDS = 8
 RADIUS = 100.0  # of 255
@@ -22,17 +23,17 @@ COUNTS: Mapping[Split, int] = {"train": 20_000, "validation": 2_000, "test": 2_0
 
 
 def middles() -> NDArray[np.float64]:
-    """(CLOUDS, 2), 0 to 255."""
+    """Returns the middles of the clouds, (CLOUDS, 2), 0 to 255."""
     angles = 2 * np.pi * np.arange(CLOUDS) / CLOUDS
     return MIDDLE + RADIUS * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
 @source("ring", packages=(), licence="none: made by code", split="20,000 train, 2,000 validation, 2,000 test")
 def convert(root: Path) -> Mapping[Split, Pictures]:
-    found = {}
+    by_split = {}
     for number, (split, count) in enumerate(COUNTS.items()):
         rng = np.random.default_rng(number)
         labels = rng.integers(CLOUDS, size=count)
         points = middles()[labels] + SPREAD * rng.standard_normal((count, 2))
-        found[split] = Pictures(points.round().clip(0, 255).astype(np.uint8)[:, None, None], labels)
-    return found
+        by_split[split] = Pictures(points.round().clip(0, 255).astype(np.uint8)[:, None, None], labels)
+    return by_split

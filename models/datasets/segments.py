@@ -1,4 +1,4 @@
-"""Unlabelled segments of speech out of a folder of audio: what an infant would have to go by.
+"""Unlabelled segments of speech out of a folder of audio.
 
 Excerpts of recordings are drawn at random; in each, stretches of 0.2 to 1.5 s that are loud enough to
 hold speech, with no regard to words.
@@ -31,7 +31,13 @@ QUIET_DECIBELS = 35.0
 
 @dataclass(frozen=True)
 class SegmentBatch:
-    """clean, noisy: float32 (B, T, 39), normalised MFCC every 20 ms, zero beyond lengths (B,)."""
+    """Segments, clean and corrupted.
+
+    Attributes:
+        clean: float32 (B, T, 39), normalised MFCC every 20 ms, zero beyond `lengths`.
+        noisy: float32 (B, T, 39), of the same segments corrupted.
+        lengths: int64 (B,), in frames.
+    """
 
     clean: Tensor
     noisy: Tensor
@@ -65,8 +71,8 @@ class SegmentData:
         self.files = len(files)
         self.sha256 = _fingerprint(files)
         held_back = {file.path for file in files if _held_back(file.path, folder)} or {files[-1].path}
-        kept = [file for file in files if file.path not in held_back] or files
-        self._training = _excerpts(kept)
+        training_files = [file for file in files if file.path not in held_back] or files
+        self._training = _excerpts(training_files)
         self._validation = _excerpts([file for file in files if file.path in held_back])
         self._seed = seed
         self._excerpts = excerpts
@@ -106,15 +112,15 @@ def _stretches(wave: Samples, count: int, about: float, rng: np.random.Generator
     ticks = max(1, len(wave) // audio.HOP_SAMPLES)
     power = np.square(np.resize(wave, ticks * audio.HOP_SAMPLES)).reshape(ticks, -1).mean(axis=1)
     loud = power > power.max() * 10.0 ** (-QUIET_DECIBELS / 10.0)
-    found = []
+    stretches = []
     for _ in range(count):
         for _attempt in range(8):
             length = min(ticks, max(2, int(about * rng.uniform(0.85, 1.15))))
             start = int(rng.integers(ticks - length + 1))
             if loud[start : start + length].mean() > 0.6:
                 break
-        found.append((start, start + length))
-    return found
+        stretches.append((start, start + length))
+    return stretches
 
 
 def _excerpts(files: Sequence[audio.AudioFile]) -> list[Excerpt]:
@@ -130,7 +136,8 @@ def _excerpts(files: Sequence[audio.AudioFile]) -> list[Excerpt]:
 
 
 def _held_back(path: Path, folder: Path) -> bool:
-    """One file in twenty, by name, so that adding files moves none from one side to the other."""
+    """Returns whether a file is held out: one in twenty, by name, so that adding files moves none from one
+    side to the other."""
     return hashlib.sha256(path.relative_to(folder).as_posix().encode()).digest()[0] % 20 == 0
 
 

@@ -1,18 +1,17 @@
 """Real speech as sampled sound, for models that weigh or write it sample by sample.
 
-A source of clips is brought to 8 kHz once, without the silence at both ends of each clip, into
-`home/datasets/<source>-8khz/<split>.npz`. The clips of a source are split in order of their ids: those at the
-end are never trained on, so that what is read in one go stays together.
+The clips of a source of speech are brought to 8 kHz once, without the silence at both ends of each, and
+stored as `<split>.npz` of a source `<speech>-8khz`. They are split in order of their ids: those at the end
+are never trained on, so that what is read in one go stays together.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,13 +19,11 @@ import torchaudio
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wordspot.models.datasets import speech
-from wordspot.models.datasets.package import DatasetError
+from wordspot.models.datasets import festvox_ru, speech
+from wordspot.models.datasets.package import DatasetError, Package
+from wordspot.models.datasets.source import Source, Split, find, register
 from wordspot.models.datasets.speech import Clip
-from wordspot.models.recipe import Material, TrainedRecipe
 
-# Raised whenever the conversion changes, so that older caches are made anew.
-CACHE_VERSION = 1
 RATE = 8_000
 FULL_SCALE = 32_767
 BLOCK_SAMPLES = RATE // 100
@@ -34,29 +31,46 @@ QUIET_DB = 40.0  # under the loudest blocks of a clip
 EDGE_BLOCKS = 5  # of the silence that are kept at either end
 VALIDATION_CROPS = 16
 
-Split = Literal["train", "validation", "test"]
-
 
 @dataclass(frozen=True)
-class Source:
+class SoundSource(Source):
     """One voice out of the sources of speech. Of its clips in order of id the last `test` judge, `validation`
     before them choose, and all before those train."""
 
-    name: str
+    speech: str
     validation: int
     test: int
 
-    @property
-    def split(self) -> str:
-        return f"by sentence, in order: the last {self.test} test, {self.validation} before them validation"
+    kind = "sounds"
+
+    def build(self, folder: Path, home: Path, packages: Path | None) -> None:
+        for split, part in divided(speech.clips(self.speech, home, packages), self).items():
+            whole = converted(part)
+            np.savez(folder / f"{split}.npz", samples=whole.samples, ends=whole.ends)
+
+    def made_from(self) -> dict[str, Any]:
+        return {**super().made_from(), "source": self.speech, "licence": f"{self.licence}; {self.split}"}
 
 
-SOURCES = {one.name: one for one in (Source("festvox_ru", validation=40, test=40),)}
+def sounds_of(
+    name: str, packages: tuple[Package, ...], licence: str, *, validation: int, test: int
+) -> SoundSource:
+    """Returns the source of the sounds of a source of speech. packages, licence: its own."""
+    split = f"by sentence, in order: the last {test} test, {validation} before them validation"
+    return SoundSource(f"{name}-8khz", packages, licence, split, name, validation, test)
+
+
+register(sounds_of("festvox_ru", (festvox_ru.PACKAGE,), festvox_ru.LICENCE, validation=40, test=40))
 
 
 @dataclass(frozen=True)
 class Sounds:
-    """samples: int16 (N,) at RATE, recordings one behind the other. ends: int64 (M,), where each ends."""
+    """Recordings one behind the other.
+
+    Attributes:
+        samples: int16 (N,) at RATE, recordings one behind the other.
+        ends: int64 (M,), where each ends.
+    """
 
     samples: NDArray[np.int16]
     ends: NDArray[np.int64]
@@ -78,46 +92,42 @@ class Sounds:
 
 
 def as_floats(samples: NDArray[np.int16]) -> Tensor:
-    """int16 to float32, -1 to 1."""
+    """Returns float32, -1 to 1, of int16 samples."""
     return torch.from_numpy(samples.astype(np.float32) / FULL_SCALE)
 
 
 def sounds(name: str, split: Split, home: Path, packages: Path | None = None) -> Sounds:
-    """One split of a source, converted on first use.
+    """Returns one split of a source, converted on first use.
 
-    home: state folder (WORDSPOT_HOME). packages: as in `package.fetch`. Raises DatasetError.
+    name: of the source of speech. home: state folder (WORDSPOT_HOME). packages: as in `package.fetch`.
+    Raises DatasetError.
     """
-    if name not in SOURCES:
-        raise DatasetError(f"no sounds {name!r}, there are {', '.join(SOURCES)}")
-    folder = home / "datasets" / f"{name}-8khz"
-    origin = speech.sources()[name]
-    made_from = speech.stamp(name, f"{origin.licence}; {SOURCES[name].split}", origin.packages, CACHE_VERSION)
-    if speech.read_stamp(folder) != made_from:
-        parts = divided(speech.clips(name, home, packages), SOURCES[name])
-        with speech.building(folder, made_from) as made:
-            for part, some in parts.items():
-                whole = converted(some)
-                np.savez(made / f"{part}.npz", samples=whole.samples, ends=whole.ends)
+    folder = sound_source(name).fetch(home, packages)
     with np.load(folder / f"{split}.npz", allow_pickle=False) as arrays:
         return Sounds(arrays["samples"], arrays["ends"])
 
 
-def divided(clips: Sequence[Clip], one: Source) -> dict[Split, Sequence[Clip]]:
-    """Clips, in order of id, by split. Raises DatasetError where none would be left to train on."""
-    train = len(clips) - one.validation - one.test
+def sound_source(name: str) -> SoundSource:
+    """Returns the source of sounds of a source of speech, by its name. Raises DatasetError."""
+    return find(f"{name}-8khz", SoundSource)
+
+
+def divided(clips: Sequence[Clip], source: SoundSource) -> dict[Split, Sequence[Clip]]:
+    """Returns clips, in order of id, by split. Raises DatasetError where none would be left to train on."""
+    train = len(clips) - source.validation - source.test
     if train < 1:
         raise DatasetError(
-            f"{len(clips)} clips of {one.name!r}; more than {one.validation + one.test} are needed"
+            f"{len(clips)} clips of {source.speech!r}; more than {source.validation + source.test} are needed"
         )
     return {
         "train": clips[:train],
-        "validation": clips[train : train + one.validation],
-        "test": clips[train + one.validation :],
+        "validation": clips[train : train + source.validation],
+        "test": clips[train + source.validation :],
     }
 
 
 def converted(clips: Iterable[Clip]) -> Sounds:
-    """The clips at RATE, without the silence at their ends."""
+    """Returns the clips at RATE, without the silence at their ends."""
     parts = []
     for clip in clips:
         samples, rate = speech.load_mono(clip.path)
@@ -127,7 +137,8 @@ def converted(clips: Iterable[Clip]) -> Sounds:
 
 
 def trimmed(samples: NDArray[np.int16]) -> NDArray[np.int16]:
-    """From a little before the first block of 10 ms that is not quiet to a little after the last."""
+    """Returns samples from a little before the first block of 10 ms that is not quiet to a little after the
+    last."""
     blocks = samples[: len(samples) // BLOCK_SAMPLES * BLOCK_SAMPLES].reshape(-1, BLOCK_SAMPLES)
     if not len(blocks):
         return samples
@@ -139,7 +150,12 @@ def trimmed(samples: NDArray[np.int16]) -> NDArray[np.int16]:
 
 @dataclass(frozen=True)
 class SoundBatch:
-    """sounds: float32 (B, samples), -1 to 1. known: so many samples at the front are given, not asked for."""
+    """Crops of sound.
+
+    Attributes:
+        sounds: float32 (B, samples), -1 to 1.
+        known: How many samples at the front are context and not predicted.
+    """
 
     sounds: Tensor
     known: int
@@ -159,8 +175,8 @@ class SoundData:
 
         Raises ValueError if a recording is shorter than a crop.
         """
-        for some in (train, validation):
-            shortest = int((some.ends - some.starts).min())
+        for part in (train, validation):
+            shortest = int((part.ends - part.starts).min())
             if shortest < crop:
                 raise ValueError(f"a recording of {shortest} samples; a crop takes {crop}")
         self._train, self._validation = train, validation
@@ -179,32 +195,12 @@ class SoundData:
         starts = (self._validation.starts[recordings] + self._validation.ends[recordings] - self._crop) // 2
         return [self._cut(self._validation, recordings[i : i + 1], starts[i : i + 1]) for i in range(count)]
 
-    def _cut(self, some: Sounds, recordings: NDArray[np.int64], starts: NDArray[np.int64]) -> SoundBatch:
+    def _cut(self, sounds: Sounds, recordings: NDArray[np.int64], starts: NDArray[np.int64]) -> SoundBatch:
         """starts: of the crops; moved so that each lies within its recording."""
-        made = torch.zeros(len(recordings), self._context + self._crop)
+        crops = torch.zeros(len(recordings), self._context + self._crop)
         for row, (recording, start) in enumerate(zip(recordings, starts, strict=True)):
-            here = int(np.clip(start, some.starts[recording], some.ends[recording] - self._crop))
-            first = max(here - self._context, int(some.starts[recording]))
-            heard = as_floats(some.samples[first : here + self._crop])
-            made[row, -len(heard) :] = heard
-        return SoundBatch(made, self._context)
-
-
-@dataclass(frozen=True)
-class SoundRecipe(TrainedRecipe):
-    """sounds: the data source. crop: samples of a crop. Its context is the model's receptive field."""
-
-    sounds: str
-    crop: int
-
-    def material(self, home: Path, seed: int) -> Material:
-        train, validation = (sounds(self.sounds, split, home) for split in ("train", "validation"))
-        about = {
-            "source": self.sounds,
-            "licence": speech.sources()[self.sounds].licence,
-            "split": SOURCES[self.sounds].split,
-            "hours": round(train.seconds / 3600, 2),
-            "sha256": hashlib.sha256(train.samples.tobytes()).hexdigest(),
-        }
-        context = self.config.receptive_field
-        return Material(SoundData(train, validation, self.batch_size, self.crop, context, seed), about)
+            begin = int(np.clip(start, sounds.starts[recording], sounds.ends[recording] - self._crop))
+            first = max(begin - self._context, int(sounds.starts[recording]))
+            samples = as_floats(sounds.samples[first : begin + self._crop])
+            crops[row, -len(samples) :] = samples
+        return SoundBatch(crops, self._context)

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wordspot.models.datasets.captioned import Shown, source
-from wordspot.models.datasets.sprites import fitted
 from wordspot.models.datasets.svg import drawn
 from wordspot.models.datasets.tuxpaint import FOLDER, PACKAGE, read_captions
+from wordspot.models.pictures import letterbox
 
 SIDE, WHITE = 48, 255
 LETTERS = "alphabets"
@@ -38,8 +38,12 @@ def convert(root: Path) -> Iterator[Shown]:
         picture = next(filter(Path.is_file, map(path.with_suffix, (".png", ".svg"))), None)
         if picture is None or LETTERS in path.parts:
             continue
-        said = read_captions(path.read_text(encoding="utf-8"))
-        texts = {language: caption(said[locale]) for language, locale in LOCALES.items() if said.get(locale)}
+        by_locale = read_captions(path.read_text(encoding="utf-8"))
+        texts = {
+            language: caption(by_locale[locale])
+            for language, locale in LOCALES.items()
+            if by_locale.get(locale)
+        }
         if not texts.get("en"):
             continue
         name = _NUMBER.sub("", picture.relative_to(root / FOLDER).with_suffix("").as_posix())
@@ -49,7 +53,7 @@ def convert(root: Path) -> Iterator[Shown]:
 
 
 def caption(text: str) -> str:
-    """What the picture shows: "A frog.  Say hello!" is "frog"."""
+    """Returns what the picture shows: "A frog.  Say hello!" is "frog"."""
     return _ARTICLE.sub("", _SENTENCE.split(text.strip("\"“”「」' "))[0].strip("\"“”「」' "), count=1)
 
 
@@ -57,4 +61,4 @@ def pixels(path: Path) -> NDArray[np.uint8]:
     if path.suffix == ".svg":
         return drawn(path.read_text(encoding="utf-8"), SIDE)
     with Image.open(path) as picture:
-        return fitted(picture.convert("RGBA"), SIDE, SIDE, WHITE)
+        return letterbox(picture.convert("RGBA"), SIDE, SIDE, WHITE)

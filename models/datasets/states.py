@@ -1,4 +1,4 @@
-"""What a large network makes of many cuts of audio: its frames in memory, computed once and kept on disk.
+"""The states of a large network for many cuts of audio: computed once, cached on disk, held in memory.
 
 An hour of 512 numbers every 20 ms takes 184 MB at half precision.
 """
@@ -19,12 +19,19 @@ from wordspot.models.errors import BadInput
 FRAMES_PER_SECOND = 50
 CUTS_AT_ONCE = 24
 
-Listen = Callable[[Sequence[NDArray[np.float32]]], list[NDArray[np.float16]]]
+StateEncoder = Callable[[Sequence[NDArray[np.float32]]], list[NDArray[np.float16]]]
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A stretch of a file in seconds; without an end, all of it."""
+    """A stretch of an audio file.
+
+    Attributes:
+        name: Unique among the cuts.
+        path: Of the file.
+        start: In seconds.
+        seconds: How long it is; None for all that follows.
+    """
 
     name: str
     path: Path
@@ -34,9 +41,12 @@ class Cut:
 
 @dataclass(frozen=True)
 class States:
-    """rows: float16 (T, H), a row every 20 ms, cuts one after another. bounds: int64 (cuts + 1,), in rows.
+    """States of cuts.
 
-    names: of the cuts.
+    Attributes:
+        rows: float16 (T, H), a row every 20 ms, cuts one after another.
+        bounds: int64 (cuts + 1,), where each cut begins and the last ends, in rows.
+        names: Of the cuts.
     """
 
     rows: NDArray[np.float16]
@@ -44,10 +54,11 @@ class States:
     names: tuple[str, ...]
 
     def length(self, cut: int) -> int:
+        """Returns a cut's length in rows."""
         return int(self.bounds[cut + 1] - self.bounds[cut])
 
     def save(self, path: Path) -> None:
-        """Whole or not at all."""
+        """Writes the file whole or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npz")
         np.savez(partial, rows=self.rows, bounds=self.bounds, names=np.array(self.names))
@@ -59,27 +70,29 @@ class States:
             return cls(arrays["rows"], arrays["bounds"], tuple(arrays["names"].tolist()))
 
 
-def cached(folder: Path, name: str, cuts: Sequence[Cut], listen: Listen, *, alone: bool = False) -> States:
-    """The states of cuts, from `folder` where they lie there already, else computed and kept there.
+def cached(
+    folder: Path, name: str, cuts: Sequence[Cut], encode: StateEncoder, *, one_by_one: bool = False
+) -> States:
+    """Returns the states of cuts, which are cached in `folder`.
 
-    folder: of one network. name: of the file. alone: whether the network may hear only one cut at a time.
-    Raises BadInput, and what `listen` raises.
+    folder: of one network. name: of the file. one_by_one: whether the network gets one cut at a time.
+    Raises BadInput, and what `encode` raises.
     """
     path = folder / f"{name}-{fingerprint(cuts)[:12]}.npz"
     if path.is_file():
         return States.load(path)
-    states = compute(cuts, listen, at_once=1 if alone else CUTS_AT_ONCE)
+    states = compute(cuts, encode, at_once=1 if one_by_one else CUTS_AT_ONCE)
     states.save(path)
     return states
 
 
-def compute(cuts: Sequence[Cut], listen: Listen, *, at_once: int = CUTS_AT_ONCE) -> States:
-    """Raises BadInput, and what `listen` raises."""
+def compute(cuts: Sequence[Cut], encode: StateEncoder, *, at_once: int = CUTS_AT_ONCE) -> States:
+    """Returns the states of cuts. Raises BadInput, and what `encode` raises."""
     if not cuts:
-        raise BadInput("nothing to listen to")
+        raise BadInput("0 cuts to encode; at least one is needed")
     rows: list[NDArray[np.float16]] = []
     for first in range(0, len(cuts), at_once):
-        rows += listen(
+        rows += encode(
             [audio.load(cut.path, cut.start, cut.seconds) for cut in cuts[first : first + at_once]]
         )
     bounds = np.concatenate([[0], np.cumsum([len(row) for row in rows])]).astype(np.int64)
@@ -87,6 +100,6 @@ def compute(cuts: Sequence[Cut], listen: Listen, *, at_once: int = CUTS_AT_ONCE)
 
 
 def fingerprint(cuts: Sequence[Cut]) -> str:
-    """SHA-256 of names and stretches."""
+    """Returns the SHA-256 of names and stretches."""
     lines = [f"{cut.name} {cut.start:.4f} {cut.seconds}" for cut in cuts]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

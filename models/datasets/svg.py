@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wordspot.models.datasets.package import DatasetError
-from wordspot.models.datasets.sprites import fitted
+from wordspot.models.pictures import letterbox
 
 DPI = 96  # of a drawing measured in points or millimetres
 FINER = 2  # drawn at so many times the size, then averaged
 
 
 def drawn(svg: str, side: int) -> NDArray[np.uint8]:
-    """(side, side, 3) on white; what is not square stands in the middle.
+    """Returns a drawing as pixels (side, side, 3) on white; what is not square stands in the middle.
 
     Raises ValueError if it is no drawing, DatasetError without resvg.
     """
@@ -28,4 +28,4 @@ def drawn(svg: str, side: int) -> NDArray[np.uint8]:
         svg_string=svg, width=side * FINER, background="#ffffff", skip_system_fonts=True, dpi=DPI
     )
     with Image.open(io.BytesIO(bytes(file))) as picture:
-        return fitted(picture, side, side, ground=255)
+        return letterbox(picture, side, side, ground=255)

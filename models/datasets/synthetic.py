@@ -11,13 +11,14 @@ from __future__ import annotations
 import json
 import multiprocessing
 import unicodedata
+from abc import abstractmethod
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from math import gcd
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +26,14 @@ from scipy.signal import resample_poly
 
 from wordspot.models.audio import SAMPLE_RATE
 from wordspot.models.datasets import speech, tuxpaint
-from wordspot.models.datasets.espeak import Espeak, Span, Spoken, Voice, words_of
-from wordspot.models.datasets.package import DatasetError, fetch, unpack
+from wordspot.models.datasets.package import DatasetError
+from wordspot.models.datasets.source import Source, register
 from wordspot.models.datasets.speech import Clip, Take
+from wordspot.models.espeak import Espeak, Spoken, TimedLabel, Voice, words_of
 
 NAME = "synthetic"
 HOURS = 3.0
 SEED = 0
-CACHE_VERSION = 1
 VOICES_PER_TEXT = 4
 SHARE_OF_WORDS = 0.25
 LONGEST_TEXT = 90
@@ -98,7 +99,14 @@ VARIANTS = (
 
 @dataclass(frozen=True)
 class Text:
-    """name: unique, the clip's name but for the voice. voice_language: as espeak names it."""
+    """A text that is to be synthesised.
+
+    Attributes:
+        name: Unique, the clip's name but for the voice.
+        language: ISO 639-1.
+        voice_language: The language as espeak names it.
+        content: What is to be said.
+    """
 
     name: str
     language: str
@@ -106,77 +114,128 @@ class Text:
     content: str
 
 
+@dataclass(frozen=True)
+class SynthesisedSource(Source):
+    """Speech that is made, not fetched.
+
+    Attributes:
+        hours: How much speech there is at least.
+        seed: Of what is random; same hours and seed, same bytes.
+    """
+
+    hours: float
+    seed: int
+
+    kind = "synthetic speech"
+
+    def ready(self, home: Path) -> Path:
+        """Returns the folder, synthesised on first use; what was synthesised otherwise is kept.
+
+        Raises DatasetError.
+        """
+        return self.folder(home) if self.is_fetched(home) else self.fetch(home)
+
+    def made_from(self) -> dict[str, Any]:
+        try:
+            loader = metadata.version("espeakng-loader")
+        except metadata.PackageNotFoundError as error:
+            raise DatasetError(
+                f"{self.name} needs the extra `synthesis`: pip install wordspot[synthesis]"
+            ) from error
+        return {
+            "source": self.name,
+            "hours": self.hours,
+            "seed": self.seed,
+            "espeakng-loader": loader,
+            **self.made_with(),
+            "cache_version": self.CACHE_VERSION,
+        }
+
+    @abstractmethod
+    def made_with(self) -> dict[str, Any]:
+        """The files of the texts and voices, for the stamp."""
+
+
+@dataclass(frozen=True)
+class SyntheticSource(SynthesisedSource):
+    def convert_into(self, folder: Path, root: Path) -> None:
+        rng = np.random.default_rng(self.seed)
+        texts = _draw_texts(read_captions(root), rng)
+        rows: list[Clip] = []
+        with (folder / "words.jsonl").open("w", encoding="utf-8") as table:
+            for text, voice, spoken in _speak(texts, draw_voices(rng), rng):
+                rows.append(clip := speech.write(_take(text, voice, spoken), self.name, folder))
+                row = {"id": clip.id, "words": rounded(spoken.words), "phones": rounded(spoken.phones)}
+                table.write(json.dumps(row, ensure_ascii=False) + "\n")
+                complete = len(rows) % VOICES_PER_TEXT == 0
+                if complete and sum(clip.seconds for clip in rows) >= self.hours * 3_600:
+                    break
+            else:
+                raise DatasetError(f"the texts last for less than {self.hours} hours")
+        speech.write_clips(rows, folder)
+
+    def made_with(self) -> dict[str, Any]:
+        return {"texts": self.packages[0].file_name}
+
+
+SYNTHETIC = register(
+    SyntheticSource(NAME, (tuxpaint.PACKAGE,), "texts: GPL-2, Tux Paint", "trains", HOURS, SEED)
+)
+
+
 def clips(home: Path) -> list[Clip]:
-    """The clips in order of id, synthesised on first use; what was synthesised otherwise is kept.
+    """Returns the clips in order of id, synthesised on first use; what was synthesised otherwise is kept.
 
     home: state folder (WORDSPOT_HOME). Raises DatasetError.
     """
-    return speech.read_clips(_ready(home))
+    return speech.read_clips(SYNTHETIC.ready(home))
 
 
-def words(home: Path) -> dict[str, tuple[Span, ...]]:
-    """By clip id the words in order, with start and end in seconds."""
+def words(home: Path) -> dict[str, tuple[TimedLabel, ...]]:
+    """Returns by clip id the words in order, with start and end in seconds."""
     return _table(home, "words")
 
 
-def phones(home: Path) -> dict[str, tuple[Span, ...]]:
-    """By clip id the phones in order, with start and end in seconds, by espeak's names."""
+def phones(home: Path) -> dict[str, tuple[TimedLabel, ...]]:
+    """Returns by clip id the phones in order, with start and end in seconds, by espeak's names."""
     return _table(home, "phones")
 
 
 def synthesise(home: Path, hours: float = HOURS, seed: int = SEED, packages: Path | None = None) -> Path:
-    """The folder with at least so many hours of speech; same arguments, same bytes.
+    """Returns the folder with at least so many hours of speech; same arguments, same bytes.
 
     packages: as in `package.fetch`. Raises DatasetError.
     """
-    folder = home / "datasets" / NAME
-    stamp = _stamp(hours, seed)
-    if speech.read_stamp(folder) == stamp:
-        return folder
-    rng = np.random.default_rng(seed)
-    with speech.building(folder, stamp) as made:
-        texts = _draw_texts(_captions(packages), rng)
-        rows: list[Clip] = []
-        with (made / "words.jsonl").open("w", encoding="utf-8") as table:
-            for text, voice, spoken in _speak(texts, _draw_voices(rng), rng):
-                rows.append(clip := speech.write(_take(text, voice, spoken), NAME, made))
-                row = {"id": clip.id, "words": _rounded(spoken.words), "phones": _rounded(spoken.phones)}
-                table.write(json.dumps(row, ensure_ascii=False) + "\n")
-                complete = len(rows) % VOICES_PER_TEXT == 0
-                if complete and sum(clip.seconds for clip in rows) >= hours * 3_600:
-                    break
-            else:
-                raise DatasetError(f"the texts last for less than {hours} hours")
-        speech.write_clips(rows, made)
-    return folder
+    return replace(SYNTHETIC, hours=hours, seed=seed).fetch(home, packages)
 
 
-def _ready(home: Path) -> Path:
-    folder = home / "datasets" / NAME
-    return folder if speech.read_stamp(folder) else synthesise(home)
+def _table(home: Path, column: str) -> dict[str, tuple[TimedLabel, ...]]:
+    return read_spans(SYNTHETIC.ready(home), column)
 
 
-def _table(home: Path, column: str) -> dict[str, tuple[Span, ...]]:
-    with (_ready(home) / "words.jsonl").open(encoding="utf-8") as lines:
+def read_spans(folder: Path, column: str) -> dict[str, tuple[TimedLabel, ...]]:
+    """Returns by clip id the spans that `words.jsonl` has under a name, with start and end in seconds."""
+    with (folder / "words.jsonl").open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     return {row["id"]: tuple((what, start, end) for what, start, end in row[column]) for row in rows}
 
 
-def _captions(packages: Path | None) -> dict[str, list[str]]:
-    """Different captions by locale, in order of their stamps."""
-    found: dict[str, dict[str, None]] = {locale: {} for locale in LANGUAGES}
-    with TemporaryDirectory() as temporary:
-        root = Path(temporary)
-        unpack(fetch(tuxpaint.PACKAGE, root, packages), root)
-        for path in sorted((root / tuxpaint.FOLDER).rglob("*.txt")):
-            for locale, caption in tuxpaint.read_captions(path.read_text(encoding="utf-8")).items():
-                if locale in found and speakable(caption):
-                    found[locale][unicodedata.normalize("NFC", caption)] = None
-    return {locale: list(captions) for locale, captions in found.items()}
+def read_captions(root: Path) -> dict[str, list[str]]:
+    """Returns different captions by locale, in order of their stamps.
+
+    root: folder into which tuxpaint.PACKAGE was unpacked.
+    """
+    captions: dict[str, dict[str, None]] = {locale: {} for locale in LANGUAGES}
+    for path in sorted((root / tuxpaint.FOLDER).rglob("*.txt")):
+        for locale, caption in tuxpaint.read_captions(path.read_text(encoding="utf-8")).items():
+            if locale in captions and speakable(caption):
+                captions[locale][unicodedata.normalize("NFC", caption)] = None
+    return {locale: list(different) for locale, different in captions.items()}
 
 
 def speakable(caption: str) -> bool:
-    """Short, and free of digits, symbols and brackets, which are read as other words than are written."""
+    """Returns whether a caption is short and free of digits, symbols and brackets, which are read as other
+    words than are written."""
     allowed = all(c.isalpha() or c in " .,'’!?-" or unicodedata.category(c)[0] == "M" for c in caption)
     return allowed and 3 <= len(caption) <= LONGEST_TEXT
 
@@ -189,11 +248,9 @@ def _draw_texts(captions: dict[str, list[str]], rng: np.random.Generator) -> lis
 
 
 def _language_texts(locale: str, captions: list[str], rng: np.random.Generator) -> list[Text]:
-    vocabulary = sorted(
-        {word for caption in captions for word in words_of(caption) if len(word) >= SHORTEST_WORD}
-    )
-    alone = min(len(vocabulary), int(len(captions) * SHARE_OF_WORDS))
-    chosen = [vocabulary[index] for index in rng.permutation(len(vocabulary))[:alone]]
+    vocabulary = vocabulary_of(captions)
+    word_count = min(len(vocabulary), int(len(captions) * SHARE_OF_WORDS))
+    chosen = [vocabulary[index] for index in rng.permutation(len(vocabulary))[:word_count]]
     contents = captions + chosen
     return [
         Text(f"{locale}/{number:04}", locale.split("_")[0], LANGUAGES[locale], contents[index])
@@ -201,14 +258,20 @@ def _language_texts(locale: str, captions: list[str], rng: np.random.Generator) 
     ]
 
 
-def _draw_voices(rng: np.random.Generator) -> list[Voice]:
+def vocabulary_of(captions: list[str]) -> list[str]:
+    """Returns different words of SHORTEST_WORD letters or more, in order."""
+    return sorted({word for caption in captions for word in words_of(caption) if len(word) >= SHORTEST_WORD})
+
+
+def draw_voices(rng: np.random.Generator) -> list[Voice]:
     return [Voice(variant, int(rng.integers(25, 76)), int(rng.integers(120, 201))) for variant in VARIANTS]
 
 
 def _speak(
     texts: list[Text], voices: list[Voice], rng: np.random.Generator
 ) -> Iterator[tuple[Text, Voice, Spoken]]:
-    """Every text by VOICES_PER_TEXT voices in turn; texts in which these say different words are left out."""
+    """Yields every text by VOICES_PER_TEXT voices in turn; texts in which these say different words are left
+    out."""
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=fresh, initializer=_load) as synthesiser:
         for text in texts:
@@ -237,35 +300,19 @@ def _take(text: Text, voice: Voice, spoken: Spoken) -> Take:
         speaker=voice.variant,
         language=text.language,
         group=text.name,
-        samples=_resample(spoken.samples, spoken.rate),
+        samples=resample(spoken.samples, spoken.rate),
         rate=SAMPLE_RATE,
         text=text.content,
     )
 
 
-def _resample(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """samples: float32 (n,) at `rate` Hz, to the front end's rate, at most 1 in size."""
+def resample(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
+    """Resamples float32 (n,) at `rate` Hz to the front end's rate, at most 1 in size."""
     common = gcd(rate, SAMPLE_RATE)
     wave = resample_poly(samples, SAMPLE_RATE // common, rate // common)
     return np.asarray(np.clip(wave, -1.0, 1.0), dtype=np.float32)
 
 
-def _rounded(spans: tuple[Span, ...]) -> list[tuple[str, float, float]]:
-    """To the tenth of a millisecond, as a clip's duration."""
+def rounded(spans: tuple[TimedLabel, ...]) -> list[tuple[str, float, float]]:
+    """Rounds times to the tenth of a millisecond, as a clip's duration."""
     return [(what, round(start, 4), round(end, 4)) for what, start, end in spans]
-
-
-def _stamp(hours: float, seed: int) -> str:
-    try:
-        loader = metadata.version("espeakng-loader")
-    except metadata.PackageNotFoundError as error:
-        raise DatasetError(f"{NAME} needs the extra `synthesis`: pip install wordspot[synthesis]") from error
-    content = {
-        "source": NAME,
-        "hours": hours,
-        "seed": seed,
-        "espeakng-loader": loader,
-        "texts": tuxpaint.PACKAGE.file_name,
-        "cache_version": CACHE_VERSION,
-    }
-    return json.dumps(content, indent=1)

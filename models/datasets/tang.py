@@ -28,7 +28,8 @@ def convert(root: Path) -> Iterator[str]:
 
 
 def texts(root: Path) -> Iterator[str]:
-    """The poems without doubtful characters, with their punctuation. root: the unpacked package's folder."""
+    """Yields the poems without doubtful characters, with their punctuation. root: the unpacked package's
+    folder."""
     for path in sorted((root / "package/dist/quantangshi").glob("poet.tang.*.json")):
         for poem in json.loads(path.read_text(encoding="utf-8")):
             text = "".join(poem["paragraphs"])

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wordspot.models.conditional.vocabulary import END, LANGUAGES, Vocabulary, padded
 from wordspot.models.datasets.text_pairs import Pair
+from wordspot.models.vocabulary import END, LANGUAGES, Vocabulary, padded
 
 TOGETHER = 100  # of those that validate
 ALIKE = 50  # batches that are ordered by length together, lest short texts be padded
@@ -24,8 +24,12 @@ Numbers = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class PairBatch:
-    """given: int64 (B, S). answers: int64 (B, T), with END. Both rows of a vocabulary, beyond it the given
-    text's own tokens; PAD behind the shorter ones."""
+    """Texts and their answers as rows of a vocabulary, beyond which are the given text's own tokens.
+
+    Attributes:
+        given: int64 (B, S).
+        answers: int64 (B, T), with END; PAD stands behind the shorter rows of both.
+    """
 
     given: Tensor
     answers: Tensor
@@ -36,9 +40,15 @@ class PairBatch:
 
 @dataclass(frozen=True)
 class Reading:
-    """How texts become rows. most, longest: tokens of a given text, and of an answer. last: whether of a
-    longer one the end is kept, not the beginning. copies: whether tokens that the vocabulary lacks have rows
-    of their own."""
+    """How texts become rows.
+
+    Attributes:
+        vocabulary: Whose rows they become.
+        most: Tokens of a given text at most.
+        longest: Tokens of an answer at most.
+        copies: Whether tokens that the vocabulary lacks have rows of their own.
+        last: Whether the end of a longer text is used, not the beginning.
+    """
 
     vocabulary: Vocabulary
     most: int
@@ -77,7 +87,7 @@ class PairData:
         if len(train) < batch_size:
             raise ValueError(f"{len(train)} pairs; a batch takes {batch_size}")
         self.vocabulary = reading.vocabulary
-        self._train, self._validation = (_numbers(some, reading) for some in (train, validation))
+        self._train, self._validation = (_numbers(split, reading) for split in (train, validation))
         self._lengths = np.array([len(given) for given, _ in self._train])
         self._size, self._seed = batch_size, seed
         self._order = lru_cache(maxsize=2)(self._shuffled)
@@ -87,13 +97,13 @@ class PairData:
         return _batch([self._train[row] for row in self._order(epoch)[place]])
 
     def validation(self) -> Sequence[PairBatch]:
-        some = sorted(self._validation, key=lambda pair: len(pair[0]))
-        return [_batch(some[n : n + TOGETHER]) for n in range(0, len(some), TOGETHER)]
+        by_length = sorted(self._validation, key=lambda pair: len(pair[0]))
+        return [_batch(by_length[n : n + TOGETHER]) for n in range(0, len(by_length), TOGETHER)]
 
     def counts(self) -> list[int]:
         """How often each row is written in training, once an epoch."""
-        found = Counter(row for _, answer in self._train for row in answer.tolist())
-        return [found[row] for row in range(len(self.vocabulary))]
+        counter = Counter(row for _, answer in self._train for row in answer.tolist())
+        return [counter[row] for row in range(len(self.vocabulary))]
 
     def _shuffled(self, epoch: int) -> NDArray[np.int64]:
         """(batches, batch size)."""
@@ -106,27 +116,27 @@ class PairData:
         return np.asarray(batches[rng.permutation(len(batches))])
 
 
-def counted(some: Sequence[Pair], language: str) -> Counter[str]:
-    """How often each token is in given texts and answers."""
+def counted(pairs: Sequence[Pair], language: str) -> Counter[str]:
+    """Returns how often each token is in given texts and answers."""
     split = LANGUAGES[language].split
-    found: Counter[str] = Counter()
-    for pair in some:
-        found.update(split(pair.answer))
+    counter: Counter[str] = Counter()
+    for pair in pairs:
+        counter.update(split(pair.answer))
         for line in pair.given.splitlines():
-            found.update(split(line))
-        found[TURN] += pair.given.count("\n")
-    return +found
+            counter.update(split(line))
+        counter[TURN] += pair.given.count("\n")
+    return +counter
 
 
-def _numbers(some: Sequence[Pair], reading: Reading) -> list[tuple[Numbers, Numbers]]:
-    found = []
-    for pair in some:
-        given, own = reading.given(pair.given)
-        answer = reading.answer(pair.answer, own)
-        found.append((np.array(given, np.int32), np.array(answer, np.int32)))
-    return found
+def _numbers(pairs: Sequence[Pair], reading: Reading) -> list[tuple[Numbers, Numbers]]:
+    rows = []
+    for pair in pairs:
+        source, source_tokens = reading.given(pair.given)
+        answer = reading.answer(pair.answer, source_tokens)
+        rows.append((np.array(source, np.int32), np.array(answer, np.int32)))
+    return rows
 
 
-def _batch(some: Sequence[tuple[Numbers, Numbers]]) -> PairBatch:
-    given, answers = (padded([part.tolist() for part in parts]) for parts in zip(*some, strict=True))
+def _batch(pairs: Sequence[tuple[Numbers, Numbers]]) -> PairBatch:
+    given, answers = (padded([part.tolist() for part in parts]) for parts in zip(*pairs, strict=True))
     return PairBatch(given, answers)

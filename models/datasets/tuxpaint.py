@@ -28,16 +28,17 @@ CAPTION = re.compile(r"([\w@]+)\.utf8=(.*)")
 
 @source("tuxpaint", packages=(PACKAGE,), licence="GPL-2", held_out=0)
 def convert(root: Path) -> Iterator[Take]:
-    """Every recording once: stamps that share one, such as a picture and its variant, are the first's."""
-    seen: set[bytes] = set()
+    """Yields every recording once: stamps that share one, such as a picture and its variant, are the
+    first's."""
+    digests: set[bytes] = set()
     for path in sorted((root / FOLDER).rglob("*_desc*")):
         match = SPOKEN.fullmatch(path.name)
         if match is None:
             continue
         digest = hashlib.sha256(path.read_bytes()).digest()
-        if digest in seen:
+        if digest in digests:
             continue
-        seen.add(digest)
+        digests.add(digest)
         locale = match[2] or "en"
         stamp = path.with_name(match[1]).relative_to(root / FOLDER).as_posix()
         captions = path.with_name(f"{match[1]}.txt")

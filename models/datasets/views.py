@@ -9,6 +9,7 @@ that correspond, let spans and moments of one view be found in the other.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,11 +41,13 @@ Normalise = Callable[[list[Tensor]], list[Tensor]]
 
 
 @dataclass(frozen=True)
-class Pairs:
-    """Stretches of the corpus that sound alike.
+class MinedPairs:
+    """Pairs of similar stretches of the corpus.
 
-    clips: int64 (n, 2). anchors: float64 (n, 2, ANCHORS), ticks of the corpus that correspond, rising, from
-    where a stretch starts to where it stops.
+    Attributes:
+        clips: int64 (n, 2).
+        anchors: float64 (n, 2, ANCHORS), ticks of the corpus that correspond, rising, from where a stretch
+            starts to where it stops.
     """
 
     clips: Ints
@@ -53,12 +56,16 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.clips)
 
-    def __getitem__(self, rows: Ints) -> Pairs:
-        return Pairs(self.clips[rows], self.anchors[rows])
+    def __getitem__(self, rows: Ints) -> MinedPairs:
+        return MinedPairs(self.clips[rows], self.anchors[rows])
 
     @classmethod
-    def none(cls) -> Pairs:
+    def none(cls) -> MinedPairs:
         return cls(np.zeros((0, 2), np.int64), np.zeros((0, 2, ANCHORS)))
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.clips.tobytes() + self.anchors.tobytes()).hexdigest()
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +74,7 @@ class Pairs:
         partial.replace(path)
 
     @classmethod
-    def load(cls, path: Path) -> Pairs:
+    def load(cls, path: Path) -> MinedPairs:
         with np.load(path, allow_pickle=False) as arrays:
             return cls(arrays["clips"], arrays["anchors"])
 
@@ -76,11 +83,16 @@ class Pairs:
 class ViewBatch:
     """B rows in two views.
 
-    features, clean: float32 (2, B, TICKS, 40) as the network takes them, disturbed and not; zero beyond
-    lengths, int64 (2, B), in ticks.
-    spans: float64 (2, N, 2), start and stop in ticks of a view; span_rows: int64 (N,), the row they lie in;
-    span_places: float64 (2, N, 2), start and stop in ticks of the corpus.
-    moments: float64 (2, M) ticks of a view; moment_rows (M,), moment_places (2, M) likewise.
+    Attributes:
+        features: float32 (2, B, TICKS, 40), disturbed, as the network takes them, zero beyond `lengths`.
+        clean: float32 (2, B, TICKS, 40), undisturbed.
+        lengths: int64 (2, B), in ticks.
+        spans: float64 (2, N, 2), start and stop in ticks of a view.
+        span_rows: int64 (N,), the row that a span lies in.
+        span_places: float64 (2, N, 2), start and stop in ticks of the corpus.
+        moments: float64 (2, M), ticks of a view.
+        moment_rows: int64 (M,), the row that a moment lies in.
+        moment_places: float64 (2, M), ticks of the corpus.
     """
 
     features: Tensor
@@ -101,7 +113,7 @@ class ContrastiveData:
     """Batches for the trainer; every twentieth clip is kept for validation, and every twentieth pair.
 
     normalise: the network's own. pairs: mined ones, joined by share `mined` of a batch's rows, if there are
-    any. alone: share of rows whose second view holds the stretch without what surrounds it.
+    any. isolated: share of rows whose second view holds the stretch without what surrounds it.
     Equal arguments and steps give equal batches. Raises BadInput if there are fewer than two clips.
     """
 
@@ -111,10 +123,10 @@ class ContrastiveData:
         normalise: Normalise,
         seed: int,
         *,
-        pairs: Pairs | None = None,
+        pairs: MinedPairs | None = None,
         rows: int = 40,
         mined: float = 0.5,
-        alone: float = 0.5,
+        isolated: float = 0.5,
     ) -> None:
         if len(spectra.names) < 2:
             raise BadInput(f"{len(spectra.names)} clip to train on; at least two are needed")
@@ -122,13 +134,13 @@ class ContrastiveData:
         self._normalise = normalise
         self._seed = seed
         self._rows = rows
-        self._alone = alone
+        self._isolated = isolated
         clips = np.arange(len(spectra.names))
-        pairs = pairs if pairs is not None else Pairs.none()
+        pairs = pairs if pairs is not None else MinedPairs.none()
         ordinals = np.arange(len(pairs))
-        held, held_pairs = clips % HELD_BACK == 0, ordinals % HELD_BACK == 0
-        self._training = (clips[~held], pairs[ordinals[~held_pairs]])
-        self._held = (clips[held], pairs[ordinals[held_pairs]])
+        held_out, held_out_pairs = clips % HELD_BACK == 0, ordinals % HELD_BACK == 0
+        self._training = (clips[~held_out], pairs[ordinals[~held_out_pairs]])
+        self._held = (clips[held_out], pairs[ordinals[held_out_pairs]])
         self._mined = round(mined * rows) if len(self._training[1]) else 0
 
     def batch(self, step: int) -> ViewBatch:
@@ -137,19 +149,19 @@ class ContrastiveData:
     def validation(self) -> list[ViewBatch]:
         return [self._draw(*self._held, -1 - number) for number in range(VALIDATION_BATCHES)]
 
-    def _draw(self, clips: Ints, pairs: Pairs, step: int) -> ViewBatch:
+    def _draw(self, clips: Ints, pairs: MinedPairs, step: int) -> ViewBatch:
         rng = np.random.default_rng([self._seed, int(step < 0), abs(step)])
         chance = torch.Generator().manual_seed(int(rng.integers(2**62)))
         same = self._same(clips, self._rows - self._mined, rng)
-        found = (
+        mined = (
             pairs[rng.integers(len(pairs), size=self._mined)] if self._mined else pairs[np.zeros(0, np.int64)]
         )
-        turned = rng.random(len(found)) < 0.5
-        found = Pairs(*(np.where(_wide(turned, a), a[:, ::-1], a) for a in (found.clips, found.anchors)))
-        rows = Pairs(*(np.concatenate(both) for both in zip(_arrays(same), _arrays(found), strict=True)))
-        alone = rng.random(len(rows)) < self._alone
+        turned = rng.random(len(mined)) < 0.5
+        mined = MinedPairs(*(np.where(_wide(turned, a), a[:, ::-1], a) for a in (mined.clips, mined.anchors)))
+        rows = MinedPairs(*(np.concatenate(both) for both in zip(_arrays(same), _arrays(mined), strict=True)))
+        isolated = rng.random(len(rows)) < self._isolated
         views = [
-            self._view(rows.clips[:, v], rows.anchors[:, v], alone & (v == 1), rng, chance) for v in (0, 1)
+            self._view(rows.clips[:, v], rows.anchors[:, v], isolated & (v == 1), rng, chance) for v in (0, 1)
         ]
         features, clean, lengths, start, rate = (torch.stack(part) for part in zip(*views, strict=True))
         spans, span_rows = _spans(rows.anchors, rng)
@@ -172,7 +184,7 @@ class ContrastiveData:
             torch.from_numpy(moments)[:, loud],
         )
 
-    def _same(self, clips: Ints, count: int, rng: np.random.Generator) -> Pairs:
+    def _same(self, clips: Ints, count: int, rng: np.random.Generator) -> MinedPairs:
         """Stretches of clips, each with itself."""
         bounds = self.spectra.bounds
         length = np.diff(bounds)[clips].astype(np.float64)
@@ -182,17 +194,17 @@ class ContrastiveData:
         size = np.minimum(size, room)
         start = bounds[chosen] + rng.random(count) * (room - size)
         anchors = start[:, None] + size[:, None] * np.linspace(0, 1, ANCHORS)
-        return Pairs(np.stack([chosen, chosen], axis=1), np.stack([anchors, anchors], axis=1))
+        return MinedPairs(np.stack([chosen, chosen], axis=1), np.stack([anchors, anchors], axis=1))
 
     def _view(
         self,
         clips: Ints,
         anchors: Floats,
-        alone: NDArray[np.bool_],
+        isolated: NDArray[np.bool_],
         rng: np.random.Generator,
         chance: torch.Generator,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """clips (B,), anchors (B, ANCHORS) of a view; alone (B,) bool.
+        """clips (B,), anchors (B, ANCHORS) of a view; isolated (B,) bool.
 
         Returns features and clean (B, TICKS, 40), lengths (B,), and by row where in the corpus the view
         starts and how many ticks of the corpus one of its ticks spans, float64 (B,).
@@ -209,8 +221,8 @@ class ContrastiveData:
         start = low + rng.random(len(clips)) * (high - low)
         stop = np.minimum(start + covered, last)
         margin = rng.uniform(0, ALONE_MARGIN, (2, len(clips)))
-        start = np.where(alone, np.maximum(begin - margin[0], first), start)
-        stop = np.where(alone, np.minimum(end + margin[1], stop), stop)
+        start = np.where(isolated, np.maximum(begin - margin[0], first), start)
+        stop = np.where(isolated, np.minimum(end + margin[1], stop), stop)
         lengths = np.clip(np.ceil((stop - start) / rate), 4, TICKS).astype(np.int64)
         origin = np.floor(start).astype(np.int64)
         source = self.spectra.at(clips, origin, int(TICKS * strength.tempo) + 3)  # (B, source, 40)
@@ -238,7 +250,7 @@ def of_folder(folder: Path) -> list[tuple[str, Path]]:
     return [(file.path.relative_to(folder).as_posix(), file.path) for file in audio.find_audio(folder)]
 
 
-def _arrays(pairs: Pairs) -> tuple[Ints, Floats]:
+def _arrays(pairs: MinedPairs) -> tuple[Ints, Floats]:
     return pairs.clips, pairs.anchors
 
 
@@ -247,12 +259,13 @@ def _wide(flags: NDArray[np.bool_], like: NDArray[np.generic]) -> NDArray[np.boo
 
 
 def _spans(anchors: Floats, rng: np.random.Generator) -> tuple[Floats, Ints]:
-    """A few spans of each row, the first as long as may be: (2, N, 2) in ticks of the corpus, rows (N,)."""
+    """Returns a few spans of each row, the first as long as may be: (2, N, 2) in ticks of the corpus, rows
+    (N,)."""
     rows = np.repeat(np.arange(len(anchors)), SPANS)
     size = (anchors[:, :, -1] - anchors[:, :, 0]).mean(axis=1)[rows]
-    wanted = rng.uniform(SHORTEST_SPAN, LONGEST_SPAN, len(rows))
-    wanted[::SPANS] = LONGEST_SPAN
-    share = np.minimum(wanted / size, 1.0)
+    lengths = rng.uniform(SHORTEST_SPAN, LONGEST_SPAN, len(rows))
+    lengths[::SPANS] = LONGEST_SPAN
+    share = np.minimum(lengths / size, 1.0)
     start = rng.random(len(rows)) * (1 - share)
     places = np.stack([start, start + share], axis=1)  # (N, 2)
     return np.stack([_along(anchors[rows, v], places) for v in (0, 1)]), rows
@@ -266,7 +279,7 @@ def _moments(anchors: Floats, rng: np.random.Generator) -> tuple[Floats, Ints]:
 
 
 def _along(anchors: Floats, places: Floats) -> Floats:
-    """anchors (n, ANCHORS) read at places (n, k) between 0 and 1: (n, k)."""
+    """Returns (n, k), anchors (n, ANCHORS) interpolated at places (n, k) between 0 and 1."""
     at = places * (ANCHORS - 1)
     below = np.clip(np.floor(at).astype(np.int64), 0, ANCHORS - 2)
     rows = np.arange(len(anchors))[:, None]

@@ -22,7 +22,8 @@ from PIL import Image
 
 from wordspot.models.datasets.captioned import SPLIT, Shown, source
 from wordspot.models.datasets.package import Package
-from wordspot.models.datasets.sprites import fitted, split_of
+from wordspot.models.datasets.source import split_of
+from wordspot.models.pictures import letterbox
 
 PACKAGE = Package(
     "wesnoth-1.16-data",
@@ -63,9 +64,15 @@ _DEAD = re.compile(r"undead/(zombie|soulless)(?:-([a-z]+))?")  # the body of wha
 
 
 @dataclass(frozen=True)
-class Clip:
-    """rest: the sprite of the unit at rest. frames: sprites in their order; all are paths below SPRITES,
-    without ending."""
+class Animation:
+    """An animation of a unit.
+
+    Attributes:
+        rest: The sprite of the unit at rest.
+        unit: Its name.
+        action: What it does.
+        frames: Sprites in their order; all sprites are paths below SPRITES, without ending.
+    """
 
     rest: str
     unit: str
@@ -98,75 +105,77 @@ def sentence(unit: str, action: str) -> str:
 
 
 def parts(text: str) -> tuple[str, str]:
-    """Unit and action of a sentence; empty where it has none."""
+    """Returns unit and action of a sentence; empty where it has none."""
     who, _, action = text.partition(" is ")
     return who.partition(" ")[2], action
 
 
 def units(data: Path) -> dict[str, str]:
     """Names of units in lower case by the sprite that shows them at rest, as a path below SPRITES."""
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for path in sorted((data / "units").rglob("*.cfg")):
         content = path.read_text(encoding="utf-8")
         for name, value in _MACRO.findall(content):
             content = content.replace(f"{{{name}}}", value.strip())
         within: list[str] = []
-        told: dict[str, dict[str, str]] = {}
+        values: dict[str, dict[str, str]] = {}
         for line in map(str.strip, content.splitlines()):
             if tag := _TAG.match(line):
                 within = within[:-1] if tag[1] else [*within, tag[2]]
             elif (value := _VALUE.match(line)) and within[:1] == ["unit_type"] and len(within) <= 2:
-                told.setdefault(within[-1], {}).setdefault(value[1], value[2])
+                values.setdefault(within[-1], {}).setdefault(value[1], value[2])
         for part in ("unit_type", "female", "male"):
-            stem = told.get(part, {}).get("image", "").removeprefix("units/").replace("//", "/")
-            name = told.get(part, {}).get("name", told.get("unit_type", {}).get("name", ""))
+            stem = values.get(part, {}).get("image", "").removeprefix("units/").replace("//", "/")
+            name = values.get(part, {}).get("name", values.get("unit_type", {}).get("name", ""))
             if stem.endswith(".png") and name:
                 plain = name.split("^")[-1].lower()
-                same = plain == told["unit_type"].get("name", "").lower()
+                same = plain == values["unit_type"].get("name", "").lower()
                 stem = stem.removesuffix(".png")
-                found.setdefault(stem, f"female {plain}" if stem.endswith(FEMALE) and same else plain)
-    return found
+                names.setdefault(stem, f"female {plain}" if stem.endswith(FEMALE) and same else plain)
+    return names
 
 
-def clips(stems: Sequence[str], names: Mapping[str, str]) -> list[Clip]:
-    """stems: of all sprites. names: as `units` gives them."""
+def clips(stems: Sequence[str], names: Mapping[str, str]) -> list[Animation]:
+    """Returns the animations among sprites.
+
+    stems: of all sprites. names: as `units` gives them."""
     names = {**_dead(stems), **names}
-    found: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    frames_by_animation: dict[tuple[str, str], list[tuple[int, str]]] = {}
     for stem in stems:
         rest = _at_rest(stem, names)
         frame = _FRAME.fullmatch(stem.removeprefix(rest)) if rest else None
         if rest and frame and frame[1]:
-            found.setdefault((rest, frame[1]), []).append((int(frame[2] or 0), stem))
-    made = []
-    for (rest, how), frames in found.items():
+            frames_by_animation.setdefault((rest, frame[1]), []).append((int(frame[2] or 0), stem))
+    animations = []
+    for (rest, how), frames in frames_by_animation.items():
         if action := _action(how):
-            made.append(Clip(rest, names[rest], action, tuple(stem for _, stem in sorted(frames))))
-    return made
+            animations.append(Animation(rest, names[rest], action, tuple(stem for _, stem in sorted(frames))))
+    return animations
 
 
 def _action(how: str) -> str | None:
     """how: what a file's name says."""
-    said = set(re.split(r"[-_+/]", how))
-    return next((action for action, words in ACTIONS.items() if words & said), None)
+    words_of_name = set(re.split(r"[-_+/]", how))
+    return next((action for action, words in ACTIONS.items() if words & words_of_name), None)
 
 
 def _dead(stems: Sequence[str]) -> dict[str, str]:
     """As `units`: "zombie troll", of undead/zombie-troll."""
-    found = {}
+    names = {}
     for stem in stems:
         if (match := _DEAD.fullmatch(stem)) and not _action(match[2] or ""):
-            found[stem] = " ".join(filter(None, (match[1], CREATURES.get(match[2], match[2]))))
-    return found
+            names[stem] = " ".join(filter(None, (match[1], CREATURES.get(match[2], match[2]))))
+    return names
 
 
 def _at_rest(stem: str, names: Mapping[str, str]) -> str | None:
-    """The longest of the sprites at rest that a name begins with."""
+    """Returns the longest of the sprites at rest that a name begins with."""
     ends = [n for n in range(len(stem), 0, -1) if n == len(stem) or not stem[n].isalpha()]
     return next((stem[:n] for n in ends if stem[:n] in names), None)
 
 
 def pixels(paths: Sequence[Path]) -> NDArray[np.uint8]:
-    """(FRAMES, SIDE, SIDE, 3)."""
+    """Returns the clip of sprites, (FRAMES, SIDE, SIDE, 3)."""
     sprites = []
     for path in paths:
         with Image.open(path) as picture:
@@ -176,10 +185,11 @@ def pixels(paths: Sequence[Path]) -> NDArray[np.uint8]:
     for sprite in sprites:
         field = Image.new("RGBA", (side, side))
         field.paste(sprite, ((side - sprite.width) // 2, (side - sprite.height) // 2))
-        frames.append(fitted(field, SIDE, SIDE, GROUND))
+        frames.append(letterbox(field, SIDE, SIDE, GROUND))
     return np.stack([frames[n] for n in spread(len(frames), FRAMES)])
 
 
-def spread(count: int, wanted: int) -> list[int]:
-    """Which of so many frames are taken, for as many as are wanted; the first and the last among them."""
-    return [round(n * (count - 1) / (wanted - 1)) for n in range(wanted)]
+def spread(available: int, count: int) -> list[int]:
+    """Returns the numbers of `count` frames, evenly spread over those available from the first to the
+    last."""
+    return [round(n * (available - 1) / (count - 1)) for n in range(count)]

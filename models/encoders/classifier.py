@@ -23,7 +23,14 @@ OTHERS = 4  # a quarter as many made pictures as real ones
 
 @dataclass(frozen=True)
 class ClassifierConfig:
-    """A picture of height x width x channels pixels; classes without "none of these"."""
+    """The shape of pictures and answers.
+
+    Attributes:
+        height: Of a picture.
+        width: Of a picture.
+        channels: Of a picture.
+        classes: Without "none of these".
+    """
 
     height: int = 28
     width: int = 28
@@ -63,12 +70,13 @@ class Classifier(Model[ClassifierConfigT]):
         none = torch.full((len(others),), self.config.classes, device=others.device)
         scores = self.output(self.features(torch.cat([pictures, others])))
         value = cross_entropy(scores, torch.cat([batch.labels, none]))
-        right = scores[: len(pictures)].argmax(dim=1) == batch.labels
-        return Loss(value, {"accuracy": float(right.float().mean())})
+        correct = scores[: len(pictures)].argmax(dim=1) == batch.labels
+        return Loss(value, {"accuracy": float(correct.float().mean())})
 
 
 def moved(pictures: Tensor, most: int, rng: Generator) -> Tensor:
-    """Each picture (B, C, H, W) moved by up to so many pixels down and right; what enters is black."""
+    """Returns each picture (B, C, H, W) moved by up to so many pixels down and right; what enters is
+    black."""
     count, _, height, width = pictures.shape
     padded = nn.functional.pad(pictures, (most, most, most, most))
     down, right = torch.randint(0, 2 * most + 1, (2, count, 1, 1), generator=rng, device=pictures.device)

@@ -15,7 +15,13 @@ from wordspot.models.trainer import Plan
 
 @dataclass(frozen=True)
 class CnnConfig(ClassifierConfig):
-    """widths: channels of the layers, each of which halves the picture."""
+    """The shape of the network.
+
+    Attributes:
+        widths: Channels of the layers, each of which halves the picture.
+        hidden: Size of the features.
+        dropout: Probability of it.
+    """
 
     widths: tuple[int, ...] = (32, 64)
     hidden: int = 128

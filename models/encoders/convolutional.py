@@ -1,9 +1,9 @@
-"""A convolutional network over log-mel spectra, cheap on a CPU: what `phonetic`, `contrastive` and
-`correspondence` share.
+"""A convolutional network over log-mel spectra, cheap on a CPU, which `contrastive` and `correspondence`
+share.
 
-Two strided convolutions bring 10 ms ticks to steps of 40 ms, dilated residual convolutions look about 0.7 s
-to each side, and every step yields two frames of 20 ms. What lies beyond a region is silence to every layer,
-so that padding changes nothing.
+Two strided convolutions bring 10 ms ticks to steps of 40 ms, dilated residual convolutions have a context of
+about 0.7 s on each side, and every step yields two frames of 20 ms. What lies beyond a region is silence to
+every layer, so that padding changes nothing.
 """
 
 from __future__ import annotations
@@ -27,8 +27,15 @@ STEPS_AT_ONCE = 1_500  # on a CPU: what the layers hand on then stays in its cac
 
 @dataclass(frozen=True)
 class ConvolutionalConfig:
-    """width: channels of the trunk. dilations: of its blocks, one each. frame_dimension, dimension: of frame
-    features and vectors. parts: into which a span is cut."""
+    """The shape of the network.
+
+    Attributes:
+        width: Channels of the trunk.
+        dilations: Of its blocks, one each.
+        frame_dimension: Of frame features.
+        dimension: Of vectors.
+        parts: Into which a span is cut.
+    """
 
     width: int = 256
     dilations: tuple[int, ...] = (1, 2, 4, 1, 2, 4, 1, 2)
@@ -50,9 +57,10 @@ class _Block(nn.Module):
 
 
 class ConvolutionalEncoder(PooledSpanModel[ConvolutionalConfig]):
-    """The network; subclasses say how it is trained."""
+    """The network; subclasses define how it is trained."""
 
     Config = ConvolutionalConfig
+    family = "convolutional"
 
     def __init__(self, config: ConvolutionalConfig) -> None:
         super().__init__(config)
@@ -79,19 +87,22 @@ class ConvolutionalEncoder(PooledSpanModel[ConvolutionalConfig]):
             self._folded = None
         return super().train(mode)
 
+    def graph(self) -> nn.Module:
+        return _Graph(_Folded.of(self))
+
     def features(self, waveform: Tensor) -> Tensor:
-        """Log-mel energies in dB, (T, 40)."""
+        """Returns log-mel energies in dB, (T, 40)."""
         return audio.log_mel(waveform)
 
     def normalise(self, regions: list[Tensor]) -> list[Tensor]:
-        """Loudness taken away: the mean level of the louder half of the section's ticks becomes 0."""
+        """Normalises loudness: the mean level of the louder half of the section's ticks becomes 0."""
         level = loudness(torch.cat(regions)[None])[0]
         return [((region - level) / DECIBELS_PER_UNIT).clamp_min(FLOOR_UNITS) for region in regions]
 
-    def hear(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """features (B, T, 40) as `normalise` gives them. Returns unit rows (B, ceil(T / 2), H)."""
+    def frames(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Returns unit rows (B, ceil(T / 2), H) of features (B, T, 40) as `normalise` gives them."""
         if self._folded is not None:
-            return self._folded.hear(features, lengths)
+            return self._folded.frames(features, lengths)
         ticks = features.shape[1]
         x = features.transpose(1, 2)  # (B, 40, T)
         x = x * _inside(lengths, x.shape[2])
@@ -108,7 +119,12 @@ class ConvolutionalEncoder(PooledSpanModel[ConvolutionalConfig]):
 
 @dataclass(frozen=True)
 class _Layer:
-    """A convolution with its norm folded in. taps (kernel, in, out): a matrix for each of its places."""
+    """A convolution with its norm folded in.
+
+    Attributes:
+        taps: float32 (kernel, in, out), a matrix for each place of the kernel.
+        bias: float32 (out,).
+    """
 
     taps: Tensor
     bias: Tensor
@@ -128,7 +144,7 @@ class _Layer:
         return cls(weight.permute(2, 1, 0).float().contiguous(), bias.float())
 
     def __call__(self, rows: Tensor, places: int, stride: int = 1, dilation: int = 1) -> Tensor:
-        """rows (R, in). Returns (places, out), row i from the rows i x stride + k x dilation for each k."""
+        """Returns (places, out) of rows (R, in): row i from the rows i x stride + k x dilation for each k."""
         parts = [rows[k * dilation :][: (places - 1) * stride + 1 : stride] for k in range(len(self.taps))]
         out = torch.addmm(self.bias, parts[0], self.taps[0])
         for part, tap in zip(parts[1:], self.taps[1:], strict=True):
@@ -162,12 +178,12 @@ class _Folded:
             model.config.frame_dimension,
         )
 
-    def hear(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """As ConvolutionalEncoder.hear."""
+    def frames(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """As ConvolutionalEncoder.frames."""
         frames = -(-features.shape[1] // FRAMES_PER_STEP)
         if features.device.type != "cpu":
             return self._packed(features, lengths, frames)
-        heard = features.new_zeros(len(features), frames, self.frame_dimension)
+        frames_by_row = features.new_zeros(len(features), frames, self.frame_dimension)
         steps = (-(-lengths // TICKS_PER_STEP)).tolist()
         first = 0
         while first < len(steps):
@@ -177,9 +193,9 @@ class _Folded:
                 last += 1
             longest = int(lengths[first:last].max())
             part = self._packed(features[first:last, :longest], lengths[first:last], -(-longest // 2))
-            heard[first:last, : part.shape[1]] = part
+            frames_by_row[first:last, : part.shape[1]] = part
             first = last
-        return heard
+        return frames_by_row
 
     def _packed(self, features: Tensor, lengths: Tensor, frames: int) -> Tensor:
         gap = max(*self.dilations, 2)
@@ -190,7 +206,7 @@ class _Folded:
         region = (torch.searchsorted(begin, places, right=True) - 1).clamp_min(0)
 
         def outside(ticks: int) -> tuple[Tensor, Tensor]:
-            """Place within the region, and rows to be silent, at that many ticks a row."""
+            """Returns the place within the region, and the rows outside any, at so many ticks a row."""
             a_step = TICKS_PER_STEP // ticks
             place = torch.arange(total * a_step, device=features.device)
             place = place - (begin[region] * a_step).repeat_interleave(a_step)
@@ -214,13 +230,46 @@ class _Folded:
         return out[at.clamp_max(len(out) - 1)]
 
 
+class _Graph(nn.Module):
+    """`_Folded` for one region, as a graph of few large matrix products: a layer's taps stand side by side in
+    one matrix."""
+
+    def __init__(self, folded: _Folded) -> None:
+        super().__init__()
+        self.dilations, self.frame_dimension = folded.dilations, folded.frame_dimension
+        layers = (*folded.stem, *folded.blocks, folded.output)
+        matrices = (layer.taps.reshape(-1, layer.taps.shape[2]) for layer in layers)  # (kernel x in, out)
+        self.weights = nn.ParameterList(nn.Parameter(matrix, requires_grad=False) for matrix in matrices)
+        self.biases = [layer.bias for layer in layers]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """features (T, 40). Returns unit rows (2 x ceil(T / TICKS_PER_STEP), H)."""
+        x = features
+        for number in range(2):
+            count = (x.shape[0] + 1) // 2  # traced, as len() would not be
+            rows = pad(x, (0, 0, 2, 3))
+            even, odd = rows[::2], rows[1::2]  # of a kernel of 5 at stride 2
+            parts = [even[:count], odd[:count], even[1 : count + 1], odd[1 : count + 1], even[2 : count + 2]]
+            x = self._layer(number, parts).relu()
+        count = x.shape[0]
+        for number, dilation in enumerate(self.dilations, 2):
+            rows = pad(x, (0, 0, dilation, dilation))
+            parts = [rows[k * dilation : k * dilation + count] for k in range(3)]
+            x = x + self._layer(number, parts).relu()
+        return normalize(self._layer(-1, [x]).view(-1, self.frame_dimension), dim=1)
+
+    def _layer(self, number: int, parts: list[Tensor]) -> Tensor:
+        out: Tensor = torch.cat(parts, dim=1) @ self.weights[number] + self.biases[number]
+        return out
+
+
 def loudness(spectra: Tensor) -> Tensor:
-    """spectra (B, T, 40) in dB. Returns (B,): mean over bands and the louder half of the ticks."""
+    """Returns the mean over bands and the louder half of the ticks, (B,), of spectra (B, T, 40) in dB."""
     level = spectra.mean(dim=2)
     return level.topk(max(1, level.shape[1] // 2), dim=1).values.mean(dim=1)
 
 
 def _inside(lengths: Tensor, width: int) -> Tensor:
-    """(B, 1, width): 1 before each length, 0 from it on."""
+    """Returns (B, 1, width): 1 before each length, 0 from it on."""
     places = torch.arange(width, device=lengths.device)
     return (places < lengths[:, None]).float()[:, None]

@@ -1,9 +1,9 @@
-"""`correspondence`: an auto-encoder that rebuilds not what it hears but what corresponds to it.
+"""`correspondence`: an auto-encoder that reconstructs not its input but what corresponds to it.
 
 Kamper, "Truly unsupervised acoustic word embeddings using weak top-down constraints in encoder-decoder
 models", ICASSP 2019, arXiv 1811.00403: a vector is made of one stretch of speech, and from it the other
-member of a pair is rebuilt, so that only what both have in common is worth keeping. First the other member is
-the stretch itself, undisturbed; then pairs that the encoder found by itself in the archive (`mining.py`).
+member of a pair is reconstructed, so that the vector holds what both have in common. First the other member
+is the stretch itself, undisturbed; then pairs that the encoder found by itself in the archive (`mining.py`).
 Frames do the same for the frame that corresponds (Kamper et al., ICASSP 2015), so that they serve DTW.
 
 Departures: a convolutional network whose frames are pooled instead of recurrent ones; the other member is
@@ -39,24 +39,25 @@ class Correspondence(ConvolutionalEncoder):
         self.frame_decoder = _decoder(config.frame_dimension, audio.MEL_BANDS)
 
     def decode(self, vectors: Tensor) -> Tensor:
-        """vectors (N, dimension). Returns (N, 12, 40): the stretch in twelve equal parts, as `levelled`."""
+        """Returns the stretches of vectors (N, dimension) in twelve equal parts, as `levelled`: (N, 12,
+        40)."""
         unit = nn.functional.normalize(vectors, dim=1)
-        rebuilt: Tensor = self.decoder(unit).reshape(-1, STEPS, audio.MEL_BANDS)
-        return rebuilt
+        reconstruction: Tensor = self.decoder(unit).reshape(-1, STEPS, audio.MEL_BANDS)
+        return reconstruction
 
     def loss(self, player: str, batch: ViewBatch, rng: Generator) -> Loss:
-        """Mean squared errors of what corresponds, from each view the other."""
+        """Returns the mean squared error of reconstructing each view from the other."""
         frames = both_views(self, batch)  # (2, B, T', H)
         clean, _ = levelled(batch.clean, batch.lengths)  # (2, B, T, 40)
-        heard = moment_frames(frames, batch)  # (2, M, H)
+        at_moments = moment_frames(frames, batch)  # (2, M, H)
         errors, frame_errors = [], []
         for view, other in ((0, 1), (1, 0)):
             start, stop = batch.spans[other].T
-            wanted = part_means(clean[other], batch.span_rows, start, stop, STEPS)
-            rebuilt = self.decode(span_vectors(self, frames[view], batch, view)).flatten(1)
-            errors.append((rebuilt - wanted).square().mean())
+            targets = part_means(clean[other], batch.span_rows, start, stop, STEPS)
+            reconstruction = self.decode(span_vectors(self, frames[view], batch, view)).flatten(1)
+            errors.append((reconstruction - targets).square().mean())
             moment = clean[other, batch.moment_rows, batch.moments[other].long()]  # (M, 40)
-            frame_errors.append((self.frame_decoder(heard[view]) - moment).square().mean())
+            frame_errors.append((self.frame_decoder(at_moments[view]) - moment).square().mean())
         spans, moments = torch.stack(errors).mean(), torch.stack(frame_errors).mean()
         return Loss(spans + moments, {"spans": float(spans.detach()), "moments": float(moments.detach())})
 

@@ -23,7 +23,15 @@ from wordspot.models.trainer import Plan
 
 @dataclass(frozen=True)
 class DeepAutoencoderConfig:
-    """hidden: sizes from the picture to the code; the decoder mirrors them."""
+    """The shape of the network.
+
+    Attributes:
+        height: Of a picture.
+        width: Of a picture.
+        channels: Of a picture.
+        hidden: Sizes of the layers from the picture to the code; the decoder mirrors them.
+        code: Size of the code.
+    """
 
     height: int = 28
     width: int = 28
@@ -67,12 +75,12 @@ class DeepAutoencoder(Model[DeepAutoencoderConfig]):
 
     def loss(self, player: str, batch: PictureBatch, rng: Generator) -> Loss:
         """Squared error of a picture, summed over its pixels."""
-        wanted = batch.pictures.flatten(1)
-        value = (self._pixels(self.encoder(wanted)) - wanted).square().sum(dim=1).mean()
+        pixels = batch.pictures.flatten(1)
+        value = (self._pixels(self.encoder(pixels)) - pixels).square().sum(dim=1).mean()
         return Loss(value, {})
 
     @torch.inference_mode()
-    def settle(self, batches: Iterable[PictureBatch]) -> None:
+    def fit_statistics(self, batches: Iterable[PictureBatch]) -> None:
         codes = torch.cat([self.encode(batch.pictures) for batch in batches])
         self.mean.copy_(codes.mean(dim=0))
         self.deviation.copy_(codes.std(dim=0))
@@ -83,7 +91,7 @@ class DeepAutoencoder(Model[DeepAutoencoderConfig]):
 
 
 def stack(sizes: tuple[int, ...]) -> nn.Sequential:
-    """Linear layers of these sizes with ReLU between them."""
+    """Returns linear layers of these sizes with ReLU between them."""
     layers: list[nn.Module] = []
     for size, next_size in itertools.pairwise(sizes):
         layers += [nn.Linear(size, next_size), nn.ReLU()]

@@ -1,13 +1,14 @@
 """Encoders whose vectors are pooled from frame features: one pass a region, however many spans lie in it.
 
 As in Hu, Settle, Livescu, "Acoustic span embeddings for multilingual query-by-example search", SLT 2021: a
-network hears the whole region, a span's vector is made of the frames under it. Here a span is cut into equal
-parts, the mean frames of the parts stand side by side, and a linear map makes the vector of them.
+network encodes the whole region, a span's vector is made of the frames under it. Here a span is cut into
+equal parts, the mean frames of the parts stand side by side, and a linear map makes the vector of them.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +18,14 @@ from wordspot.models.model import ConfigT
 
 
 def part_means(frames: Tensor, region: Tensor, start: Tensor, stop: Tensor, parts: int) -> Tensor:
-    """Means of equal parts of stretches of frames.
+    """Returns the means of equal parts of stretches of frames, (N, parts x H).
 
-    frames (B, T, H); region int64 (N,); start, stop float (N,), in frames, fractions allowed, within T.
-    Returns (N, parts x H).
+    Args:
+        frames: float32 (B, T, H).
+        region: int64 (N,), the row of each stretch.
+        start: float (N,), in frames, fractions allowed, within T.
+        stop: float (N,), likewise.
+        parts: Into which a stretch is cut.
     """
     zero = frames.new_zeros(frames.shape[0], 1, frames.shape[2])
     # Integrated frames, read off at fractional places, give every mean with two look-ups.
@@ -39,31 +44,39 @@ def part_means(frames: Tensor, region: Tensor, start: Tensor, stop: Tensor, part
 class PooledSpanModel(SpanModel[ConfigT]):
     """A network of frames, and a linear map from pooled frames to vectors.
 
-    parts: into which a span is cut. projection: (parts x frame_dimension) to dimension, set by subclasses.
+    Attributes:
+        family: Of wordspot.models.runtime.networks, as which it can run without torch; None where it cannot.
+        parts: Into which a span is cut.
+        projection: (parts x frame_dimension) to dimension, set by subclasses.
     """
 
+    family: ClassVar[str | None] = None
     parts: int
     projection: nn.Linear
 
     @abstractmethod
-    def hear(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """features (B, T, F), padded; lengths (B,) in ticks. Returns unit rows (B, ceil(T /
-        ticks_per_frame), frame_dimension); what lies beyond a region's length changes nothing within it."""
+    def frames(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Returns unit rows (B, ceil(T / ticks_per_frame), frame_dimension).
+
+        features: (B, T, F), padded. lengths: int64 (B,), in ticks. What lies beyond a region's length changes
+        nothing within it.
+        """
+
+    def graph(self) -> nn.Module:
+        """Returns the network as its family runs it, from that family's inputs to its output."""
+        return self
 
     def pool(self, frames: Tensor, region: Tensor, start: Tensor, stop: Tensor) -> Tensor:
-        """As part_means, mapped to (N, dimension)."""
+        """Returns vectors (N, dimension), of stretches as `part_means` takes them."""
         vectors: Tensor = self.projection(part_means(frames, region, start, stop, self.parts))
         return vectors
 
     def embed(self, features: Tensor, lengths: Tensor, spans: Tensor) -> Tensor:
-        return self._of_spans(self.hear(features, lengths), spans)
-
-    def frames(self, features: Tensor, lengths: Tensor) -> Tensor:
-        return self.hear(features, lengths)
+        return self._of_spans(self.frames(features, lengths), spans)
 
     def embed_with_frames(self, features: Tensor, lengths: Tensor, spans: Tensor) -> tuple[Tensor, Tensor]:
-        heard = self.hear(features, lengths)
-        return self._of_spans(heard, spans), heard
+        frames = self.frames(features, lengths)
+        return self._of_spans(frames, spans), frames
 
     def _of_spans(self, frames: Tensor, spans: Tensor) -> Tensor:
         """frames (B, T', H); spans (N, 3) of region, start, stop in ticks."""

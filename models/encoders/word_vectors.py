@@ -23,6 +23,7 @@ from torch import Tensor
 
 from wordspot.models.artifact import ArtifactCard
 from wordspot.models.datasets import glove, texts
+from wordspot.models.datasets.source import find
 from wordspot.models.errors import BadInput
 from wordspot.models.model import Model
 from wordspot.models.recipe import Recipe, Report, recipe
@@ -33,7 +34,13 @@ CODEC = {"words": "the tensor `letters`: UTF-8, a line a word, in the order of t
 
 @dataclass(frozen=True)
 class WordVectorsConfig:
-    """letters: bytes of all words, a line feed after each."""
+    """The shape of the model.
+
+    Attributes:
+        words: How many there are.
+        dimension: Of a vector.
+        letters: Bytes of all words, a line feed after each.
+    """
 
     words: int
     dimension: int
@@ -56,7 +63,7 @@ class WordVectors(Model[WordVectorsConfig]):
 
     @classmethod
     def of(cls, words: Sequence[str], vectors: Tensor) -> WordVectors:
-        """vectors: (len(words), D)."""
+        """Returns a model of words and their vectors (words, D)."""
         letters = "".join(f"{word}\n" for word in words).encode()
         count, dimension = vectors.shape
         model = cls(WordVectorsConfig(count, dimension, len(letters)))
@@ -78,28 +85,33 @@ class WordVectors(Model[WordVectorsConfig]):
         return torch.nn.functional.normalize(self.vectors, dim=1)
 
     def row(self, word: str) -> int | None:
-        """Of the word, or of its lower case; None where it is not known."""
+        """Returns the row of a word, or of its lower case; None where it is not in the vocabulary."""
         return self.rows.get(word, self.rows.get(word.lower()))
 
     def encode(self, words: Sequence[str]) -> Tensor:
-        """(B, dimension). A word that is not known gets zeros, which no other has."""
+        """Returns vectors (B, dimension); a word that is not in the vocabulary gets zeros, which no other
+        has."""
         rows = [self.row(word) for word in words]
-        known = torch.tensor([row is not None for row in rows], device=self.vectors.device)
-        there = torch.tensor([row or 0 for row in rows], device=self.vectors.device)
-        return self.vectors[there] * known[:, None]
+        in_vocabulary = torch.tensor([row is not None for row in rows], device=self.vectors.device)
+        places = torch.tensor([row or 0 for row in rows], device=self.vectors.device)
+        return self.vectors[places] * in_vocabulary[:, None]
 
     def neighbours(self, word: str, count: int) -> list[tuple[str, float]]:
-        """The words most like it, and the cosine. Raises BadInput where it is not known."""
-        row = self._known(word)
+        """Returns the nearest words and their cosine similarity. Raises BadInput for a word that is not in
+        the vocabulary."""
+        row = self._row_or_raise(word)
         return self._nearest(self.unit[row], count, {row})
 
     def analogy(self, given: tuple[str, str, str], count: int, keep: bool = False) -> list[tuple[str, float]]:
-        """What may stand at d in a : b = c : d. keep: the given words may. Raises BadInput."""
-        a, b, c = (self._known(word) for word in given)
+        """Returns words for d in a : b = c : d, with their scores (3CosAdd).
+
+        given: a, b and c. keep: whether they may be returned themselves. Raises BadInput.
+        """
+        a, b, c = (self._row_or_raise(word) for word in given)
         aim = self.unit[b] - self.unit[a] + self.unit[c]
         return self._nearest(aim / aim.norm().clamp_min(1e-12), count, set() if keep else {a, b, c})
 
-    def _known(self, word: str) -> int:
+    def _row_or_raise(self, word: str) -> int:
         row = self.row(word)
         if row is None:
             alike = difflib.get_close_matches(word.lower(), self.words, n=3, cutoff=0.75)
@@ -116,7 +128,17 @@ class WordVectors(Model[WordVectorsConfig]):
 
 @dataclass(frozen=True)
 class SkipGramRecipe(Recipe):
-    """texts: the sources. least: how often a word has to be there; most: how many words are kept."""
+    """Skip-gram with negative sampling on texts.
+
+    Attributes:
+        texts: The sources.
+        window: Words on either side that are context.
+        negative: Negative samples of each pair.
+        epochs: Passes over the texts.
+        sample: Threshold from which frequent words are subsampled.
+        least: Occurrences that a word needs.
+        most: Size of the vocabulary at most.
+    """
 
     texts: tuple[str, ...]
     window: int = 5
@@ -143,36 +165,19 @@ class SkipGramRecipe(Recipe):
             raise BadInput(
                 f"{self.name!r} is trained in one go, in minutes; neither resume nor minutes apply"
             )
-        try:
-            from gensim.models import Word2Vec
-        except ImportError as error:
-            raise BadInput("gensim trains word vectors: pip install 'wordspot[words]'") from error
-        begun = time.monotonic()
+        _import_gensim()
+        start_seconds = time.monotonic()
         lines = _Lines(self.texts, home)
-        learned = Word2Vec(
-            lines,
-            sg=1,
-            vector_size=self.config,
-            window=self.window,
-            negative=self.negative,
-            epochs=steps or self.epochs,
-            sample=self.sample,
-            min_count=self.least,
-            max_final_vocab=self.most,
-            workers=1,
-            seed=seed,
-            hashfxn=_stable,
-        )
+        learned = self._word2vec(lines, steps or self.epochs, seed)
         words = list(learned.wv.index_to_key)
         model = WordVectors.of(words, torch.from_numpy(learned.wv.vectors.copy()))
-        sources = texts.sources()
         return self.finished(
             model,
             home,
             out,
             data={
                 "source": list(self.texts),
-                "licence": ", ".join(sources[name].licence for name in self.texts),
+                "licence": ", ".join(find(name, texts.TextSource).licence for name in self.texts),
                 "split": "all of it",
                 "words": learned.corpus_total_words,
                 "sha256": lines.digest,
@@ -185,14 +190,38 @@ class SkipGramRecipe(Recipe):
                 "sample": self.sample,
                 "least": self.least,
                 "most": self.most,
-                "minutes_spent": round((time.monotonic() - begun) / 60, 1),
+                "minutes_spent": round((time.monotonic() - start_seconds) / 60, 1),
             },
             codec=CODEC,
         )
 
+    def _word2vec(self, lines: _Lines, epochs: int, seed: int) -> Any:
+        return _import_gensim().models.Word2Vec(
+            lines,
+            sg=1,
+            vector_size=self.config,
+            window=self.window,
+            negative=self.negative,
+            epochs=epochs,
+            sample=self.sample,
+            min_count=self.least,
+            max_final_vocab=self.most,
+            workers=1,
+            seed=seed,
+            hashfxn=_stable,
+        )
+
+
+def _import_gensim() -> Any:
+    try:
+        import gensim
+    except ImportError as error:
+        raise BadInput("gensim trains word vectors: pip install 'wordspot[words]'") from error
+    return gensim
+
 
 class _Lines:
-    """All texts, as often as they are asked for. digest: of what was given the first time."""
+    """All texts, which can be iterated any number of times. digest: SHA-256 of their tokens."""
 
     def __init__(self, names: Sequence[str], home: Path) -> None:
         self._names, self._home = names, home
@@ -222,15 +251,15 @@ class GloveRecipe(Recipe):
             home,
             out,
             data={
-                "source": glove.NAME,
-                "licence": glove.LICENCE,
+                "source": glove.GLOVE.name,
+                "licence": glove.GLOVE.licence,
                 "split": "all of it",
                 "words": len(words),
                 "sha256": glove.PACKAGE.sha256,
             },
             seed=None,
             budget={},
-            licence=glove.LICENCE,
+            licence=glove.GLOVE.licence,
             codec=CODEC,
         )
 

@@ -1,4 +1,4 @@
-"""Pictures of what models do, one file each.
+"""Figures of what models do, one file each.
 
     draw("words", home).savefig("words.png")
 
@@ -33,7 +33,8 @@ def picture(name: str) -> Callable[[Drawer], Drawer]:
 
 
 def names() -> dict[str, str]:
-    """What can be drawn, and the first line of what is said about it. Raises BadInput without matplotlib."""
+    """Returns the names of the figures with the first line of their docstrings. Raises BadInput without
+    matplotlib."""
     try:
         importlib.import_module("matplotlib")
     except ImportError as error:
@@ -44,8 +45,18 @@ def names() -> dict[str, str]:
 
 
 def draw(name: str, home: Path) -> Figure:
-    """Raises UnknownModel, DatasetError, BadInput."""
-    known = names()
-    if name not in known:
-        raise UnknownModel(f"no picture {name!r}; there are {', '.join(known)}")
+    """Draws a figure by its name.
+
+    Args:
+        name: one of `names`.
+        home: state folder, with models and data.
+
+    Raises:
+        UnknownModel: there is no such figure, or a model that it shows is missing.
+        DatasetError: its data cannot be fetched.
+        BadInput: matplotlib is missing.
+    """
+    available = names()
+    if name not in available:
+        raise UnknownModel(f"no picture {name!r}; there are {', '.join(available)}")
     return _DRAWERS[name](home)

@@ -1,4 +1,4 @@
-"""`autoencoder`: what a deep auto-encoder keeps of a digit, beside principal components."""
+"""`autoencoder`: digits reconstructed by deep auto-encoders, beside principal components."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHOWN = 2_000
 @picture("autoencoder")
 @torch.inference_mode()
 def draw(home: Path) -> Figure:
-    """Digits as 30 and 2 numbers and back, beside PCA; t-SNE of pixels, of 30 numbers; the 2 themselves."""
+    """Digits reconstructed from 30 and 2 numbers, beside PCA; t-SNE of pixels and codes; the 2 numbers."""
     train, test = (pictures("digits", split, home) for split in ("train", "test"))
     digits = test.tensor()[:COLUMNS]
     flat = test.tensor().flatten(1)
@@ -31,22 +31,22 @@ def draw(home: Path) -> Figure:
     for code, model in deep.items():
         mean, axes = principal_components(train.tensor().flatten(1), code)
         linear = (mean + (flat - mean) @ axes @ axes.T).clamp(0, 1)
-        back = model.reconstruct(test.tensor()).flatten(1)
-        errors = [float((one - flat).square().sum(dim=1).mean()) for one in (back, linear)]
-        rows += [back[:COLUMNS].reshape(digits.shape), linear[:COLUMNS].reshape(digits.shape)]
+        reconstructed = model.reconstruct(test.tensor()).flatten(1)
+        errors = [float((output - flat).square().sum(dim=1).mean()) for output in (reconstructed, linear)]
+        rows += [reconstructed[:COLUMNS].reshape(digits.shape), linear[:COLUMNS].reshape(digits.shape)]
         titles += [
             f"deep, {code} numbers: error {errors[0]:.1f}",
             f"PCA, {code} numbers: error {errors[1]:.1f}",
         ]
-    made = figure(10, 7.4)
-    grid = made.add_gridspec(2, 1, height_ratios=(1.15, 1))
-    above, below = made.add_subfigure(grid[0]), made.add_subfigure(grid[1])
+    canvas = figure(10, 7.4)
+    grid = canvas.add_gridspec(2, 1, height_ratios=(1.15, 1))
+    above, below = canvas.add_subfigure(grid[0]), canvas.add_subfigure(grid[1])
     for panel, row, title in zip(above.subplots(len(rows), 1), rows, titles, strict=True):
         tiles(panel, [row], title)
-    some = test.part(slice(SHOWN))
-    codes = {code: model.encode(some.tensor()).numpy() for code, model in deep.items()}
+    subset = test.part(slice(SHOWN))
+    codes = {code: model.encode(subset.tensor()).numpy() for code, model in deep.items()}
     panels = below.subplots(1, 3)
-    scatter(panels[0], plane(some.tensor().flatten(1).numpy()), some.labels, "t-SNE of 784 pixels")
-    scatter(panels[1], plane(codes[30]), some.labels, "t-SNE of 30 numbers")
-    scatter(panels[2], codes[2], some.labels, "the 2 numbers themselves")
-    return made
+    scatter(panels[0], plane(subset.tensor().flatten(1).numpy()), subset.labels, "t-SNE of 784 pixels")
+    scatter(panels[1], plane(codes[30]), subset.labels, "t-SNE of 30 numbers")
+    scatter(panels[2], codes[2], subset.labels, "the 2 numbers themselves")
+    return canvas

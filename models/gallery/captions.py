@@ -1,4 +1,4 @@
-"""`captions`: held-out pictures, what they are called, and what a captioner says of them."""
+"""`captions`: held-out pictures with their captions and those of a captioner."""
 
 from __future__ import annotations
 
@@ -19,24 +19,26 @@ from wordspot.models.gallery import picture
 from wordspot.models.gallery.panels import figure, wrapped
 from wordspot.models.judges.captions import nearest
 
-MODELS = {"caption-en": 14, "caption-zh": 6}  # pictures that are shown of each
+MODELS = {"caption-en": 14, "caption-zh": 6}  # pictures of each
 COLUMNS = 5
 WIDTH = 27  # columns of a line of text
-LOOKED_AT = 3  # pictures whose attention is shown
+ATTENTION_PICTURES = 3  # whose attention is shown
 WORDS = 7
 
 
 @picture("captions")
 @torch.inference_mode()
 def draw(home: Path) -> Figure:
-    """Twenty held-out pictures: what they are called, what a model says, and where it looked."""
+    """Twenty held-out pictures with their captions, those of a model and its attention."""
     font = FontProperties(fname=str(fonts.brush(home)))
-    made = figure(11, 14)
+    canvas = figure(11, 14)
     rows = -(-sum(MODELS.values()) // COLUMNS)
-    grid = made.add_gridspec(
-        rows + LOOKED_AT, COLUMNS * (WORDS + 1), height_ratios=[*[3] * rows, *[2] * LOOKED_AT]
+    grid = canvas.add_gridspec(
+        rows + ATTENTION_PICTURES,
+        COLUMNS * (WORDS + 1),
+        height_ratios=[*[3] * rows, *[2] * ATTENTION_PICTURES],
     )
-    place, looked_at = 0, []
+    position, described = 0, []
     for name, count in MODELS.items():
         model: Any
         model, card = registry.load(name, home)
@@ -44,38 +46,42 @@ def draw(home: Path) -> Figure:
         test = splits["test"]
         chosen = test.part(np.linspace(0, len(test) - 1, count + 2).round().astype(int)[1:-1].tolist())
         near = nearest(splits["train"].pixels, chosen.pixels, 3)
-        for n, one in enumerate(chosen.tensor()):
-            told = list(model.describe(one, torch.Generator().manual_seed(0)))
-            said = "".join(piece for piece, _ in told)
-            row, column = divmod(place, COLUMNS)
+        for n, example in enumerate(chosen.tensor()):
+            pieces = list(model.describe(example, torch.Generator().manual_seed(0)))
+            caption = "".join(piece for piece, _ in pieces)
+            row, column = divmod(position, COLUMNS)
             width = WORDS + 1
-            axes = made.add_subplot(grid[row, column * width : (column + 1) * width])
-            texts = (chosen.texts[n], said, splits["train"].texts[near[n]])
-            _shown(axes, one, dict(zip(("called", name, "nearest"), texts, strict=True)), font)
-            looked_at.append((one, told))
-            place += 1
-    for row, (one, told) in enumerate(looked_at[:: len(looked_at) // LOOKED_AT][:LOOKED_AT], rows):
-        for column, (piece, looks) in enumerate([("", None), *told][: WORDS + 1]):
-            axes = made.add_subplot(grid[row, column * COLUMNS : (column + 1) * COLUMNS])
-            axes.imshow(_lit(one, looks).permute(1, 2, 0), interpolation="nearest", vmin=0, vmax=1)
+            axes = canvas.add_subplot(grid[row, column * width : (column + 1) * width])
+            texts = (chosen.texts[n], caption, splits["train"].texts[near[n]])
+            _draw_captioned(axes, example, dict(zip(("called", name, "nearest"), texts, strict=True)), font)
+            described.append((example, pieces))
+            position += 1
+    for row, (example, pieces) in enumerate(
+        described[:: len(described) // ATTENTION_PICTURES][:ATTENTION_PICTURES], rows
+    ):
+        for column, (piece, weights) in enumerate([("", None), *pieces][: WORDS + 1]):
+            axes = canvas.add_subplot(grid[row, column * COLUMNS : (column + 1) * COLUMNS])
+            axes.imshow(
+                _highlighted(example, weights).permute(1, 2, 0), interpolation="nearest", vmin=0, vmax=1
+            )
             axes.set_title(piece.strip().translate(fonts.SHAPES), fontsize=8, fontproperties=font)
             axes.axis("off")
-    return made
+    return canvas
 
 
-def _shown(axes: Axes, one: Tensor, texts: dict[str, str], font: FontProperties) -> None:
-    axes.imshow(one.permute(1, 2, 0), interpolation="nearest")
+def _draw_captioned(axes: Axes, picture: Tensor, texts: dict[str, str], font: FontProperties) -> None:
+    axes.imshow(picture.permute(1, 2, 0), interpolation="nearest")
     axes.axis("off")
     lines = [line for what, text in texts.items() for line in wrapped(f"{what}: {text}", WIDTH)]
-    told = "\n".join(lines).translate(fonts.SHAPES)
-    chinese = any(ord(letter) > 0x2E7F for letter in told)
-    axes.set_title(told, fontsize=7, loc="left", fontproperties=font if chinese else None)
+    title = "\n".join(lines).translate(fonts.SHAPES)
+    chinese = any(ord(letter) > 0x2E7F for letter in title)
+    axes.set_title(title, fontsize=7, loc="left", fontproperties=font if chinese else None)
 
 
-def _lit(one: Tensor, looks: Tensor | None) -> Tensor:
-    """Bright where the model looked."""
-    if looks is None:
-        return one
-    sizes = [whole // part for whole, part in zip(one.shape[1:], looks.shape, strict=True)]
-    light = torch.kron(looks / looks.max(), torch.ones(sizes))
-    return (0.25 + 0.75 * light) * one
+def _highlighted(picture: Tensor, attention: Tensor | None) -> Tensor:
+    """Returns a picture (3, H, W), bright where attention (rows, columns) is high."""
+    if attention is None:
+        return picture
+    sizes = [whole // part for whole, part in zip(picture.shape[1:], attention.shape, strict=True)]
+    light = torch.kron(attention / attention.max(), torch.ones(sizes))
+    return (0.25 + 0.75 * light) * picture

@@ -15,7 +15,7 @@ from wordspot.models.gallery.panels import page
 
 MODEL = "chat"
 # The first is the lecture's: Hung-yi Lee 2017, AI Alchemy.
-ASKED = (
+TURNS = (
     "Hello. Nice to see you.",
     "Hi!",
     "How are you doing today?",
@@ -33,9 +33,9 @@ def draw(home: Path) -> Figure:
     rng = torch.Generator().manual_seed(0)
     test = pairs("conversations", home)["test"]
     blocks = [
-        [("turns", condition), (MODEL, model.sample(1, rng, condition=condition)[0])] for condition in ASKED
+        [("turns", condition), (MODEL, model.sample(1, rng, condition=condition)[0])] for condition in TURNS
     ]
     for pair in test[len(test) // (2 * SHOWN) :: len(test) // SHOWN][:SHOWN]:
-        ours = model.sample(1, rng, condition=pair.given)[0]
-        blocks.append([("turns", pair.given), ("a person", pair.answer), (MODEL, ours)])
+        generated = model.sample(1, rng, condition=pair.given)[0]
+        blocks.append([("turns", pair.given), ("a person", pair.answer), (MODEL, generated)])
     return page(blocks, COLUMNS)

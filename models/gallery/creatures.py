@@ -1,4 +1,4 @@
-"""`creatures`: real ones, half covered, completed; and drawn from nothing."""
+"""`creatures`: real ones, half covered, completed; and samples from nothing."""
 
 from __future__ import annotations
 
@@ -21,27 +21,30 @@ TEMPERATURES = (0.8, 0.9, 1.0)
 @picture("creatures")
 @torch.inference_mode()
 def draw(home: Path) -> Figure:
-    """Creatures that no training showed, covered and completed by three seeds; others drawn from nothing."""
+    """Held-out creatures, covered and completed by three seeds; others sampled from nothing."""
     model: Any = registry.load("creatures", home)[0]
     train, test = (pictures("creatures", split, home).tensor() for split in ("train", "test"))
-    given = test[torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:COLUMNS]]
-    made = figure(9, 9.6)
-    grid = made.subplots(3, 1, height_ratios=(5, 4, 6))
+    examples = test[torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:COLUMNS]]
+    canvas = figure(9, 9.6)
+    grid = canvas.subplots(3, 1, height_ratios=(5, 4, 6))
     for axes, covered in zip(grid, (50, 75), strict=False):
-        known = torch.arange(given.shape[2]) < given.shape[2] * (100 - covered) // 100
-        known = known[None, None, :, None].expand(len(given), 1, -1, given.shape[3])
-        shown = torch.where(known, given, torch.tensor(0.8))
+        known_mask = torch.arange(examples.shape[2]) < examples.shape[2] * (100 - covered) // 100
+        known_mask = known_mask[None, None, :, None].expand(len(examples), 1, -1, examples.shape[3])
+        shown = torch.where(known_mask, examples, torch.tensor(0.8))
         rows = [
-            model.complete(given, known, torch.Generator().manual_seed(s), temperature=0.8) for s in SEEDS
+            model.complete(examples, known_mask, torch.Generator().manual_seed(s), temperature=0.8)
+            for s in SEEDS
         ]
-        head = [given] if covered == 50 else []
+        head = [examples] if covered == 50 else []
         title = "real, " if head else ""
         tiles(axes, [*head, shown, *rows], f"{title}{covered} % covered, completed by three seeds")
     rows = []
     for temperature in TEMPERATURES:
-        drawn = model.sample(COLUMNS, torch.Generator().manual_seed(5), temperature=temperature)
-        nearest = torch.cdist(drawn.flatten(1), train.flatten(1)).argmin(dim=1)
-        rows += [drawn, train[nearest]]
-    told = ", ".join(map(str, TEMPERATURES))
-    tiles(grid[2], rows, f"from nothing at temperature {told}; under each the nearest training picture")
-    return made
+        generated = model.sample(COLUMNS, torch.Generator().manual_seed(5), temperature=temperature)
+        nearest = torch.cdist(generated.flatten(1), train.flatten(1)).argmin(dim=1)
+        rows += [generated, train[nearest]]
+    temperatures = ", ".join(map(str, TEMPERATURES))
+    tiles(
+        grid[2], rows, f"from nothing at temperature {temperatures}; under each the nearest training picture"
+    )
+    return canvas

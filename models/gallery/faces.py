@@ -1,4 +1,4 @@
-"""`faces`: what a generator of faces drew in the course of its training."""
+"""`faces`: samples of a generator of faces in the course of its training."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ COLUMNS = 14
 @picture("faces")
 @torch.inference_mode()
 def draw(home: Path) -> Figure:
-    """Faces from the same codes after more and more rounds; a walk; the nearest real ones."""
-    model, card = registry.load("faces", home)
-    artist: Any = model
+    """Faces of the same codes after more and more rounds; an interpolation; the nearest real ones."""
+    loaded, card = registry.load("faces", home)
+    model: Any = loaded
     steps = int(card.budget["steps_done"])
     train = pictures("faces", "train", home).tensor()
-    strip = artist.snapshots.float() / 255
-    made = figure(9, 7.6)
-    axes = made.subplots(len(SNAPSHOTS) + 1, 1, height_ratios=(*([1] * len(SNAPSHOTS)), 4))
+    strip = model.snapshots.float() / 255
+    canvas = figure(9, 7.6)
+    axes = canvas.subplots(len(SNAPSHOTS) + 1, 1, height_ratios=(*([1] * len(SNAPSHOTS)), 4))
     for place, (share, row) in enumerate(zip(SNAPSHOTS, strip, strict=True)):
         tiles(axes[place], [row[:COLUMNS]], f"{max(1, round(share * steps)):,} rounds")
-    drawn = artist.sample(COLUMNS, torch.Generator().manual_seed(4))
-    nearest = train[torch.cdist(drawn.flatten(1), train.flatten(1)).argmin(dim=1)]
-    walk = torch.stack(list(artist.generate(2 * COLUMNS, torch.Generator().manual_seed(6))))
+    generated = model.sample(COLUMNS, torch.Generator().manual_seed(4))
+    nearest = train[torch.cdist(generated.flatten(1), train.flatten(1)).argmin(dim=1)]
+    path = torch.stack(list(model.generate(2 * COLUMNS, torch.Generator().manual_seed(6))))
     tiles(
         axes[-1],
-        [drawn, nearest, walk[:COLUMNS], walk[COLUMNS:]],
-        "drawn with the best weights, under each the nearest training picture; a walk from code to code",
+        [generated, nearest, path[:COLUMNS], path[COLUMNS:]],
+        "generated with the best weights, under each the nearest training picture; an interpolation of codes",
     )
-    return made
+    return canvas

@@ -1,4 +1,4 @@
-"""`functions`: three networks as functions from a picture to a digit, or to none."""
+"""`functions`: three classifiers as functions from a picture to a digit, or to none."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COLUMNS = 10
 @picture("functions")
 @torch.inference_mode()
 def draw(home: Path) -> Figure:
-    """What an MLP, a CNN and a row-wise RNN say of digits, and of what is none."""
+    """The classes that an MLP, a CNN and a row-wise RNN give to digits, and to other pictures."""
     test = pictures("digits", "test", home)
     clothes = pictures("fashion", "test", home).tensor()[:COLUMNS]
     rng = torch.Generator().manual_seed(0)
@@ -32,24 +32,27 @@ def draw(home: Path) -> Figure:
     noise = torch.rand(digits.shape, generator=rng)
     rows = {"test digits": digits, "their pixels shuffled": shuffled, "noise": noise, "clothes": clothes}
     readers: dict[str, Any] = {name: registry.load(name, home)[0] for name in MODELS}
-    made = figure(9.5, 6.2)
-    grid = made.subplots(len(rows), COLUMNS)
-    for line, (kind, some) in zip(grid, rows.items(), strict=True):
-        answers = {name: model.classify(some) for name, model in readers.items()}
+    canvas = figure(9.5, 6.2)
+    grid = canvas.subplots(len(rows), COLUMNS)
+    for line, (kind, inputs) in zip(grid, rows.items(), strict=True):
+        answers = {name: model.classify(inputs) for name, model in readers.items()}
         for column, axes in enumerate(line):
-            axes.imshow(1 - some[column, 0].numpy(), cmap="gray", vmin=0, vmax=1)
+            axes.imshow(1 - inputs[column, 0].numpy(), cmap="gray", vmin=0, vmax=1)
             axes.axis("off")
-            told = [f"{MODELS[name]} {_told(chances[column])}" for name, chances in answers.items()]
-            axes.set_title("\n".join(told), fontsize=6.5)
+            lines = [
+                f"{MODELS[name]} {_label(probabilities[column])}" for name, probabilities in answers.items()
+            ]
+            axes.set_title("\n".join(lines), fontsize=6.5)
         line[0].text(
             -0.15, 0.5, kind, transform=line[0].transAxes, rotation=90, va="center", ha="right", fontsize=8
         )
-    made.suptitle(
+    canvas.suptitle(
         '"Most 28x28 vectors are not digits": what each network sees, and how sure it is', fontsize=10
     )
-    return made
+    return canvas
 
 
-def _told(chances: Tensor) -> str:
-    best = int(chances.argmax())
-    return f"{'none' if best == len(chances) - 1 else best} {float(chances[best]):.0%}"
+def _label(probabilities: Tensor) -> str:
+    """Returns the likeliest class with its probability."""
+    best = int(probabilities.argmax())
+    return f"{'none' if best == len(probabilities) - 1 else best} {float(probabilities[best]):.0%}"

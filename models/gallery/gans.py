@@ -1,4 +1,4 @@
-"""`gans`: digits by every adversarial model, side by side."""
+"""`gans`: samples of digits by every adversarial model, side by side."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PREFIX = "digits-"
 @picture("gans")
 @torch.inference_mode()
 def draw(home: Path) -> Figure:
-    """What every adversarial model of digits draws from the same seed, with its distance from real ones."""
+    """Samples of every adversarial model of digits with the same seed, and their Fréchet distances."""
     cards = registry.available(home)
     chosen = [
         (card.name.removeprefix(PREFIX), metric.value)
@@ -29,13 +29,13 @@ def draw(home: Path) -> Figure:
         for metric in card.metrics
         if metric.name == "frechet" and issubclass(registry.model_class(card.model), Adversarial)
     ]
-    chosen.sort(key=lambda one: one[1])
+    chosen.sort(key=lambda entry: entry[1])
     real = pictures("digits", "test", home).tensor()[:COLUMNS]
-    made = figure(9, 0.55 * (len(chosen) + 1))
-    grid = made.subplots(len(chosen) + 1, 1)
+    canvas = figure(9, 0.55 * (len(chosen) + 1))
+    grid = canvas.subplots(len(chosen) + 1, 1)
     tiles(grid[0], [real], "real test digits")
     for axes, (name, distance) in zip(grid[1:], chosen, strict=True):
         model: Any = registry.load(PREFIX + name, home)[0]
-        drawn = model.sample(COLUMNS, torch.Generator().manual_seed(1))
-        tiles(axes, [drawn], f"{name}: Frechet distance {distance:.1f}")
-    return made
+        generated = model.sample(COLUMNS, torch.Generator().manual_seed(1))
+        tiles(axes, [generated], f"{name}: Frechet distance {distance:.1f}")
+    return canvas

@@ -1,4 +1,4 @@
-"""`latent`: what lies between two digits, and digits by addition and subtraction of codes."""
+"""`latent`: interpolation between digits, and arithmetic of latent codes."""
 
 from __future__ import annotations
 
@@ -22,45 +22,47 @@ MODELS = {
 }
 PAIRS = ((3, 8), (4, 9), (0, 6))
 STEPS = 11
-TURNED = ((7, 4), (3, 8), (9, 0))  # kinds of digits
+TRANSLATED = ((7, 4), (3, 8), (9, 0))  # classes
 SHOWN = 9
-MANY = 5_000
+TRAINING_PICTURES = 5_000
 
 
 @picture("latent")
 @torch.inference_mode()
 def draw(home: Path) -> Figure:
-    """Between two test digits along the line of their codes, and sums of codes.
+    """Interpolations between two test digits, and sums of codes.
 
-    On the right a digit's code less the mean code of its kind, plus that of another kind.
+    On the right a digit's code less the mean code of its class, plus that of another class.
     """
     train, test = (pictures("digits", split, home) for split in ("train", "test"))
-    made = figure(10, 8.4)
-    grid = made.subplots(len(MODELS), 2, width_ratios=(STEPS, SHOWN + 3))
+    canvas = figure(10, 8.4)
+    grid = canvas.subplots(len(MODELS), 2, width_ratios=(STEPS, SHOWN + 3))
     for row, (name, title) in zip(grid, MODELS.items(), strict=True):
         model: Any = registry.load(name, home)[0]
-        between = [_between(model, _of(test, one)[0], _of(test, other)[0]) for one, other in PAIRS]
+        between = [
+            _interpolated(model, _of_class(test, start)[0], _of_class(test, end)[0]) for start, end in PAIRS
+        ]
         tiles(row[0], between, f"{title}: between two test digits")
-        known = train.part(slice(MANY))
-        means = {kind: model.encode(_of(known, kind)).mean(dim=0) for kind in range(10)}
+        subset = train.part(slice(TRAINING_PICTURES))
+        means = {kind: model.encode(_of_class(subset, kind)).mean(dim=0) for kind in range(10)}
         rows = []
-        for one, other in TURNED:
-            some = _of(test, one)[:SHOWN]
-            rows += [some, model.decode(model.encode(some) - means[one] + means[other])]
-        told = ", ".join(f"{one} to {other}" for one, other in TURNED)
-        tiles(row[1], rows, f"with the mean code of another kind: {told}")
-    return made
+        for source, target in TRANSLATED:
+            digits = _of_class(test, source)[:SHOWN]
+            rows += [digits, model.decode(model.encode(digits) - means[source] + means[target])]
+        pairs = ", ".join(f"{source} to {target}" for source, target in TRANSLATED)
+        tiles(row[1], rows, f"with the mean code of another kind: {pairs}")
+    return canvas
 
 
-def _between(model: Any, one: Tensor, other: Tensor) -> Tensor:
-    """From one picture (C, H, W) to another: (STEPS, C, H, W), both among them."""
-    here, there = model.encode(torch.stack([one, other]))
+def _interpolated(model: Any, first: Tensor, second: Tensor) -> Tensor:
+    """Returns pictures (STEPS, C, H, W) from one picture (C, H, W) to another, both among them."""
+    start, end = model.encode(torch.stack([first, second]))
     share = torch.linspace(0, 1, STEPS - 2)[:, None]
-    made = model.decode(here + share * (there - here))
-    return torch.cat([one[None], made, other[None]])
+    decoded = model.decode(start + share * (end - start))
+    return torch.cat([first[None], decoded, second[None]])
 
 
-def _of(some: Pictures, kind: int) -> Tensor:
-    """Those of a kind, (N, C, H, W)."""
-    rows = some.labels == kind
-    return Pictures(some.pixels[rows], some.labels[rows]).tensor()
+def _of_class(data: Pictures, kind: int) -> Tensor:
+    """Returns the pictures of a class, (N, C, H, W)."""
+    rows = data.labels == kind
+    return Pictures(data.pixels[rows], data.labels[rows]).tensor()

@@ -1,4 +1,4 @@
-"""`poems`: verses of the Tang as they are written, beside a language model's and those of WGAN-GP."""
+"""`poems`: verses of the Tang as they are samples, beside a language model's and those of WGAN-GP."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wordspot.models.datasets.poems import FORMS, Form, poems, read
 from wordspot.models.gallery import picture
 from wordspot.models.gallery.panels import figure
 
-WRITERS = {"poem-lm": "language model", "poem": "WGAN-GP"}
+MODELS = {"poem-lm": "language model", "poem": "WGAN-GP"}
 SHOWN = {"5x4": 2, "7x8": 1}  # poems of a form
 PAPER, INK, MARGIN = "#f6efdd", "#241d16", "#b9a98a"
 SEED = 7
@@ -30,25 +30,23 @@ def draw(home: Path) -> Figure:
     font = FontProperties(fname=str(fonts.brush(home)))
     test = poems("test", home).texts()
     columns: dict[str, dict[str, Sequence[str]]] = {"the Tang, held out": _by_form(test)}
-    for name, title in WRITERS.items():
+    for name, title in MODELS.items():
         if name in registry.folders(home):
-            writer: Any = registry.load(name, home)[0]
+            model: Any = registry.load(name, home)[0]
             rng = torch.Generator().manual_seed(SEED)
-            columns[title] = {
-                form: writer.sample(count, rng, condition=form) for form, count in SHOWN.items()
-            }
-    made = figure(3.6 * len(columns), 6.6)
-    made.set_facecolor(PAPER)
-    grid = made.subplots(len(SHOWN), len(columns), squeeze=False)
-    for n, (title, written) in enumerate(columns.items()):
+            columns[title] = {form: model.sample(count, rng, condition=form) for form, count in SHOWN.items()}
+    canvas = figure(3.6 * len(columns), 6.6)
+    canvas.set_facecolor(PAPER)
+    grid = canvas.subplots(len(SHOWN), len(columns), squeeze=False)
+    for n, (title, samples) in enumerate(columns.items()):
         for row, form in zip(grid, SHOWN, strict=True):
-            scroll(row[n], written[form], FORMS[form], font)
+            scroll(row[n], samples[form], FORMS[form], font)
         grid[0, n].set_title(title, fontsize=10, color=INK)
-    return made
+    return canvas
 
 
 def scroll(axes: Axes, texts: Sequence[str], form: Form, font: FontProperties) -> None:
-    """Poems side by side, the first on the right, a line a column, ruled."""
+    """Draws poems side by side, the first on the right, a line a column, ruled."""
     width = form.lines + 1  # a column between poems
     for n, text in enumerate(texts):
         letters = read(text)[1].translate(fonts.SHAPES)
@@ -76,10 +74,10 @@ def scroll(axes: Axes, texts: Sequence[str], form: Form, font: FontProperties) -
 
 
 def _by_form(texts: Sequence[str]) -> dict[str, Sequence[str]]:
-    """From all over the split, whose poems are in order of their characters."""
-    found: dict[str, Sequence[str]] = {}
+    """Returns poems of each form, evenly spaced over the split, which is sorted."""
+    chosen: dict[str, Sequence[str]] = {}
     for form, count in SHOWN.items():
-        some = [text for text in texts if read(text)[0] == FORMS[form]]
-        apart = len(some) // (count + 1)
-        found[form] = [some[apart * (n + 1)] for n in range(count)]
-    return found
+        candidates = [text for text in texts if read(text)[0] == FORMS[form]]
+        step = len(candidates) // (count + 1)
+        chosen[form] = [candidates[step * (n + 1)] for n in range(count)]
+    return chosen

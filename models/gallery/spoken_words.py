@@ -1,4 +1,4 @@
-"""`spoken-words`: the vectors of words that were heard, not read."""
+"""`spoken-words`: vectors of spoken words."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from wordspot.models import audio
 from wordspot.models.datasets import alignments
 from wordspot.models.datasets.speech import clips
-from wordspot.models.encoders import load_encoder
-from wordspot.models.encoders.spans import SpanEncoder
+from wordspot.models.encoders import Encoder, load_encoder
 from wordspot.models.gallery import picture
 from wordspot.models.gallery.panels import figure, pairs, parallel, principal
 
@@ -31,26 +30,26 @@ RHYMES = (
     "day say way may",
     "look book took",
 )
-MOST = 40  # occurrences of a word
+MAX_OCCURRENCES = 40  # occurrences of a word
 
 
 @picture("spoken-words")
 def draw(home: Path) -> Figure:
-    """Mean vectors of words as they were said: rhymes lie together, one changed sound is one step."""
-    wanted = {word for group in (*RHYMES, *RELATIONS.values()) for word in group.split()}
-    made = figure(10.5, 8.6)
-    grid = made.subplots(len(ENCODERS), 2)
+    """Mean vectors of spoken words: rhymes are close, and one changed sound is one difference."""
+    words_shown = {word for group in (*RHYMES, *RELATIONS.values()) for word in group.split()}
+    canvas = figure(10.5, 8.6)
+    grid = canvas.subplots(len(ENCODERS), 2)
     for line, name in zip(grid, ENCODERS, strict=True):
-        means = spoken(load_encoder(name, home), wanted, home)
-        known = [word for group in RHYMES for word in group.split() if word in means]
-        rows = np.array([means[word] for word in known])
+        means = mean_vectors(load_encoder(name, home), words_shown, home)
+        rhyming = [word for group in RHYMES for word in group.split() if word in means]
+        rows = np.array([means[word] for word in rhyming])
         group_of = np.array([n for n, group in enumerate(RHYMES) for word in group.split() if word in means])
         points = principal(rows)
         axes = line[0]
         axes.scatter(points[:, 0], points[:, 1], c=group_of, cmap="tab10", vmax=9, s=14)
-        for (x, y), word in zip(points, known, strict=True):
+        for (x, y), word in zip(points, rhyming, strict=True):
             axes.annotate(word, (x, y), xytext=(3, 3), textcoords="offset points", fontsize=8)
-        inside, outside = _likeness(rows, group_of)
+        inside, outside = _mean_cosines(rows, group_of)
         pairs_title = f"{name}: cosine of rhymes {inside:.2f}, of others {outside:.2f}"
         axes.margins(0.12)
         axes.set_title(pairs_title, fontsize=9, loc="left")
@@ -58,32 +57,32 @@ def draw(home: Path) -> Figure:
         axes.set_yticks([])
         steps, words, figures = [], [], []
         for relation, text in RELATIONS.items():
-            asked = text.split()
-            both = [
+            words_of_relation = text.split()
+            paired = [
                 w
-                for n in range(0, len(asked), 2)
-                if {*asked[n : n + 2]} <= means.keys()
-                for w in asked[n : n + 2]
+                for n in range(0, len(words_of_relation), 2)
+                if {*words_of_relation[n : n + 2]} <= means.keys()
+                for w in words_of_relation[n : n + 2]
             ]
-            if len(both) > 2:
-                figures.append(f"{relation} {parallel(np.array([means[word] for word in both])):.2f}")
-            steps += [means[word] for word in both]
-            words += both
+            if len(paired) > 2:
+                figures.append(f"{relation} {parallel(np.array([means[word] for word in paired])):.2f}")
+            steps += [means[word] for word in paired]
+            words += paired
         pairs(
             line[1], principal(np.array(steps)), words, f"{name}: cosine between steps, {', '.join(figures)}"
         )
-    return made
+    return canvas
 
 
-def spoken(encoder: SpanEncoder, wanted: set[str], home: Path) -> dict[str, NDArray[np.float32]]:
-    """The mean vector (D,) of each word, whoever said it, less the mean of all of them."""
-    found: defaultdict[str, list[NDArray[np.float32]]] = defaultdict(list)
+def mean_vectors(encoder: Encoder, words: set[str], home: Path) -> dict[str, NDArray[np.float32]]:
+    """Returns the mean vector (D,) of each word over speakers, less the mean of all of them."""
+    vectors_of: defaultdict[str, list[NDArray[np.float32]]] = defaultdict(list)
     times = alignments.words()
     for clip in clips("queen", home):
         spans = [
             (word, start, end)
             for word, start, end in times.get(clip.id, ())
-            if word in wanted and len(found[word]) < MOST
+            if word in words and len(vectors_of[word]) < MAX_OCCURRENCES
         ]
         if not spans:
             continue
@@ -93,16 +92,16 @@ def spoken(encoder: SpanEncoder, wanted: set[str], home: Path) -> dict[str, NDAr
         table = np.array([(0, round(s * rate), min(round(e * rate), ticks)) for _, s, e in spans], np.int32)
         ((vectors, _),) = encoder.embed_sections([([sound], table)])
         for (word, _, _), vector in zip(spans, vectors, strict=True):
-            found[word].append(vector)
-    means = {word: np.mean(vectors, axis=0) for word, vectors in found.items() if vectors}
-    middle = np.mean(list(means.values()), axis=0)
-    return {word: mean - middle for word, mean in means.items()}
+            vectors_of[word].append(vector)
+    means = {word: np.mean(vectors, axis=0) for word, vectors in vectors_of.items() if vectors}
+    overall_mean = np.mean(list(means.values()), axis=0)
+    return {word: mean - overall_mean for word, mean in means.items()}
 
 
-def _likeness(rows: NDArray[np.float32], groups: NDArray[np.int64]) -> tuple[float, float]:
-    """Mean cosine of two rows of one group, and of two groups."""
+def _mean_cosines(rows: NDArray[np.float32], groups: NDArray[np.int64]) -> tuple[float, float]:
+    """Returns the mean cosine of two rows of one group, and of two groups."""
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    one, other = np.triu_indices(len(rows), 1)
-    cosine = (unit[one] * unit[other]).sum(axis=1)
-    same = groups[one] == groups[other]
+    first, second = np.triu_indices(len(rows), 1)
+    cosine = (unit[first] * unit[second]).sum(axis=1)
+    same = groups[first] == groups[second]
     return float(cosine[same].mean()), float(cosine[~same].mean())

@@ -28,21 +28,21 @@ def draw(home: Path) -> Figure:
     """Faces as the lecture's three prompts describe them, and kinds that training never showed; real ones."""
     model: Any = registry.load(MODEL, home)[0]
     train, test = (pictures("faces", split, home) for split in ("train", "test"))
-    made = figure(9, 11.5)
-    axes = made.subplots(len(PROMPTS) + 1, 1, height_ratios=(*[ROWS + 1] * len(PROMPTS), 2 * HELD_OUT))
-    described = model.known.of_labels(torch.from_numpy(train.labels))
+    canvas = figure(9, 11.5)
+    axes = canvas.subplots(len(PROMPTS) + 1, 1, height_ratios=(*[ROWS + 1] * len(PROMPTS), 2 * HELD_OUT))
+    described = model.descriptions.of_labels(torch.from_numpy(train.labels))
     for place, prompt in enumerate(PROMPTS):
-        drawn = model.sample(ROWS * COLUMNS, torch.Generator().manual_seed(0), condition=prompt)
-        wanted = torch.tensor(model.known.read(prompt))
-        fitting = ((described == wanted) | (wanted == FREE)).all(dim=1).nonzero()[:, 0]
+        generated = model.sample(ROWS * COLUMNS, torch.Generator().manual_seed(0), condition=prompt)
+        target = torch.tensor(model.descriptions.read(prompt))
+        fitting = ((described == target) | (target == FREE)).all(dim=1).nonzero()[:, 0]
         real = train.tensor()[fitting[:: max(1, len(fitting) // COLUMNS)][:COLUMNS]]
-        tiles(axes[place], [*drawn.split(COLUMNS), real], f'"{prompt}"; below, real training faces')
+        tiles(axes[place], [*generated.split(COLUMNS), real], f'"{prompt}"; below, real training faces')
     rows = []
     kinds = sorted(set(test.labels.tolist()))
     chosen = kinds[:: len(kinds) // HELD_OUT][:HELD_OUT]
     for label in chosen:
         rows.append(model.sample(COLUMNS, torch.Generator().manual_seed(0), condition=caption(label)))
         rows.append(test.tensor()[torch.from_numpy(test.labels == label)][:COLUMNS])
-    told = ";\n".join("; ".join(map(caption, chosen[n : n + 2])) for n in range(0, len(chosen), 2))
-    tiles(axes[-1], rows, f"{told}:\nkinds that training never showed; below each, real test faces")
-    return made
+    captions = ";\n".join("; ".join(map(caption, chosen[n : n + 2])) for n in range(0, len(chosen), 2))
+    tiles(axes[-1], rows, f"{captions}:\nkinds that training never showed; below each, real test faces")
+    return canvas

@@ -19,7 +19,7 @@ from wordspot.models.gallery.panels import page
 MODELS = {"title-zh": "headlines", "title-en": "package-descriptions"}
 SHOWN = 5  # held-out texts of each
 COLUMNS = 120
-LONGEST = 480  # columns of a text that are shown
+MAX_COLUMNS = 480  # columns of a text that are shown
 # Document, human, machine: Hung-yi Lee 2017, AI Alchemy; the documents go on.
 LECTURE = (
     (
@@ -47,18 +47,18 @@ def draw(home: Path) -> Figure:
         model: Any = registry.load(name, home)[0]
         if model.config.language == "zh":
             for document, human, machine in LECTURE:
-                ours = model.sample(1, rng, condition=document)[0]
-                told = [
+                generated = model.sample(1, rng, condition=document)[0]
+                block = [
                     ("document", document),
                     ("human", human),
                     ("lecture's machine", machine),
-                    (name, ours),
+                    (name, generated),
                 ]
-                blocks.append([(what, text.translate(fonts.SHAPES)) for what, text in told])
+                blocks.append([(what, text.translate(fonts.SHAPES)) for what, text in block])
         test = pairs(source, home)["test"]
         for pair in test[:: len(test) // SHOWN][:SHOWN]:
-            given = pair.given if len(pair.given) <= LONGEST else pair.given[:LONGEST] + " ..."
-            ours = model.sample(1, rng, condition=pair.given)[0]
-            told = [("document", given), ("human", pair.answer), (name, ours)]
-            blocks.append([(what, text.translate(fonts.SHAPES)) for what, text in told])
+            document = pair.given if len(pair.given) <= MAX_COLUMNS else pair.given[:MAX_COLUMNS] + " ..."
+            generated = model.sample(1, rng, condition=pair.given)[0]
+            block = [("document", document), ("human", pair.answer), (name, generated)]
+            blocks.append([(what, text.translate(fonts.SHAPES)) for what, text in block])
     return page(blocks, COLUMNS, font)

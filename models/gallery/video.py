@@ -1,4 +1,4 @@
-"""`predicted-frames`: how a video pixel network goes on with clips, beside one that ignores the past."""
+"""`predicted-frames`: predictions of a video pixel network, beside those of one that ignores the past."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ MEAN_OF = 16  # continuations
 @picture("predicted-frames")
 @torch.inference_mode()
 def draw(home: Path) -> Figure:
-    """Test clips of moving digits, and how they go on by a network with and without a past."""
+    """Test clips of moving digits with continuations by a network with and without a past."""
     network, card = registry.load(NETWORK, home)
     alone = registry.load(ALONE, home)[0]
     clips = moving_digits("test", home, Motion(**card.data["motion"])).clips(1, CLIPS)
-    seen = int(network.config.seen)
-    many = continued(network, clips.repeat_interleave(MEAN_OF, dim=0), seen)
+    given_frames = int(network.config.seen)
+    many = continued(network, clips.repeat_interleave(MEAN_OF, dim=0), given_frames)
     of_clip = many.reshape(CLIPS, MEAN_OF, *clips.shape[1:])  # (CLIPS, MEAN_OF, T, 1, H, W)
-    without = continued(alone, clips, seen)
-    made = figure(10, 7.5)
-    for index, axes in enumerate(made.subplots(2, CLIPS // 2).flat):
+    without = continued(alone, clips, given_frames)
+    canvas = figure(10, 7.5)
+    for index, axes in enumerate(canvas.subplots(2, CLIPS // 2).flat):
         rows = [
             clips[index],
             of_clip[index, 0],
@@ -41,13 +41,15 @@ def draw(home: Path) -> Figure:
             without[index],
         ]
         tiles(axes, rows, f"clip {index + 1}: true, two continuations, mean of {MEAN_OF}, without a past")
-        axes.axvline(seen * (clips.shape[-1] + 2) - 0.5, color="C3", linewidth=1)
-    made.suptitle(f"{seen} frames are seen, left of the line; those right of it are drawn", fontsize=10)
-    return made
+        axes.axvline(given_frames * (clips.shape[-1] + 2) - 0.5, color="C3", linewidth=1)
+    canvas.suptitle(
+        f"{given_frames} frames are given, left of the line; those right of it are generated", fontsize=10
+    )
+    return canvas
 
 
-def continued(model: Any, clips: Tensor, seen: int) -> Tensor:
-    """The clips as they go on after the seen frames."""
-    known = (torch.arange(clips.shape[1]) < seen).expand(clips.shape[:2])
-    drawn: Tensor = model.complete(clips, known, torch.Generator().manual_seed(0))
-    return drawn
+def continued(model: Any, clips: Tensor, given_frames: int) -> Tensor:
+    """Returns the clips continued after the given frames."""
+    known_mask = (torch.arange(clips.shape[1]) < given_frames).expand(clips.shape[:2])
+    generated: Tensor = model.complete(clips, known_mask, torch.Generator().manual_seed(0))
+    return generated

@@ -1,4 +1,4 @@
-"""`wavenet`: what a WaveNet that heard one man says, beside the man and beside a table of pairs."""
+"""`wavenet`: samples of a WaveNet of one voice, beside the voice and a Markov chain of samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from wordspot.models.artifact import Metric
 from wordspot.models.datasets.sounds import RATE, sounds
 from wordspot.models.gallery import picture
 from wordspot.models.gallery.panels import bare, figure
-from wordspot.models.judges.sounds import order_1
+from wordspot.models.judges.sounds import markov_chain
 
 MODEL = "voice-wavenet"
 SECONDS = 2.0
@@ -31,35 +31,35 @@ LOUDEST_DB, QUIETEST_DB = -30.0, -100.0
 @picture("wavenet")
 @torch.inference_mode()
 def draw(home: Path) -> Figure:
-    """Two seconds of real held-out speech, of a WaveNet, of a table of pairs of samples; 50 ms of each."""
-    found, card = registry.load(MODEL, home)
-    model: Any = found
+    """Two seconds of held-out speech, of a WaveNet, of a Markov chain of order 1; 50 ms of each."""
+    loaded, card = registry.load(MODEL, home)
+    model: Any = loaded
     source, samples = str(card.data["source"]), round(SECONDS * RATE)
     start = round(FROM_S * RATE)
     real = sounds(source, "test", home).recording(RECORDING)[start : start + samples]
     model.warm_up()
-    begun = time.perf_counter()
+    started = time.perf_counter()
     parts = list(model.generate(-(-samples // model.config.chunk), torch.Generator().manual_seed(4)))
-    speed = model.config.chunk * len(parts) / RATE / (time.perf_counter() - begun)
-    table = order_1(source, home, model.config.codes)
-    plain = table.sample(1, samples, torch.Generator().manual_seed(4))[0]
+    speed = model.config.chunk * len(parts) / RATE / (time.perf_counter() - started)
+    table = markov_chain(source, home, model.config.codes)
+    baseline = table.sample(1, samples, torch.Generator().manual_seed(4))[0]
     bits = next((metric for metric in card.metrics if metric.name == "bits"), Metric("bits", math.nan))
-    made = figure(11, 4.6)
-    grid = made.subplots(2, 3, height_ratios=(3, 2))
+    canvas = figure(11, 4.6)
+    grid = canvas.subplots(2, 3, height_ratios=(3, 2))
     for column, (sound, title) in enumerate(
         (
             (real, "real speech, held out"),
             (torch.cat(parts)[:samples], f"WaveNet{_bits(bits.value)}, {speed:.1f} x real time"),
-            (plain, f"by the last sample only{_bits(bits.baseline)}"),
+            (baseline, f"by the last sample only{_bits(bits.baseline)}"),
         )
     ):
         spectrogram(grid[0, column], sound, title)
         zoomed(grid[1, column], sound)
-    return made
+    return canvas
 
 
 def spectrogram(axes: Axes, sound: Tensor, title: str) -> None:
-    """sound: (n,), at RATE."""
+    """Draws the spectrogram of a sound (n,) at RATE."""
     axes.specgram(
         sound.numpy() + 1e-6,
         NFFT=WINDOW,
@@ -76,7 +76,7 @@ def spectrogram(axes: Axes, sound: Tensor, title: str) -> None:
 
 
 def zoomed(axes: Axes, sound: Tensor) -> None:
-    """The loudest stretch of ZOOM_SAMPLES of a sound (n,)."""
+    """Draws the loudest stretch of ZOOM_SAMPLES of a sound (n,)."""
     stretches = sound.unfold(0, ZOOM_SAMPLES, ZOOM_SAMPLES // 2)
     shown = stretches[stretches.square().sum(dim=1).argmax()]
     axes.plot(shown.numpy(), linewidth=0.8, color="0.2")

@@ -22,19 +22,22 @@ RELATIONS = {
 @picture("words")
 def draw(home: Path) -> Figure:
     """Pairs of words of one relation: the step from one to the other is much the same."""
-    there = [name for name in MODELS if name in registry.folders(home)]
-    made = figure(10.5, 3.6 * len(there))
-    grid = made.subplots(len(there), len(RELATIONS), squeeze=False)
-    for line, name in zip(grid, there, strict=True):
+    names = [name for name in MODELS if name in registry.folders(home)]
+    canvas = figure(10.5, 3.6 * len(names))
+    grid = canvas.subplots(len(names), len(RELATIONS), squeeze=False)
+    for line, name in zip(grid, names, strict=True):
         model = registry.load(name, home)[0]
         assert isinstance(model, WordVectors)
         for axes, (relation, text) in zip(line, RELATIONS.items(), strict=True):
-            asked = text.split()
-            both = [asked[n : n + 2] for n in range(0, len(asked), 2)]
-            known = [
-                word for pair in both if all(model.row(word) is not None for word in pair) for word in pair
+            words = text.split()
+            word_pairs = [words[n : n + 2] for n in range(0, len(words), 2)]
+            in_vocabulary = [
+                word
+                for pair in word_pairs
+                if all(model.row(word) is not None for word in pair)
+                for word in pair
             ]
-            rows = model.unit[[model.rows[word] for word in known]].numpy()
+            rows = model.unit[[model.rows[word] for word in in_vocabulary]].numpy()
             title = f"{name}: {relation}\nmean cosine between steps {parallel(rows):.2f}"
-            pairs(axes, principal(rows), known, title)
-    return made
+            pairs(axes, principal(rows), in_vocabulary, title)
+    return canvas

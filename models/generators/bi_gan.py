@@ -18,7 +18,7 @@ from torch.nn.functional import softplus
 from wordspot.models.datasets.picture_batches import PictureBatch
 from wordspot.models.generators.gan import PLAN, THRESHOLDS, Adversarial, GanConfig
 from wordspot.models.generators.networks import SLOPE, Features
-from wordspot.models.generators.objectives import Judged
+from wordspot.models.generators.objectives import Scored
 from wordspot.models.model import Loss
 from wordspot.models.recipe import PictureRecipe, recipe
 from wordspot.models.registry import register
@@ -28,11 +28,15 @@ HIDDEN = 256
 
 @dataclass(frozen=True)
 class BiGanConfig(GanConfig):
+    """The shape of a bidirectional GAN."""
+
     code: int = 50
 
 
 @register("bi_gan")
 class BiGan(Adversarial[BiGanConfig]):
+    """A generator, an encoder (`seen` and `coded` in stored artifacts) and a discriminator of pairs."""
+
     Config = BiGanConfig
 
     def __init__(self, config: BiGanConfig) -> None:
@@ -55,29 +59,34 @@ class BiGan(Adversarial[BiGanConfig]):
         }
 
     def encode(self, pictures: Tensor) -> Tensor:
+        """Returns the codes of pictures, (B, code)."""
         code: Tensor = self.coded(self.seen(pictures))
         return code
 
     def reconstruct(self, pictures: Tensor) -> Tensor:
+        """Returns the decoded codes of pictures, (B, C, H, W)."""
         return self.decode(self.encode(pictures))
 
     def generator_loss(self, batch: PictureBatch, rng: Generator) -> Loss:
-        """Pairs of either kind are to be taken for the other."""
+        """Returns the loss of generator and encoder: either kind of pair should pass for the other."""
         codes = self.codes_for(batch, rng)
-        drawn = self._score(self.decode(codes), codes)
+        generated = self._score(self.decode(codes), codes)
         real = self._score(batch.pictures, self.encode(batch.pictures))
-        return Loss(softplus(-drawn).mean() + softplus(real).mean(), {"drawn": float(drawn.detach().mean())})
+        return Loss(
+            softplus(-generated).mean() + softplus(real).mean(),
+            {"fake_score": float(generated.detach().mean())},
+        )
 
     def discriminator_loss(self, batch: PictureBatch, rng: Generator) -> Loss:
         codes = self.codes_for(batch, rng)
         with torch.no_grad():
-            drawn, seen = self.decode(codes), self.encode(batch.pictures)
-        critic = partial(self._score, codes=seen)
-        real = Judged(batch.pictures, critic(batch.pictures))
-        fake = Judged(drawn, self._score(drawn, codes))
+            generated, codes_of_real = self.decode(codes), self.encode(batch.pictures)
+        critic = partial(self._score, codes=codes_of_real)
+        real = Scored(batch.pictures, critic(batch.pictures))
+        fake = Scored(generated, self._score(generated, codes))
         penalty = self.config.penalty * self.objective.penalty(critic, real, fake, rng)
         value = self.objective.discriminator(real, fake) + penalty
-        return Loss(value, {"real": float(real.scores.detach().mean())})
+        return Loss(value, {"real_score": float(real.scores.detach().mean())})
 
     def _score(self, pictures: Tensor, codes: Tensor) -> Tensor:
         pair = torch.cat([self.discriminator.features(pictures), codes], dim=1)

@@ -1,7 +1,7 @@
-"""`conditional_gan`: the kind of picture can be asked for (Mirza and Osindero, Conditional generative
-adversarial nets, 2014).
+"""`conditional_gan`: pictures of a given class (Mirza and Osindero, Conditional generative adversarial nets,
+2014).
 
-The generator is told the class beside the code; the discriminator judges picture and class together, by a
+The generator's input is the code with the class; the discriminator scores picture and class together, by a
 product of the picture's features with a vector of the class (Miyato and Koyama 2018).
 """
 
@@ -19,15 +19,20 @@ from torch.nn.functional import one_hot
 from wordspot.models.datasets.picture_batches import PictureBatch
 from wordspot.models.errors import BadInput
 from wordspot.models.generators.gan import PLAN, THRESHOLDS, Adversarial, GanConfig
+from wordspot.models.generators.interpolation import interpolate
 from wordspot.models.generators.objectives import Critic
-from wordspot.models.generators.walk import walk
 from wordspot.models.recipe import PictureRecipe, recipe
 from wordspot.models.registry import register
 
 
 @dataclass(frozen=True)
 class ClassesConfig(GanConfig):
-    """classes: are asked for by their number, from 0 on. code: with as many numbers for the class."""
+    """The shape of a GAN with classes.
+
+    Attributes:
+        code: numbers of a code, the one-hot class among them.
+        classes: numbered from 0.
+    """
 
     code: int = 74
     classes: int = 10
@@ -37,19 +42,29 @@ ClassesConfigT = TypeVar("ClassesConfigT", bound=ClassesConfig)
 
 
 class WithClasses(Adversarial[ClassesConfigT]):
-    """Codes are random numbers, then a one at the class."""
+    """A GAN whose codes are random numbers followed by a one-hot class."""
 
     options = frozenset({"condition"})
 
     def sample(self, count: int, rng: Generator, *, condition: str = "") -> Tensor:
-        """condition: the number of a class, or empty for any. Raises BadInput."""
+        """Returns pictures (count, C, H, W), 0 to 1.
+
+        Args:
+            count: pictures.
+            rng: of the codes.
+            condition: the number of a class, or empty for a random one each.
+
+        Raises:
+            BadInput: there is no such class.
+        """
         return self.decode(self.codes(count, rng, condition=condition))
 
     def generate(self, count: int, rng: Generator, *, condition: str = "") -> Iterator[Tensor]:
-        return walk(self.decode, partial(self.codes, condition=condition), count, rng)
+        """Yields pictures (C, H, W) of an interpolation through codes. Raises BadInput as `sample`."""
+        return interpolate(self.decode, partial(self.codes, condition=condition), count, rng)
 
     def codes(self, count: int, rng: Generator, *, condition: str = "") -> Tensor:
-        """Raises BadInput."""
+        """Returns random codes of the condition's class, (count, code). Raises BadInput as `sample`."""
         classes = self.config.classes
         device = next(self.parameters()).device
         if not condition:
@@ -57,11 +72,11 @@ class WithClasses(Adversarial[ClassesConfigT]):
         elif condition.isdecimal() and int(condition) < classes:
             labels = torch.full((count,), int(condition), device=device)
         else:
-            raise BadInput(f"condition {condition!r}; 0 to {classes - 1} are allowed")
+            raise BadInput(f"condition must be empty or between 0 and {classes - 1}, got {condition!r}")
         return self.codes_of(labels, rng)
 
     def codes_of(self, labels: Tensor, rng: Generator) -> Tensor:
-        """labels: int64 (B,). Returns (B, code)."""
+        """Returns random codes (B, code) of classes, int64 (B,)."""
         noise = super().codes(len(labels), rng)
         noise[:, -self.config.classes :] = one_hot(labels, self.config.classes)
         return noise
@@ -69,6 +84,8 @@ class WithClasses(Adversarial[ClassesConfigT]):
 
 @register("conditional_gan")
 class ConditionalGan(WithClasses[ClassesConfig]):
+    """A GAN with a projection discriminator of classes."""
+
     Config = ClassesConfig
 
     def __init__(self, config: ClassesConfig) -> None:
@@ -81,7 +98,7 @@ class ConditionalGan(WithClasses[ClassesConfig]):
         return {**players, "discriminator": [*players["discriminator"], *self.label.parameters()]}
 
     def codes_for(self, batch: PictureBatch, rng: Generator) -> Tensor:
-        """Of the same classes."""
+        """Returns random codes of the batch's classes."""
         return self.codes_of(batch.labels, rng)
 
     def critic(self, batch: PictureBatch) -> Critic:

@@ -1,8 +1,8 @@
-"""`discrete_gan`: draws in black and white, though no gradient goes through that (Hjelm et al.,
+"""`discrete_gan`: a generator of binary pictures, through which no gradient passes (Hjelm et al.,
 Boundary-seeking generative adversarial networks, 2018).
 
-The generator gives the chance of each pixel. Of each code several pictures are drawn, and weighted by how
-real the discriminator finds them, w = exp(score) over the sum of all; the generator makes what weighs more
+The generator gives the probability of each pixel. Of each code several pictures are sampled and weighted by
+the discriminator's scores, w = exp(score) over the sum of all; the generator makes those of larger weight
 likelier (equation 10):
 
     loss = - E_z sum_m w_m log p(x_m | z)
@@ -25,34 +25,40 @@ from wordspot.models.registry import register
 
 @dataclass(frozen=True)
 class DiscreteGanConfig(GanConfig):
-    """tries: pictures drawn of each code."""
+    """The shape of a discrete GAN.
+
+    Attributes:
+        tries: pictures that are sampled of each code.
+    """
 
     tries: int = 20
 
 
 @register("discrete_gan")
 class DiscreteGan(Adversarial[DiscreteGanConfig]):
+    """A GAN of binary pictures."""
+
     Config = DiscreteGanConfig
 
     def sample(self, count: int, rng: Generator) -> Tensor:
-        """Black and white."""
+        """Returns binary pictures of random codes, (count, C, H, W), 0 or 1."""
         return torch.bernoulli(self.decode(self.codes(count, rng)), generator=rng)
 
     def generator_loss(self, batch: PictureBatch, rng: Generator) -> Loss:
-        chances = self.decode(self.codes_for(batch, rng))
-        each = chances.repeat_interleave(self.config.tries, dim=0)  # (B tries, C, H, W)
+        probabilities = self.decode(self.codes_for(batch, rng))
+        repeated = probabilities.repeat_interleave(self.config.tries, dim=0)  # (B tries, C, H, W)
         with torch.no_grad():
-            drawn = torch.bernoulli(each, generator=rng)
-            scores = self.discriminator(drawn).reshape(len(chances), -1)  # (B, tries)
+            generated = torch.bernoulli(repeated, generator=rng)
+            scores = self.discriminator(generated).reshape(len(probabilities), -1)  # (B, tries)
             weights = scores.softmax(dim=1).flatten()
-        nats = binary_cross_entropy(each, drawn, reduction="none").flatten(1).sum(dim=1)
-        return Loss((weights * nats).sum() / len(chances), {"drawn": float(scores.mean())})
+        nats = binary_cross_entropy(repeated, generated, reduction="none").flatten(1).sum(dim=1)
+        return Loss((weights * nats).sum() / len(probabilities), {"fake_score": float(scores.mean())})
 
     def discriminator_loss(self, batch: PictureBatch, rng: Generator) -> Loss:
         binary = PictureBatch(torch.bernoulli(batch.pictures, generator=rng), batch.labels)
         return super().discriminator_loss(binary, rng)
 
-    def fakes(self, batch: PictureBatch, rng: Generator) -> Tensor:
+    def fake_pictures(self, batch: PictureBatch, rng: Generator) -> Tensor:
         return self.sample(len(batch.pictures), rng)
 
 

@@ -1,7 +1,7 @@
 """`gan`: a generator and a discriminator (Goodfellow et al., Generative adversarial nets, 2014), with the
 convolutional networks of Radford, Metz and Chintala 2016 (DCGAN) and any objective of `objectives`.
 
-The discriminator learns to tell real pictures from drawn ones, the generator to draw what it takes for real:
+The discriminator learns to tell real pictures from generated (fake) ones, the generator to deceive it:
 
     min_G max_D  E [log D(x)] + E [log (1 - D(G(z)))]
 """
@@ -19,9 +19,9 @@ from torch import Generator, Tensor, nn
 from wordspot.models import frechet
 from wordspot.models.datasets.picture_batches import PictureBatch
 from wordspot.models.errors import BadInput
-from wordspot.models.generators.networks import Discriminator, Energy, PictureGenerator
-from wordspot.models.generators.objectives import OBJECTIVES, Critic, Judged, clip_weights
-from wordspot.models.generators.walk import walk
+from wordspot.models.generators.interpolation import interpolate
+from wordspot.models.generators.networks import Discriminator, EnergyDiscriminator, PictureGenerator
+from wordspot.models.generators.objectives import OBJECTIVES, Critic, Scored, clip_weights
 from wordspot.models.model import Loss, Model
 from wordspot.models.recipe import PictureRecipe, recipe
 from wordspot.models.registry import register
@@ -33,10 +33,17 @@ SNAPSHOTS = (0.002, 0.02, 0.04, 0.1, 0.2, 0.4, 1.0)
 
 @dataclass(frozen=True)
 class GanConfig:
-    """objective: one of OBJECTIVES. penalty: weight of its gradient penalty. code: numbers that a picture is
-    drawn from. levels: how often the picture is halved, base: channels of the largest maps; with 0 levels
-    networks have base units a layer and no convolutions. deep: whether the discriminator looks at each size
-    twice, and once more at the last, halved again. strip: pictures that are kept of each of SNAPSHOTS.
+    """The shape of a GAN of pictures.
+
+    Attributes:
+        height, width, channels: of pictures.
+        objective: one of OBJECTIVES.
+        penalty: weight of the objective's gradient penalty.
+        code: numbers of a latent code.
+        base: channels of the largest maps, or units of a dense layer.
+        levels: how often the maps are halved; 0 for dense layers without convolutions.
+        deep: whether the discriminator has two convolutions at each size and halves the last once more.
+        strip: pictures that are stored of each of SNAPSHOTS.
     """
 
     height: int = 28
@@ -55,23 +62,24 @@ GanConfigT = TypeVar("GanConfigT", bound=GanConfig)
 
 
 class Adversarial(Model[GanConfigT]):
-    """What generators of pictures by adversarial training share.
+    """Base of the GANs of pictures.
 
-    snapshots: what was drawn from the same codes in the course of training, uint8
-    (len(SNAPSHOTS), strip, C, H, W), 0 to 255.
+    Attributes:
+        snapshots: pictures of the same codes in the course of training, uint8
+            (len(SNAPSHOTS), strip, C, H, W), 0 to 255.
     """
 
     modality = "picture"
     records = frozenset({"snapshots"})
 
     def __init__(self, config: GanConfigT) -> None:
-        """Raises BadInput."""
+        """Makes a model with random weights. Raises BadInput if the objective is unknown."""
         super().__init__(config)
         if config.objective not in OBJECTIVES:
-            raise BadInput(f"objective {config.objective!r}; {', '.join(OBJECTIVES)} are allowed")
+            raise BadInput(f"objective must be one of {', '.join(OBJECTIVES)}, got {config.objective!r}")
         self.objective = OBJECTIVES[config.objective]
         self.generator: nn.Module = PictureGenerator(config, config.code)
-        self.discriminator: Any = (Energy if self.objective.energy else Discriminator)(config)
+        self.discriminator: Any = (EnergyDiscriminator if self.objective.energy else Discriminator)(config)
         if not self.objective.energy:
             self.unsaved = frozenset({"discriminator"})
         self.snapshots: Tensor
@@ -85,25 +93,29 @@ class Adversarial(Model[GanConfigT]):
         }
 
     def schedule(self, step: int) -> Sequence[str]:
-        moves = step % self.objective.turns == self.objective.turns - 1
+        moves = step % self.objective.critic_steps == self.objective.critic_steps - 1
         return ("discriminator", "generator") if moves else ("discriminator",)
 
     def codes(self, count: int, rng: Generator) -> Tensor:
+        """Returns random codes, (count, code)."""
         device = next(self.parameters()).device
         return torch.randn((count, self.config.code), generator=rng, device=device)
 
     def decode(self, code: Tensor) -> Tensor:
-        drawn: Tensor = self.generator(code)
-        return drawn
+        """Returns the pictures of codes, (B, code) to (B, C, H, W), 0 to 1."""
+        generated: Tensor = self.generator(code)
+        return generated
 
     def sample(self, count: int, rng: Generator) -> Tensor:
+        """Returns pictures of random codes, (count, C, H, W), 0 to 1."""
         return self.decode(self.codes(count, rng))
 
     def generate(self, count: int, rng: Generator) -> Iterator[Tensor]:
-        """A walk through the codes."""
-        return walk(self.decode, self.codes, count, rng)
+        """Yields pictures (C, H, W) of an interpolation through random codes."""
+        return interpolate(self.decode, self.codes, count, rng)
 
     def loss(self, player: str, batch: PictureBatch, rng: Generator) -> Loss:
+        """Returns the loss of the generator or of the discriminator."""
         if player == "generator":
             return self.generator_loss(batch, rng)
         if self.objective.clip:
@@ -111,56 +123,64 @@ class Adversarial(Model[GanConfigT]):
         return self.discriminator_loss(batch, rng)
 
     def codes_for(self, batch: PictureBatch, rng: Generator) -> Tensor:
-        """What drawn pictures that stand beside a batch are drawn from."""
+        """Returns the codes of the fake pictures that are compared with a batch."""
         return self.codes(len(batch.pictures), rng)
 
     def critic(self, batch: PictureBatch) -> Critic:
-        """Scores real pictures of a batch, and those drawn beside them."""
+        """Returns what scores the real pictures of a batch and the fake ones compared with them."""
         score: Critic = self.discriminator
         return score
 
-    def besides(self, batch: PictureBatch, codes: Tensor, drawn: Tensor, rng: Generator) -> Tensor:
-        """What the generator's player minimises beside the objective."""
-        return drawn.new_zeros(())
+    def generator_regulariser(
+        self, batch: PictureBatch, codes: Tensor, generated: Tensor, rng: Generator
+    ) -> Tensor:
+        """Returns what the generator minimises in addition to the objective, a scalar."""
+        return generated.new_zeros(())
 
-    def fakes(self, batch: PictureBatch, rng: Generator) -> Tensor:
-        """What the discriminator is to tell from the batch."""
+    def fake_pictures(self, batch: PictureBatch, rng: Generator) -> Tensor:
+        """Returns the fake pictures that the discriminator is to tell from the batch."""
         return self.decode(self.codes_for(batch, rng))
 
     def generator_loss(self, batch: PictureBatch, rng: Generator) -> Loss:
+        """Returns the objective of the generator with its regulariser; figures: mean score of fakes."""
         codes = self.codes_for(batch, rng)
-        drawn = self.decode(codes)
-        fake = Judged(drawn, self.critic(batch)(drawn))
-        value = self.objective.generator(fake) + self.besides(batch, codes, drawn, rng)
-        return Loss(value, {"drawn": float(fake.scores.detach().mean())})
+        generated = self.decode(codes)
+        fake = Scored(generated, self.critic(batch)(generated))
+        value = self.objective.generator(fake) + self.generator_regulariser(batch, codes, generated, rng)
+        return Loss(value, {"fake_score": float(fake.scores.detach().mean())})
 
     def discriminator_loss(self, batch: PictureBatch, rng: Generator) -> Loss:
+        """Returns the objective of the discriminator with its penalty; figures: mean real score."""
         with torch.no_grad():
-            drawn = self.fakes(batch, rng)
+            generated = self.fake_pictures(batch, rng)
         critic = self.critic(batch)
-        real = Judged(batch.pictures, critic(batch.pictures))
-        fake = Judged(drawn, critic(drawn))
+        real = Scored(batch.pictures, critic(batch.pictures))
+        fake = Scored(generated, critic(generated))
         penalty = self.config.penalty * self.objective.penalty(critic, real, fake, rng)
         value = self.objective.discriminator(real, fake) + penalty
-        return Loss(value, {"real": float(real.scores.detach().mean())})
+        return Loss(value, {"real_score": float(real.scores.detach().mean())})
 
     @torch.no_grad()
-    def watch(self, step: int, steps: int, current: Model[Any]) -> None:
-        places = [place for place, share in enumerate(SNAPSHOTS) if step == max(1, round(share * steps))]
-        if places and self.config.strip:
+    def on_step_end(self, step: int, steps: int, candidate: Model[Any]) -> None:
+        snapshots = [place for place, share in enumerate(SNAPSHOTS) if step == max(1, round(share * steps))]
+        if snapshots and self.config.strip:
             rng = torch.Generator(self.snapshots.device).manual_seed(0)
-            artist: Any = copy.deepcopy(current).eval()
-            self.snapshots[places] = (255 * artist.sample(self.config.strip, rng)).round().to(torch.uint8)
+            generator: Any = copy.deepcopy(candidate).eval()
+            self.snapshots[snapshots] = (
+                (255 * generator.sample(self.config.strip, rng)).round().to(torch.uint8)
+            )
 
     def quality(self, batch: PictureBatch, rng: Generator) -> Tensor:
-        """The Frechet distance in features that nothing trained. What players lose says nothing of it."""
-        drawn = torch.cat([self.sample(len(part), rng) for part in torch.split(batch.pictures, 500)])
-        clouds = (frechet.random_features(some) for some in (batch.pictures, drawn))
-        return torch.tensor(frechet.distance(*clouds), device=drawn.device)
+        """Returns the Fréchet distance in features of random weights; losses of players do not measure it."""
+        generated = torch.cat([self.sample(len(part), rng) for part in torch.split(batch.pictures, 500)])
+        features = (frechet.random_features(pictures) for pictures in (batch.pictures, generated))
+        return torch.tensor(frechet.distance(*features), device=generated.device)
 
 
 @register("gan")
 class Gan(Adversarial[GanConfig]):
+    """A generator and a discriminator, without conditions."""
+
     Config = GanConfig
 
 
@@ -171,7 +191,7 @@ PLAN = Plan(
     validate_every=900,
     weight_decay=0.0,
     clip_norm=1_000.0,
-    average=0.999,
+    ema_decay=0.999,
     betas=(0.5, 0.99),
 )
 THRESHOLDS = {

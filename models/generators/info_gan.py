@@ -1,8 +1,8 @@
-"""`info_gan`: part of the code means something, though nobody said what (Chen et al., InfoGAN: interpretable
+"""`info_gan`: codes with interpretable parts, learned without labels (Chen et al., InfoGAN: interpretable
 representation learning by information maximizing generative adversarial nets, 2016).
 
-Beside random numbers the code holds one of several kinds and a few numbers. A second network has to find them
-out from the drawn picture alone (the paper's Q, equation 5), so the generator makes them show.
+Beside noise the code holds a class and a few numbers. A recognition network has to recover them from the
+generated picture (the paper's Q, equation 5), so the generator makes them visible.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ HIDDEN = 128
 
 @dataclass(frozen=True)
 class InfoGanConfig(ClassesConfig):
-    """classes: kinds to choose one of. numbers: uniform in -1 to 1, the last of the code before the kinds.
-    weight: of what is found out, lambda."""
+    """The shape of an InfoGAN.
+
+    Attributes:
+        numbers: uniform in -1 to 1, which stand in the code before the one-hot class.
+        weight: of the recognition loss, lambda.
+    """
 
     numbers: int = 2
     weight: float = 1.0
@@ -35,24 +39,26 @@ class InfoGanConfig(ClassesConfig):
 
 @register("info_gan")
 class InfoGan(WithClasses[InfoGanConfig]):
+    """A GAN with a recognition network (`features` and `found` in stored artifacts)."""
+
     Config = InfoGanConfig
 
     def __init__(self, config: InfoGanConfig) -> None:
         super().__init__(config)
         self.features = Features(config)
-        told = config.classes + config.numbers
+        outputs = config.classes + config.numbers
         self.found = nn.Sequential(
-            nn.Linear(self.features.size, HIDDEN), nn.LeakyReLU(SLOPE), nn.Linear(HIDDEN, told)
+            nn.Linear(self.features.size, HIDDEN), nn.LeakyReLU(SLOPE), nn.Linear(HIDDEN, outputs)
         )
 
     def players(self) -> Mapping[str, Sequence[nn.Parameter]]:
         players = super().players()
-        finder = [*self.features.parameters(), *self.found.parameters()]
-        return {**players, "generator": [*players["generator"], *finder]}
+        recognition = [*self.features.parameters(), *self.found.parameters()]
+        return {**players, "generator": [*players["generator"], *recognition]}
 
     def clusters(self, pictures: Tensor) -> Tensor:
-        """The kind of each, int64 (B,)."""
-        return self._found(pictures)[1].argmax(dim=1)
+        """Returns the recognised class of pictures, int64 (B,)."""
+        return self._recognise(pictures)[1].argmax(dim=1)
 
     def codes_of(self, labels: Tensor, rng: Generator) -> Tensor:
         codes = super().codes_of(labels, rng)
@@ -60,20 +66,22 @@ class InfoGan(WithClasses[InfoGanConfig]):
         codes[:, self._numbers] = numbers
         return codes
 
-    def besides(self, batch: PictureBatch, codes: Tensor, drawn: Tensor, rng: Generator) -> Tensor:
-        numbers, kinds = self._found(drawn)
-        missed = cross_entropy(kinds, codes[:, -self.config.classes :])
-        return self.config.weight * (missed + mse_loss(numbers, codes[:, self._numbers]))
+    def generator_regulariser(
+        self, batch: PictureBatch, codes: Tensor, generated: Tensor, rng: Generator
+    ) -> Tensor:
+        numbers, classes = self._recognise(generated)
+        class_loss = cross_entropy(classes, codes[:, -self.config.classes :])
+        return self.config.weight * (class_loss + mse_loss(numbers, codes[:, self._numbers]))
 
     @property
     def _numbers(self) -> slice:
-        """Where they stand in the code."""
+        """The positions of the numbers in a code."""
         return slice(-self.config.classes - self.config.numbers, -self.config.classes)
 
-    def _found(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """The numbers, and the logits of the kinds."""
-        found: Tensor = self.found(self.features(pictures))
-        return found[:, : self.config.numbers], found[:, self.config.numbers :]
+    def _recognise(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the recognised numbers, (B, numbers), and logits of the classes, (B, classes)."""
+        recognised: Tensor = self.found(self.features(pictures))
+        return recognised[:, : self.config.numbers], recognised[:, self.config.numbers :]
 
 
 recipe(

@@ -1,8 +1,8 @@
 """`pixel_cnn`: pictures in black and white, pixel after pixel, by gated masked convolutions (van den Oord et
 al., Conditional image generation with PixelCNN decoders, 2016).
 
-As with `pixel_rnn` p(x) = prod_i p(x_i | x_1, ..., x_i-1), but what a pixel goes by is seen at once instead
-of remembered: all pixels of a picture train together.
+As with `pixel_rnn` p(x) = prod_i p(x_i | x_1, ..., x_i-1), but with convolutions instead of a recurrent
+state: all pixels of a picture train at once.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from wordspot.models.cancellation import check_cancelled
 from wordspot.models.datasets.picture_batches import PictureBatch
 from wordspot.models.generators.masked import MaskedStack, pointwise
-from wordspot.models.generators.pixel_by_pixel import PixelByPixel
+from wordspot.models.generators.pixel_autoregressive import AutoregressivePictureModel
 from wordspot.models.model import Loss
 from wordspot.models.recipe import PictureRecipe, recipe
 from wordspot.models.registry import register
@@ -25,7 +26,12 @@ from wordspot.models.trainer import Plan
 
 @dataclass(frozen=True)
 class PixelCnnConfig:
-    """layers, channels, kernel: of the masked stack."""
+    """The shape of a PixelCNN.
+
+    Attributes:
+        height, width, channels: of pictures.
+        layers, features, kernel: of the masked stack.
+    """
 
     height: int = 28
     width: int = 28
@@ -36,8 +42,9 @@ class PixelCnnConfig:
 
 
 @register("pixel_cnn")
-class PixelCnn(PixelByPixel[PixelCnnConfig]):
-    """Grey is taken as the chance of white, drawn afresh in training and judging (dynamic binarisation)."""
+class PixelCnn(AutoregressivePictureModel[PixelCnnConfig]):
+    """A PixelCNN of binary pictures; grey is the probability of white, sampled anew in training and judging
+    (dynamic binarisation)."""
 
     Config = PixelCnnConfig
 
@@ -48,32 +55,36 @@ class PixelCnn(PixelByPixel[PixelCnnConfig]):
         self.output = nn.Conv2d(2 * config.features, config.channels, 1)
 
     def nll(self, pictures: Tensor, rng: Generator) -> Tensor:
-        """Exact. pictures are drawn black or white here."""
+        """Returns the exact negative log-likelihood of binarised pictures, nats (B,)."""
         return self._nats(torch.bernoulli(pictures, generator=rng))
 
     def loss(self, player: str, batch: PictureBatch, rng: Generator) -> Loss:
-        """Nats a picture."""
+        """Returns nats a picture; figures: bits a pixel."""
         value = self._nats(torch.bernoulli(batch.pictures, generator=rng)).mean()
         bits = float(value.detach()) / batch.pictures[0].numel() / math.log(2)
         return Loss(value, {"bits_a_pixel": bits})
 
     def logits(self, binary: Tensor) -> Tensor:
-        """binary: 0 or 1, (B, C, H, W). Of white at each pixel, given those before it; as binary."""
-        found: Tensor = self.output(self.hidden(self.stack(binary).relu()).relu())
-        return found
+        """Returns logits of white at each pixel given those before it, (B, C, H, W).
 
-    def drawn(self, pictures: Tensor, known: Tensor, rng: Generator, temperature: float) -> Tensor:
-        """All drawn pixels are black or white, and known ones count as what they are nearer to."""
-        made = (pictures >= 0.5).float()
-        walk = self.stack.walk(len(made), self.config.width)
+        binary: float (B, C, H, W), 0 or 1.
+        """
+        logits: Tensor = self.output(self.hidden(self.stack(binary).relu()).relu())
+        return logits
+
+    def fill(self, pictures: Tensor, known_mask: Tensor, rng: Generator, temperature: float) -> Tensor:
+        """Returns as the base; sampled pixels are 0 or 1, and known ones are rounded."""
+        filled = (pictures >= 0.5).float()
+        raster = self.stack.raster_pass(len(filled), self.config.width)
         for y in range(self.config.height):
             for x in range(self.config.width):
-                hidden = pointwise(self.hidden, walk.features().relu()).relu()
-                chances = (pointwise(self.output, hidden) / temperature).sigmoid()
-                drawn = torch.bernoulli(chances, generator=rng)
-                made[:, :, y, x] = torch.where(known[:, :, y, x], made[:, :, y, x], drawn)
-                walk.put(made[:, :, y, x])
-        return made
+                check_cancelled()
+                hidden = pointwise(self.hidden, raster.features().relu()).relu()
+                probabilities = (pointwise(self.output, hidden) / temperature).sigmoid()
+                generated = torch.bernoulli(probabilities, generator=rng)
+                filled[:, :, y, x] = torch.where(known_mask[:, :, y, x], filled[:, :, y, x], generated)
+                raster.append_pixel(filled[:, :, y, x])
+        return filled
 
     def _nats(self, binary: Tensor) -> Tensor:
         logits = self.logits(binary)
@@ -93,7 +104,7 @@ recipe(
             validate_every=900,
             weight_decay=0.0,
             clip_norm=30.0,
-            average=0.999,
+            ema_decay=0.999,
         ),
         description="Draws handwritten digits pixel after pixel, and completes covered ones.",
         thresholds={"nats": 86.0},

@@ -1,13 +1,12 @@
 """`poem_language_model`: a poem character by character (Zhang and Lapata, Chinese poetry generation with
 recurrent neural networks, 2014, for the form; Cho et al. 2014 for the gated recurrent unit).
 
-A recurrent network reads the characters so far and gives the chance of the next:
+A recurrent network predicts the next character from those before it:
 
     -log p(poem | form) = -sum_t log p(x_t | x_1 .. x_t-1, form)
 
-Beside the character before it is shown those one and two lines above the place to be filled: the lines of
-a couplet are parallel, and every second line rhymes. Input and output share their vectors (Press and Wolf
-2017).
+Its input are the character before and those one and two lines above the place: the lines of a couplet are
+parallel, and every second line rhymes. Input and output share their vectors (Press and Wolf 2017).
 """
 
 from __future__ import annotations
@@ -20,21 +19,29 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from wordspot.models.cancellation import check_cancelled
 from wordspot.models.datasets.poems import CHARACTERS, FORMS, Form, PoemBatch, read
 from wordspot.models.errors import BadInput
-from wordspot.models.generators.poems import AT_ONCE, LINES, WIDTH, PoemRecipe, PoemWriter, draw
+from wordspot.models.generators.poems import CHUNK_ROWS, LINES, WIDTH, PoemModel, PoemRecipe
 from wordspot.models.model import Loss
 from wordspot.models.recipe import recipe
 from wordspot.models.registry import register
+from wordspot.models.sampling import sample_categorical
 from wordspot.models.trainer import Plan
 
-TOGETHER = 256  # poems that are written side by side
+CHUNK_POEMS = 256  # poems of one pass
 
 
 @dataclass(frozen=True)
 class PoemLanguageModelConfig:
-    """dimension: of a character's vector. dropout: share of what goes into and comes out of the recurrent
-    network that is left out in training."""
+    """The shape of a language model of poems.
+
+    Attributes:
+        characters: of the vocabulary.
+        dimension: of a character's vector.
+        hidden: size of the recurrent state.
+        dropout: share of inputs and outputs of the recurrent network that is zeroed in training.
+    """
 
     characters: int = CHARACTERS
     dimension: int = 96
@@ -43,7 +50,9 @@ class PoemLanguageModelConfig:
 
 
 @register("poem_language_model")
-class PoemLanguageModel(PoemWriter[PoemLanguageModelConfig]):
+class PoemLanguageModel(PoemModel[PoemLanguageModelConfig]):
+    """A recurrent language model of characters."""
+
     Config = PoemLanguageModelConfig
 
     def __init__(self, config: PoemLanguageModelConfig) -> None:
@@ -58,14 +67,18 @@ class PoemLanguageModel(PoemWriter[PoemLanguageModelConfig]):
         self.bias = nn.Parameter(torch.zeros(config.characters))
 
     def loss(self, player: str, batch: PoemBatch, rng: Generator) -> Loss:
-        """Nats a character."""
+        """Returns nats a character."""
         value = self._nats(batch.characters, FORMS[batch.form], rng).mean()
         return Loss(value, {"nats": float(value.detach())})
 
     def nll(self, texts: Sequence[str], rng: Generator) -> Tensor:
-        """(B,) nats a poem. Raises BadInput if one has no known form or a character that is not known."""
+        """Returns the negative log-likelihood of poems, nats (B,).
+
+        Raises:
+            BadInput: a text has no known form, or a character that the vocabulary lacks.
+        """
         place = {character: n for n, character in enumerate(self.characters)}
-        found = torch.empty(len(texts), device=self.vectors.device)
+        nats = torch.empty(len(texts), device=self.vectors.device)
         of_form: dict[str, list[int]] = {}
         rows = []
         for n, text in enumerate(texts):
@@ -77,43 +90,47 @@ class PoemLanguageModel(PoemWriter[PoemLanguageModelConfig]):
             rows.append([place[character] for character in characters])
             of_form.setdefault(form.name, []).append(n)
         for name, numbers in of_form.items():
-            for some in (numbers[n : n + TOGETHER] for n in range(0, len(numbers), TOGETHER)):
-                poems = torch.tensor([rows[n] for n in some], device=found.device)
-                found[some] = self._nats(poems, FORMS[name], rng).sum(dim=1)
-        return found
+            for chunk in (numbers[n : n + CHUNK_POEMS] for n in range(0, len(numbers), CHUNK_POEMS)):
+                check_cancelled()
+                poems = torch.tensor([rows[n] for n in chunk], device=nats.device)
+                nats[chunk] = self._nats(poems, FORMS[name], rng).sum(dim=1)
+        return nats
 
-    def write(self, form: Form, count: int, rng: Generator, temperature: float) -> Tensor:
-        parts = [min(TOGETHER, count - start) for start in range(0, count, TOGETHER)]
-        written = [self._written(form, part, rng, temperature) for part in parts]
-        return torch.cat(written) if written else torch.empty((0, form.places), dtype=torch.int64)
+    def sample_characters(self, form: Form, count: int, rng: Generator, temperature: float) -> Tensor:
+        parts = [min(CHUNK_POEMS, count - start) for start in range(0, count, CHUNK_POEMS)]
+        parts_sampled = [self._sampled(form, part, rng, temperature) for part in parts]
+        return torch.cat(parts_sampled) if parts_sampled else torch.empty((0, form.places), dtype=torch.int64)
 
-    def _written(self, form: Form, count: int, rng: Generator, temperature: float) -> Tensor:
+    def _sampled(self, form: Form, count: int, rng: Generator, temperature: float) -> Tensor:
         poems = torch.zeros((count, form.places), dtype=torch.int64, device=self.vectors.device)
         state = None
         for n in range(form.places):
-            seen = self._seen(poems[:, : n + 1], form)[:, n:]
-            hidden, state = self.reader(seen, state)
+            check_cancelled()
+            inputs = self._inputs(poems[:, : n + 1], form)[:, n:]
+            hidden, state = self.reader(inputs, state)
             logits = self._logits(self.out(hidden[:, 0]))
-            poems[:, n] = draw((logits / temperature).softmax(dim=1), rng)
+            poems[:, n] = sample_categorical((logits / temperature).softmax(dim=1), rng)
         return poems
 
     def _nats(self, poems: Tensor, form: Form, rng: Generator) -> Tensor:
-        """poems: int64 (B, places). Of each character, (B, places)."""
-        seen = self._dropped(self._seen(poems, form), rng)
-        told = self._dropped(self.out(self.reader(seen)[0]), rng)
+        """Returns -log p of each character of poems, int64 (B, places), as (B, places)."""
+        inputs = self._dropped(self._inputs(poems, form), rng)
+        outputs = self._dropped(self.out(self.reader(inputs)[0]), rng)
         parts = zip(
-            torch.split(told.flatten(0, 1), AT_ONCE), torch.split(poems.flatten(), AT_ONCE), strict=True
+            torch.split(outputs.flatten(0, 1), CHUNK_ROWS),
+            torch.split(poems.flatten(), CHUNK_ROWS),
+            strict=True,
         )
-        nats = [cross_entropy(self._logits(part), wanted, reduction="none") for part, wanted in parts]
+        nats = [cross_entropy(self._logits(part), targets, reduction="none") for part, targets in parts]
         return torch.cat(nats).reshape(poems.shape)
 
-    def _logits(self, told: Tensor) -> Tensor:
-        """(N, dimension) to (N, characters)."""
-        return torch.addmm(self.often + self.bias, told, self.vectors.T)
+    def _logits(self, outputs: Tensor) -> Tensor:
+        """Returns logits (N, characters) of outputs (N, dimension)."""
+        return torch.addmm(self.often + self.bias, outputs, self.vectors.T)
 
-    def _seen(self, poems: Tensor, form: Form) -> Tensor:
-        """What is known before each place is filled: the characters before, one line and two lines above, and
-        which place it is, (B, places, 4 dimension). poems: (B, places), also of fewer places."""
+    def _inputs(self, poems: Tensor, form: Form) -> Tensor:
+        """Returns the input of each place, (B, places, 4 dimension): vectors of the characters before, one
+        line and two lines above, and of the position. poems: int64 (B, places), also of fewer places."""
         vectors = self.vectors[poems]
         count = poems.shape[1]
         line, place = (
@@ -122,17 +139,18 @@ class PoemLanguageModel(PoemWriter[PoemLanguageModelConfig]):
         )
         where = self.line[line] + self.place[place] + self.form[form.name]
         earlier = [
-            nn.functional.pad(vectors, (0, 0, back, 0))[:, :count] for back in (1, form.width, 2 * form.width)
+            nn.functional.pad(vectors, (0, 0, distance, 0))[:, :count]
+            for distance in (1, form.width, 2 * form.width)
         ]
         return torch.cat([*earlier, where.expand(len(poems), -1, -1)], dim=2)
 
-    def _dropped(self, some: Tensor, rng: Generator) -> Tensor:
-        """In training, some of it put to zero and the rest made larger for it."""
+    def _dropped(self, values: Tensor, rng: Generator) -> Tensor:
+        """Applies dropout in training, with randomness from the rng alone."""
         share = self.config.dropout
         if not self.training or not share:
-            return some
-        kept = torch.rand(some.shape, generator=rng, device=some.device) >= share
-        return some * kept / (1 - share)
+            return values
+        mask = torch.rand(values.shape, generator=rng, device=values.device) >= share
+        return values * mask / (1 - share)
 
 
 recipe(
@@ -146,7 +164,7 @@ recipe(
             learning_rate=3e-3,
             weight_decay=1e-4,
             validate_every=1_000,
-            average=0.999,
+            ema_decay=0.999,
         ),
         description="Writes regulated verse of the Tang by its characters: 5x4, 7x4, 5x8 or 7x8.",
         source="Zhang and Lapata 2014, Chinese poetry generation with recurrent neural networks",

@@ -1,10 +1,10 @@
-"""`semi_supervised_gan`: reads digits after having been told a few (Salimans et al., Improved techniques for
+"""`semi_supervised_gan`: a classifier that learns from few labels (Salimans et al., Improved techniques for
 training GANs, 2016).
 
-The discriminator is a classifier whose further class is "drawn": with logits l of the real classes and 0 of
-the further one, the score is log sum exp l. A few pictures have labels; from all others and from what the
-generator draws it learns what is a picture at all. The generator matches the means of the features of real
-pictures (the paper's section 3.1).
+The discriminator is a classifier with one more class, "generated": with logits l of the real classes and 0 of
+that one, the score is log sum exp l. A few pictures have labels; from all others and from generated ones it
+learns what real pictures are. The generator matches the mean features of real pictures (feature matching, the
+paper's section 3.1).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from wordspot.models.datasets.picture_batches import PictureBatch
 from wordspot.models.generators.gan import PLAN, Adversarial, GanConfig
-from wordspot.models.generators.objectives import Critic, Judged
+from wordspot.models.generators.objectives import Critic, Scored
 from wordspot.models.model import Loss, TrainingData
 from wordspot.models.recipe import PictureRecipe, recipe
 from wordspot.models.registry import register
@@ -28,9 +28,15 @@ from wordspot.models.registry import register
 
 @dataclass(frozen=True)
 class SemiSupervisedGanConfig(GanConfig):
-    """labelled: pictures a class whose label is told. hidden: units of the classifier's layers. noise:
-    standard deviation of what is added in training to pictures, and to what each layer gives. adversarial:
-    whether anything is learned from pictures without a label."""
+    """The shape of a semi-supervised GAN.
+
+    Attributes:
+        classes: of real pictures.
+        labelled: pictures a class that have labels.
+        hidden: units of the classifier's layers.
+        noise: standard deviations of the noise that training adds to pictures and to each layer's output.
+        adversarial: whether pictures without label are learned from.
+    """
 
     objective: str = "unregularised"
     classes: int = 10
@@ -42,25 +48,27 @@ class SemiSupervisedGanConfig(GanConfig):
 
 @register("semi_supervised_gan")
 class SemiSupervisedGan(Adversarial[SemiSupervisedGanConfig]):
+    """A generator, and a classifier as discriminator."""
+
     Config = SemiSupervisedGanConfig
 
     def __init__(self, config: SemiSupervisedGanConfig) -> None:
         super().__init__(config)
-        self.discriminator = Layers(config)
+        self.discriminator = NoisyClassifier(config)
         self.unsaved = frozenset()
         if not config.adversarial:
             self.capabilities = frozenset({"classify"})
             self.generator = nn.Identity()
         count = config.classes * config.labelled
-        self.told: Tensor
+        self.labelled_pictures: Tensor
         shape = (count, config.channels, config.height, config.width)
-        self.register_buffer("told", torch.zeros(shape), persistent=False)
+        self.register_buffer("labelled_pictures", torch.zeros(shape), persistent=False)
         self.labels: Tensor
         labels = torch.arange(config.classes).repeat_interleave(config.labelled)
         self.register_buffer("labels", labels, persistent=False)
 
     def prepare(self, data: TrainingData) -> None:
-        """The first pictures of each class are those whose label is told; the layers start from them."""
+        """Stores the first pictures of each class as the labelled ones, and initialises the layers."""
         missing = {label: self.config.labelled for label in range(self.config.classes)}
         step = 0
         while any(missing.values()):
@@ -68,15 +76,15 @@ class SemiSupervisedGan(Adversarial[SemiSupervisedGanConfig]):
             for picture, label in zip(batch.pictures, batch.labels.tolist(), strict=True):
                 if missing.get(label):
                     missing[label] -= 1
-                    self.told[label * self.config.labelled + missing[label]] = picture
+                    self.labelled_pictures[label * self.config.labelled + missing[label]] = picture
             step += 1
-        self.discriminator.start(self.told)
+        self.discriminator.initialise(self.labelled_pictures)
 
     def classify(self, pictures: Tensor) -> Tensor:
-        """Probabilities (B, classes + 1); the last is that it is drawn, or none of these."""
+        """Returns probabilities (B, classes + 1); the last is that of no real picture of a class."""
         logits = self.discriminator(pictures)
-        chances: Tensor = torch.cat([logits, torch.zeros_like(logits[:, :1])], dim=1).softmax(dim=1)
-        return chances
+        probabilities: Tensor = torch.cat([logits, torch.zeros_like(logits[:, :1])], dim=1).softmax(dim=1)
+        return probabilities
 
     def players(self) -> Mapping[str, Sequence[nn.Parameter]]:
         return {name: parameters for name, parameters in super().players().items() if parameters}
@@ -88,32 +96,33 @@ class SemiSupervisedGan(Adversarial[SemiSupervisedGanConfig]):
         return lambda pictures: self.discriminator(pictures).logsumexp(dim=1)
 
     def discriminator_loss(self, batch: PictureBatch, rng: Generator) -> Loss:
-        missed = cross_entropy(self.discriminator(self.told, rng), self.labels)
-        figures = {"told": float(missed.detach())}
+        labelled_loss = cross_entropy(self.discriminator(self.labelled_pictures, rng), self.labels)
+        figures = {"labelled_loss": float(labelled_loss.detach())}
         if not self.config.adversarial:
-            return Loss(missed, figures)
+            return Loss(labelled_loss, figures)
         with torch.no_grad():
-            drawn = self.fakes(batch, rng)
+            generated = self.fake_pictures(batch, rng)
         real, fake = (
-            Judged(some, self.discriminator(some, rng).logsumexp(dim=1)) for some in (batch.pictures, drawn)
+            Scored(pictures, self.discriminator(pictures, rng).logsumexp(dim=1))
+            for pictures in (batch.pictures, generated)
         )
-        return Loss(missed + self.objective.discriminator(real, fake), figures)
+        return Loss(labelled_loss + self.objective.discriminator(real, fake), figures)
 
     def generator_loss(self, batch: PictureBatch, rng: Generator) -> Loss:
-        drawn = self.discriminator.features(self.decode(self.codes_for(batch, rng)), rng)
+        generated = self.discriminator.features(self.decode(self.codes_for(batch, rng)), rng)
         with torch.no_grad():
-            wanted = self.discriminator.features(batch.pictures, rng)
-        return Loss((drawn.mean(dim=0) - wanted.mean(dim=0)).square().mean(), {})
+            target = self.discriminator.features(batch.pictures, rng)
+        return Loss((generated.mean(dim=0) - target.mean(dim=0)).square().mean(), {})
 
     def quality(self, batch: PictureBatch, rng: Generator) -> Tensor:
-        """Share of validation pictures read wrongly."""
-        chosen: Tensor = self.discriminator(batch.pictures).argmax(dim=1)
-        return (chosen != batch.labels).float().mean()
+        """Returns the classification error, 0 to 1."""
+        predicted: Tensor = self.discriminator(batch.pictures).argmax(dim=1)
+        return (predicted != batch.labels).float().mean()
 
 
-class Layers(nn.Module):
-    """Pictures (B, C, H, W) to logits (B, classes), through layers whose weights have a length of their own
-    (Salimans and Kingma 2016). Noise is added where there is a stream of random numbers."""
+class NoisyClassifier(nn.Module):
+    """Computes logits (B, classes) of pictures (B, C, H, W), with weight normalisation (Salimans and Kingma
+    2016). Noise is added where an rng is given."""
 
     def __init__(self, config: SemiSupervisedGanConfig) -> None:
         super().__init__()
@@ -123,32 +132,33 @@ class Layers(nn.Module):
         self.noise = config.noise
 
     @torch.no_grad()
-    def start(self, pictures: Tensor) -> None:
-        """Makes each unit's mean over some pictures 0 and its standard deviation 1, of logits 0.1."""
-        seen = pictures.flatten(1)
+    def initialise(self, pictures: Tensor) -> None:
+        """Scales each unit to mean 0 and standard deviation 1, of logits 0.1, over pictures (data-dependent
+        initialisation of weight normalisation)."""
+        values = pictures.flatten(1)
         for layer in (*self.layers, self.output):
-            spread, mean = torch.std_mean(layer(seen), dim=0)
-            wanted = 0.1 if layer is self.output else 1.0
-            layer.parametrizations.weight.original0.mul_(wanted / spread[:, None])
-            layer.bias.sub_(mean).mul_(wanted / spread)
-            seen = layer(seen).relu()
+            spread, mean = torch.std_mean(layer(values), dim=0)
+            deviation = 0.1 if layer is self.output else 1.0
+            layer.parametrizations.weight.original0.mul_(deviation / spread[:, None])
+            layer.bias.sub_(mean).mul_(deviation / spread)
+            values = layer(values).relu()
 
     def forward(self, pictures: Tensor, rng: Generator | None = None) -> Tensor:
-        logits: Tensor = self.output(_noisy(self.features(pictures, rng), self.noise[1], rng))
+        logits: Tensor = self.output(_with_noise(self.features(pictures, rng), self.noise[1], rng))
         return logits
 
     def features(self, pictures: Tensor, rng: Generator | None = None) -> Tensor:
-        """What the last layer before the logits gives, (B, units)."""
-        seen = pictures.flatten(1)
+        """Returns the output of the last layer before the logits, (B, units)."""
+        values = pictures.flatten(1)
         for number, layer in enumerate(self.layers):
-            seen = layer(_noisy(seen, self.noise[number > 0], rng)).relu()
-        return seen
+            values = layer(_with_noise(values, self.noise[number > 0], rng)).relu()
+        return values
 
 
-def _noisy(some: Tensor, spread: float, rng: Generator | None) -> Tensor:
+def _with_noise(values: Tensor, deviation: float, rng: Generator | None) -> Tensor:
     if rng is None:
-        return some
-    return some + spread * torch.randn(some.shape, generator=rng, device=some.device)
+        return values
+    return values + deviation * torch.randn(values.shape, generator=rng, device=values.device)
 
 
 BASE = PictureRecipe(

@@ -1,8 +1,7 @@
 """`vae`: variational auto-encoder (Kingma and Welling, Auto-encoding variational Bayes, 2014).
 
-A picture's pixels are taken as chances of black or white, drawn afresh whenever it is shown (dynamic
-binarisation). The encoder gives mean and variance of a normal distribution of codes, the decoder the chance
-of each pixel:
+A picture's pixels are probabilities of white, sampled anew whenever it is shown (dynamic binarisation). The
+encoder gives mean and variance of a normal distribution of codes, the decoder the probability of each pixel:
 
     log p(x) >= E_q [log p(x | z)] - KL(q(z | x) || p(z))            (ELBO)
     log p(x) >= E [log 1/k sum_i p(x, z_i) / q(z_i | x)]             (importance-weighted; Burda et al. 2016)
@@ -18,9 +17,10 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from wordspot.models.cancellation import check_cancelled
 from wordspot.models.datasets.picture_batches import PictureBatch
 from wordspot.models.encoders.deep_autoencoder import stack
-from wordspot.models.generators.walk import walk
+from wordspot.models.generators.interpolation import interpolate
 from wordspot.models.model import Loss, Model
 from wordspot.models.recipe import PictureRecipe, recipe
 from wordspot.models.registry import register
@@ -33,6 +33,14 @@ MEAN_OF = 64  # samples, of which completion sets out from the mean
 
 @dataclass(frozen=True)
 class VaeConfig:
+    """The shape of a VAE.
+
+    Attributes:
+        height, width, channels: of pictures.
+        hidden: units of the encoder's layers; the decoder has them in reverse.
+        code: numbers of a latent code.
+    """
+
     height: int = 28
     width: int = 28
     channels: int = 1
@@ -42,6 +50,8 @@ class VaeConfig:
 
 @register("vae")
 class Vae(Model[VaeConfig]):
+    """An encoder and a decoder of dense layers."""
+
     Config = VaeConfig
     modality = "picture"
 
@@ -52,47 +62,57 @@ class Vae(Model[VaeConfig]):
         self.decoder = stack((config.code, *config.hidden[::-1], pixels))
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """The mean of a picture's codes."""
+        """Returns the posterior mean of pictures, (B, code)."""
         return self._posterior(pictures.flatten(1))[0]
 
     def decode(self, code: Tensor) -> Tensor:
-        """The chance of each pixel."""
+        """Returns pictures of codes (B, code): the probability of white, (B, C, H, W)."""
         config = self.config
-        chances: Tensor = self.decoder(code).sigmoid()
-        return chances.reshape(-1, config.channels, config.height, config.width)
+        probabilities: Tensor = self.decoder(code).sigmoid()
+        return probabilities.reshape(-1, config.channels, config.height, config.width)
 
     def reconstruct(self, pictures: Tensor) -> Tensor:
+        """Returns the decoded posterior means of pictures, (B, C, H, W)."""
         return self.decode(self.encode(pictures))
 
     def codes(self, count: int, rng: Generator) -> Tensor:
+        """Returns codes sampled from the prior, (count, code)."""
         device = next(self.parameters()).device
         return torch.randn((count, self.config.code), generator=rng, device=device)
 
     def sample(self, count: int, rng: Generator) -> Tensor:
+        """Returns pictures of codes sampled from the prior, (count, C, H, W)."""
         return self.decode(self.codes(count, rng))
 
-    def complete(self, pictures: Tensor, known: Tensor, rng: Generator) -> Tensor:
-        """Encodes and decodes in turn, what is known put back each time (Rezende et al. 2014, appendix F).
+    def complete(self, pictures: Tensor, known_mask: Tensor, rng: Generator) -> Tensor:
+        """Returns pictures whose unknown pixels are sampled by encoding and decoding in turn, with the known
+        pixels restored each time (Rezende et al. 2014, appendix F).
 
-        What is drawn of the unknown begins as the mean of samples, so that no code is far from all others.
+        Args:
+            pictures: float (B, C, H, W), 0 to 1.
+            known_mask: bool, broadcast to the pictures.
+            rng: of the codes.
         """
-        filled = torch.where(known, pictures, self.sample(MEAN_OF, rng).mean(dim=0, keepdim=True))
+        # Unknown pixels start as the mean of samples, so that the first codes are likely under the prior.
+        filled = torch.where(known_mask, pictures, self.sample(MEAN_OF, rng).mean(dim=0, keepdim=True))
         for _ in range(COMPLETIONS):
+            check_cancelled()
             mean, log_variance = self._posterior(filled.flatten(1))
             noise = torch.randn(mean.shape, generator=rng, device=mean.device)
-            filled = torch.where(known, pictures, self.decode(mean + (log_variance / 2).exp() * noise))
+            filled = torch.where(known_mask, pictures, self.decode(mean + (log_variance / 2).exp() * noise))
         return filled
 
     def generate(self, count: int, rng: Generator) -> Iterator[Tensor]:
-        """A walk through the codes."""
-        return walk(self.decode, self.codes, count, rng)
+        """Yields pictures (C, H, W) of an interpolation through random codes."""
+        return interpolate(self.decode, self.codes, count, rng)
 
     def nll(self, pictures: Tensor, rng: Generator, samples: int = 500) -> Tensor:
-        """The importance-weighted bound of so many codes. pictures are drawn black or white here."""
+        """Returns the importance-weighted bound of so many codes for binarised pictures, nats (B,)."""
         flat = torch.bernoulli(pictures.flatten(1), generator=rng)
         mean, log_variance = self._posterior(flat)
         weights = []
         for first in range(0, samples, 50):
+            check_cancelled()
             count = min(50, samples - first)
             noise = torch.randn((count, *mean.shape), generator=rng, device=mean.device)
             code = mean + (log_variance / 2).exp() * noise  # (count, B, code)
@@ -103,11 +123,11 @@ class Vae(Model[VaeConfig]):
         return -bound
 
     def elbo(self, pictures: Tensor, rng: Generator) -> Tensor:
-        """Its negative, (B,) nats, with one code a picture: no better than `nll`."""
+        """Returns the negative ELBO with one code a picture, nats (B,); `nll` is tighter."""
         return self.nll(pictures, rng, samples=1)
 
     def loss(self, player: str, batch: PictureBatch, rng: Generator) -> Loss:
-        """The negative ELBO with one code a picture; the KL divergence in closed form."""
+        """Returns the negative ELBO with one code a picture, the KL divergence in closed form."""
         flat = torch.bernoulli(batch.pictures.flatten(1), generator=rng)
         mean, log_variance = self._posterior(flat)
         noise = torch.randn(mean.shape, generator=rng, device=mean.device)
@@ -118,12 +138,12 @@ class Vae(Model[VaeConfig]):
         )
 
     def _posterior(self, flat: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and logarithm of the variance, (B, code) each."""
+        """Returns mean and log-variance of the posterior, (B, code) each."""
         mean, log_variance = self.encoder(flat).chunk(2, dim=1)
         return mean, log_variance.clamp(-VARIANCE_LIMIT, VARIANCE_LIMIT)
 
     def _pixel_nats(self, code: Tensor, flat: Tensor) -> Tensor:
-        """-log p(x | z), (..., B)."""
+        """Returns -log p(x | z), nats (..., B)."""
         logits = self.decoder(code)
         return binary_cross_entropy_with_logits(logits, flat.expand_as(logits), reduction="none").sum(dim=-1)
 
@@ -141,7 +161,7 @@ recipe(
             validate_every=2_000,
             weight_decay=0.0,
             clip_norm=100.0,
-            average=0.999,
+            ema_decay=0.999,
         ),
         description="Draws handwritten digits from random codes.",
         thresholds={"nats": 90.0, "read_as_digit": 0.5},

@@ -1,9 +1,8 @@
-"""`vae_gan`: a variational auto-encoder whose mistakes a discriminator sees (Larsen et al., Autoencoding
-beyond pixels using a learned similarity metric, 2016).
+"""`vae_gan`: a variational auto-encoder with a discriminator (Larsen et al., Autoencoding beyond pixels using
+a learned similarity metric, 2016).
 
-What a picture lost on its way through the code is measured in the discriminator's features instead of in
-pixels (the paper's equation 7), and both what comes back and what is drawn from random codes has to look
-real.
+The reconstruction error is measured in the discriminator's features instead of in pixels (the paper's
+equation 7), and both reconstructions and samples of random codes have to deceive the discriminator.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from torch import Generator, Tensor, nn
 from wordspot.models.datasets.picture_batches import PictureBatch
 from wordspot.models.generators.gan import PLAN, Adversarial, GanConfig
 from wordspot.models.generators.networks import Features
-from wordspot.models.generators.objectives import Judged
+from wordspot.models.generators.objectives import Scored
 from wordspot.models.recipe import PictureRecipe, recipe
 from wordspot.models.registry import register
 
@@ -26,7 +25,12 @@ VARIANCE_LIMIT = 8.0  # of its logarithm, in both directions
 
 @dataclass(frozen=True)
 class VaeGanConfig(GanConfig):
-    """likeness, divergence: weights of what is lost in features and of the codes' distance from normal."""
+    """The shape of a VAE-GAN.
+
+    Attributes:
+        likeness: weight of the reconstruction error in features.
+        divergence: weight of the KL divergence of the posterior from the prior.
+    """
 
     code: int = 50
     likeness: float = 50.0
@@ -35,6 +39,8 @@ class VaeGanConfig(GanConfig):
 
 @register("vae_gan")
 class VaeGan(Adversarial[VaeGanConfig]):
+    """A GAN with an encoder, whose convolutions stored artifacts call `seen`."""
+
     Config = VaeGanConfig
 
     def __init__(self, config: VaeGanConfig) -> None:
@@ -48,26 +54,31 @@ class VaeGan(Adversarial[VaeGanConfig]):
         return {**players, "generator": [*players["generator"], *encoder]}
 
     def encode(self, pictures: Tensor) -> Tensor:
-        """The mean of a picture's codes."""
+        """Returns the posterior mean of pictures, (B, code)."""
         return self._posterior(pictures)[0]
 
     def reconstruct(self, pictures: Tensor) -> Tensor:
+        """Returns the decoded posterior means of pictures, (B, C, H, W)."""
         return self.decode(self.encode(pictures))
 
-    def besides(self, batch: PictureBatch, codes: Tensor, drawn: Tensor, rng: Generator) -> Tensor:
+    def generator_regulariser(
+        self, batch: PictureBatch, codes: Tensor, generated: Tensor, rng: Generator
+    ) -> Tensor:
         mean, log_variance = self._posterior(batch.pictures)
         noise = torch.randn(mean.shape, generator=rng, device=mean.device)
-        back = self.decode(mean + (log_variance / 2).exp() * noise)
+        reconstructed = self.decode(mean + (log_variance / 2).exp() * noise)
         with torch.no_grad():
-            wanted = self.discriminator.features(batch.pictures)
-        lost = (self.discriminator.features(back) - wanted).square().mean()
+            target = self.discriminator.features(batch.pictures)
+        feature_error = (self.discriminator.features(reconstructed) - target).square().mean()
         divergence = (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1).mean() / 2
-        fooled = self.objective.generator(Judged(back, self.discriminator(back)))
-        besides: Tensor = fooled + self.config.likeness * lost + self.config.divergence * divergence
-        return besides
+        adversarial = self.objective.generator(Scored(reconstructed, self.discriminator(reconstructed)))
+        regulariser: Tensor = (
+            adversarial + self.config.likeness * feature_error + self.config.divergence * divergence
+        )
+        return regulariser
 
     def _posterior(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and logarithm of the variance, (B, code) each."""
+        """Returns mean and log-variance of the posterior, (B, code) each."""
         mean, log_variance = self.posterior(self.seen(pictures)).chunk(2, dim=1)
         return mean, log_variance.clamp(-VARIANCE_LIMIT, VARIANCE_LIMIT)
 

@@ -1,21 +1,23 @@
-"""`wavenet`: sound sample by sample (van den Oord et al., WaveNet: a generative model for raw audio, 2016,
-arXiv 1609.03499).
+"""`wavenet`: sound generated sample by sample (van den Oord et al., WaveNet: a generative model for raw
+audio, 2016, arXiv 1609.03499).
 
-A sample is one of 256 codes of the mu-law (ITU-T G.711), and the network gives the chance of each, given all
-samples within its receptive field before it. Layer k, of dilation d, sees the layer below it at t and t - d:
+A sample is one of 256 codes of the mu-law (ITU-T G.711), and the network gives the probability of each given
+the samples in its receptive field. Layer k, of dilation d, sees the layer below it at t and t - d:
 
     z_k(t) = tanh(W_k * x_k) sigmoid(V_k * x_k),   x_(k+1)(t) = x_k(t) + R_k z_k(t)             (equation 2)
     p(code) = softmax(relu(relu(sum_k S_k z_k(t))))    with a matrix after each relu             (figure 4)
 
-Before its beginning a sound is silent. All samples of a given sound are weighed in one pass; new ones are
-made one after another, from queues (queues.py).
+Before its beginning a sound is silent. The likelihood of a sound takes one pass over all samples; new samples
+are generated one after another, from queues (wavenet_queues.py).
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,25 +26,36 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 from torchaudio.functional import mu_law_decoding, mu_law_encoding
 
-from wordspot.models.datasets.sounds import RATE, SoundBatch, SoundRecipe
+from wordspot.models.cancellation import check_cancelled
+from wordspot.models.datasets.sounds import RATE, SoundBatch, SoundData, sound_source, sounds
 from wordspot.models.errors import BadInput
 from wordspot.models.model import Loss, Model
-from wordspot.models.recipe import recipe
+from wordspot.models.recipe import Material, TrainedRecipe, recipe
 from wordspot.models.registry import register
 from wordspot.models.trainer import Plan
 
 if TYPE_CHECKING:
-    from wordspot.models.queues import Queues, Weights
+    from wordspot.models.wavenet_queues import WaveNetQueues, WaveNetWeights
 
-STRETCH = 8_192  # samples weighed at a time, so that a long sound takes no more memory than a short one
-MULTIPLE = 8  # of which channels and skip are, for `queues`
-FREQUENCY = 3.0  # of the waves that a code begins as, standard deviation
+CODES_AT_ONCE = 1_024  # between two checks whether they are still wanted
+CHUNK_SAMPLES = 8_192  # of one pass, which bounds the memory that a long sound takes
+SIZE_MULTIPLE = 8  # of channels and skip, for `wavenet_queues`
+WAVE_DEVIATION = 3.0  # standard deviation of the frequencies of the initial embedding
 
 
 @dataclass(frozen=True)
 class WaveNetConfig:
-    """codes: levels of the mu-law. channels: of the residual path and of the gates. skip: of the output.
-    samples: of one sound that is drawn. chunk: of one part of a sound that goes on."""
+    """The shape of a WaveNet.
+
+    Attributes:
+        rate: samples a second.
+        codes: levels of the mu-law.
+        channels: of the residual path and of the gates.
+        skip: channels of the skip connections and of the output's hidden layer.
+        dilations: of the layers, samples.
+        samples: of a sound that `sample` returns.
+        chunk: samples of a part that `generate` yields.
+    """
 
     rate: int = RATE
     codes: int = 256
@@ -54,12 +67,12 @@ class WaveNetConfig:
 
     @property
     def receptive_field(self) -> int:
-        """So many samples decide about the next."""
+        """Samples on which the next one depends."""
         return sum(self.dilations) + 2
 
 
 class GatedLayer(nn.Module):
-    """One dilated convolution of width 2, its gate, and the way around them."""
+    """One dilated convolution of width 2, its gate, and the residual connection."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -69,9 +82,9 @@ class GatedLayer(nn.Module):
         self.residual = nn.Linear(channels, channels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(T, B, channels) to what the next layer sees and what is gated, (T - dilation, B, channels) each.
+        """Returns the next layer's input and the gated output, (T - dilation, B, channels) each.
 
-        Time comes first, so that a shifted sound is a part of memory and not a copy.
+        x: (T, B, channels); time comes first, so that a shifted sound is a view and not a copy.
         """
         count, batch, channels = x.shape
         past, now = x[: -self.dilation].flatten(0, 1), x[self.dilation :].flatten(0, 1)
@@ -84,143 +97,189 @@ class GatedLayer(nn.Module):
 
 @register("wavenet")
 class WaveNet(Model[WaveNetConfig]):
+    """A stack of dilated causal convolutions over mu-law codes."""
+
     Config = WaveNetConfig
     modality = "sound"
     options = frozenset({"temperature"})
 
     def __init__(self, config: WaveNetConfig) -> None:
-        """Raises BadInput for sizes that are no multiples of MULTIPLE."""
+        """Makes a network with random weights. Raises BadInput if a size is no multiple of SIZE_MULTIPLE."""
         super().__init__(config)
         for name, value in (("channels", config.channels), ("skip", config.skip)):
-            if value < MULTIPLE or value % MULTIPLE:
-                raise BadInput(f"{value} {name}; multiples of {MULTIPLE} are allowed")
+            if value < SIZE_MULTIPLE or value % SIZE_MULTIPLE:
+                raise BadInput(f"{name} must be a multiple of {SIZE_MULTIPLE}, got {value}")
         # (2, codes, channels): of the code before the last, and of the last. Random waves over the levels
         # (Rahimi and Recht 2007), so that near codes look alike from the beginning.
         level = torch.linspace(-math.pi, math.pi, config.codes)[:, None]
         shape = (2, 1, config.channels)
-        waves = FREQUENCY * torch.randn(shape) * level + 2 * math.pi * torch.rand(shape)
+        waves = WAVE_DEVIATION * torch.randn(shape) * level + 2 * math.pi * torch.rand(shape)
         self.front = nn.Parameter(waves.cos())
         self.layers = nn.ModuleList(GatedLayer(config.channels, dilation) for dilation in config.dilations)
         self.skip = nn.Linear(len(config.dilations) * config.channels, config.skip)
         self.hidden = nn.Linear(config.skip, config.skip)
         self.logits = nn.Linear(config.skip, config.codes)
 
-    def weigh(self, codes: Tensor) -> Tensor:
-        """Logits of the sample after each stretch as long as the receptive field.
+    def next_code_logits(self, codes: Tensor) -> Tensor:
+        """Returns logits of the sample after each stretch as long as the receptive field.
 
-        codes: int64 (B, T), T at least the receptive field. Returns (B, T - receptive field + 1, codes).
+        Args:
+            codes: int64 (B, T), T at least the receptive field.
+
+        Returns:
+            float (B, T - receptive field + 1, codes).
         """
         config = self.config
-        ahead = codes.T
-        x = self.front[0][ahead[:-1]] + self.front[1][ahead[1:]]  # (T - 1, B, channels)
-        asked = len(ahead) - config.receptive_field + 1
+        steps = codes.T
+        x = self.front[0][steps[:-1]] + self.front[1][steps[1:]]  # (T - 1, B, channels)
+        count = len(steps) - config.receptive_field + 1
         gated = []
         for layer in self.layers:
             x, out = layer(x)
-            gated.append(out[-asked:])
-        summed = self.skip(torch.cat(gated, dim=2)).relu()  # (asked, B, skip)
+            gated.append(out[-count:])
+        summed = self.skip(torch.cat(gated, dim=2)).relu()  # (count, B, skip)
         logits: Tensor = self.logits(self.hidden(summed).relu())
         return logits.transpose(0, 1)
 
-    def encoded(self, sounds: Tensor) -> Tensor:
-        """float -1 to 1 to codes, int64."""
-        found: Tensor = mu_law_encoding(sounds.float().clamp(-1, 1), self.config.codes)
-        return found
+    def mu_law_encode(self, sounds: Tensor) -> Tensor:
+        """Returns the mu-law codes of sounds, float (...), -1 to 1, as int64 (...)."""
+        codes: Tensor = mu_law_encoding(sounds.float().clamp(-1, 1), self.config.codes)
+        return codes
 
-    def decoded(self, codes: Tensor) -> Tensor:
-        """Codes to float32, -1 to 1."""
-        found: Tensor = mu_law_decoding(codes, self.config.codes)
-        return found
+    def mu_law_decode(self, codes: Tensor) -> Tensor:
+        """Returns the sounds of mu-law codes, int64 (...), as float32 (...), -1 to 1."""
+        sounds: Tensor = mu_law_decoding(codes, self.config.codes)
+        return sounds
 
     def sample(self, count: int, rng: Generator, *, temperature: float = 1.0) -> Tensor:
-        """(count, samples), each from its beginning."""
-        weights, queues = self.weights(), self.silence(count)
+        """Returns sounds from their beginning, float32 (count, samples), -1 to 1. Raises BadInput if the
+        temperature is not above 0."""
+        weights, queues = self.queue_weights(), self.silent_queues(count)
         samples, chunk, codes = self.config.samples, self.config.chunk, []
         for first in range(0, samples, chunk):
-            codes.append(self._written(weights, queues, min(chunk, samples - first), rng, temperature))
-        return self.decoded(torch.cat(codes)).T.contiguous()
+            codes.append(self._sample_codes(weights, queues, min(chunk, samples - first), rng, temperature))
+        return self.mu_law_decode(torch.cat(codes)).T.contiguous()
 
     def generate(self, count: int, rng: Generator, *, temperature: float = 1.0) -> Iterator[Tensor]:
-        """Parts (chunk,) of one sound that goes on through all of them."""
-        weights, queues = self.weights(), self.silence(1)
+        """Yields `count` consecutive parts (chunk,) of one sound. Raises BadInput as `sample`."""
+        weights, queues = self.queue_weights(), self.silent_queues(1)
         for _ in range(count):
-            yield self.decoded(self._written(weights, queues, self.config.chunk, rng, temperature)[:, 0])
+            yield self.mu_law_decode(
+                self._sample_codes(weights, queues, self.config.chunk, rng, temperature)[:, 0]
+            )
 
     def nll(self, sounds: Tensor, rng: Generator) -> Tensor:
-        """Of the codes of all samples. sounds: (B, samples)."""
-        codes = pad(self.encoded(sounds), (self.config.receptive_field, 0), value=self.silent)
-        field, found = self.config.receptive_field, torch.zeros(len(codes), device=codes.device)
-        for first in range(0, sounds.shape[1], STRETCH):
-            found = found + self._nats(codes[:, first : first + STRETCH + field]).sum(dim=1)
-        return found
+        """Returns the negative log-likelihood of the codes of sounds (B, samples), nats (B,)."""
+        codes = pad(self.mu_law_encode(sounds), (self.config.receptive_field, 0), value=self.silent_code)
+        field, nats = self.config.receptive_field, torch.zeros(len(codes), device=codes.device)
+        for first in range(0, sounds.shape[1], CHUNK_SAMPLES):
+            check_cancelled()
+            nats = nats + self._nats(codes[:, first : first + CHUNK_SAMPLES + field]).sum(dim=1)
+        return nats
 
     def loss(self, player: str, batch: SoundBatch, rng: Generator) -> Loss:
-        """Nats a sample, of those that are not known; figures: bits a sample."""
+        """Returns nats a sample, of those behind the batch's context; figures: bits a sample."""
         short = self.config.receptive_field - batch.known
-        codes = self.encoded(batch.sounds)
-        codes = pad(codes, (short, 0), value=self.silent) if short > 0 else codes[:, -short:]
+        codes = self.mu_law_encode(batch.sounds)
+        codes = pad(codes, (short, 0), value=self.silent_code) if short > 0 else codes[:, -short:]
         nats = self._nats(codes).mean()
         return Loss(nats, {"bits": float(nats.detach()) / math.log(2)})
 
     def warm_up(self) -> None:
-        """Compiles what makes samples, or reads it from where it was kept, so that no caller waits for it."""
+        """Compiles the sampling loop, or reads it from the cache, before the first call."""
         rng = torch.Generator().manual_seed(0)
-        self._written(self.weights(), self.silence(1), 1, rng, 1.0)
+        self._sample_codes(self.queue_weights(), self.silent_queues(1), 1, rng, 1.0)
 
     @property
-    def silent(self) -> int:
-        """The code of silence."""
+    def silent_code(self) -> int:
+        """The mu-law code of silence."""
         return self.config.codes // 2
 
     @torch.no_grad()
-    def weights(self) -> Weights:
-        """As `queues` takes them."""
-        from wordspot.models.queues import Weights
+    def queue_weights(self) -> WaveNetWeights:
+        """Returns the weights as `wavenet_queues` takes them."""
+        from wordspot.models.wavenet_queues import WaveNetWeights
 
         layers = [layer for layer in self.layers if isinstance(layer, GatedLayer)]
         tensors = (
             self.front,
-            torch.stack([torch.cat([one.past.weight.T, one.now.weight.T]) for one in layers]),
-            torch.stack([one.now.bias for one in layers]),
-            torch.stack([one.residual.weight.T for one in layers]),
-            torch.stack([one.residual.bias for one in layers]),
-            *(part for one in (self.skip, self.hidden, self.logits) for part in (one.weight.T, one.bias)),
+            torch.stack([torch.cat([layer.past.weight.T, layer.now.weight.T]) for layer in layers]),
+            torch.stack([layer.now.bias for layer in layers]),
+            torch.stack([layer.residual.weight.T for layer in layers]),
+            torch.stack([layer.residual.bias for layer in layers]),
+            *(
+                part
+                for layer in (self.skip, self.hidden, self.logits)
+                for part in (layer.weight.T, layer.bias)
+            ),
         )
-        arrays = [np.ascontiguousarray(one.detach().float().cpu().numpy()) for one in tensors]
-        return Weights(np.array(self.config.dilations, np.int64), *arrays)
+        arrays = [np.ascontiguousarray(tensor.detach().float().cpu().numpy()) for tensor in tensors]
+        return WaveNetWeights(np.array(self.config.dilations, np.int64), *arrays)
 
     @torch.no_grad()
-    def silence(self, count: int) -> Queues:
-        """Where so many sounds stand before their first sample."""
-        from wordspot.models.queues import Queues
+    def silent_queues(self, count: int) -> WaveNetQueues:
+        """Returns the queues of so many sounds before their first sample."""
+        from wordspot.models.wavenet_queues import WaveNetQueues
 
-        x, seen = (self.front[0] + self.front[1])[self.silent], []
+        x, inputs = (self.front[0] + self.front[1])[self.silent_code], []
         for layer in self.layers:
             assert isinstance(layer, GatedLayer)
-            seen.append(x)
+            inputs.append(x)
             x = layer(x.expand(layer.dilation + 1, 1, -1))[0][0, 0]
-        inputs = torch.stack(seen).float().cpu().numpy()
-        return Queues.filled(inputs, np.array(self.config.dilations), self.silent, count)
+        stacked = torch.stack(inputs).float().cpu().numpy()
+        return WaveNetQueues.filled(stacked, np.array(self.config.dilations), self.silent_code, count)
 
-    def _written(
-        self, weights: Weights, queues: Queues, samples: int, rng: Generator, temperature: float
+    def _sample_codes(
+        self, weights: WaveNetWeights, queues: WaveNetQueues, samples: int, rng: Generator, temperature: float
     ) -> Tensor:
-        """The codes of so many samples that come next, (samples, B). Raises BadInput."""
-        from wordspot.models.queues import advance
+        """Returns the codes of the next samples, int64 (samples, B). Raises BadInput as `sample`."""
+        from wordspot.models.wavenet_queues import advance
 
         if not temperature > 0:
-            raise BadInput(f"a temperature of {temperature}; above 0 is allowed")
+            raise BadInput(f"temperature must be above 0, got {temperature}")
         shape = (samples, queues.codes.shape[1])
-        chances = torch.rand(shape, generator=rng, device=rng.device, dtype=torch.float64).cpu().numpy()
-        drawn, _ = advance(weights, queues, chances, float(temperature), np.full(shape, -1, np.int64))
-        return torch.from_numpy(drawn).to(self.front.device)
+        uniform = torch.rand(shape, generator=rng, device=rng.device, dtype=torch.float64).cpu().numpy()
+        steps, parts = max(1, CODES_AT_ONCE // max(1, shape[1])), []
+        for first in range(0, samples, steps):
+            check_cancelled()
+            part = uniform[first : first + steps]
+            parts.append(advance(weights, queues, part, float(temperature), np.full(part.shape, -1))[0])
+        return torch.from_numpy(np.concatenate(parts)).to(self.front.device)
 
     def _nats(self, codes: Tensor) -> Tensor:
-        """-log p of each code (B, T) behind the first receptive field: (B, T - receptive field)."""
-        logits = self.weigh(codes[:, :-1]).transpose(0, 1)  # (asked, B, codes), as it lies in memory
-        asked = codes[:, self.config.receptive_field :].T
-        nats = cross_entropy(logits.flatten(0, 1).float(), asked.flatten(), reduction="none")
-        return nats.reshape(asked.shape).T
+        """Returns -log p of each code (B, T) behind the first receptive field, (B, T - receptive field)."""
+        # (count, B, codes), as it lies in memory.
+        logits = self.next_code_logits(codes[:, :-1]).transpose(0, 1)
+        targets = codes[:, self.config.receptive_field :].T
+        nats = cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
+        return nats.reshape(targets.shape).T
+
+
+@dataclass(frozen=True)
+class SoundRecipe(TrainedRecipe):
+    """The training of a WaveNet on crops of sound, whose context is the receptive field.
+
+    Attributes:
+        sounds: the source of speech, `datasets.sounds`.
+        crop: samples of a crop.
+    """
+
+    sounds: str
+    crop: int
+
+    def material(self, home: Path, seed: int) -> Material:
+        """Returns crops of the source as batches. Raises DatasetError."""
+        train, validation = (sounds(self.sounds, split, home) for split in ("train", "validation"))
+        source = sound_source(self.sounds)
+        about = {
+            "source": self.sounds,
+            "licence": source.licence,
+            "split": source.split,
+            "hours": round(train.seconds / 3600, 2),
+            "sha256": hashlib.sha256(train.samples.tobytes()).hexdigest(),
+        }
+        context = self.config.receptive_field
+        return Material(SoundData(train, validation, self.batch_size, self.crop, context, seed), about)
 
 
 recipe(
@@ -237,7 +296,7 @@ recipe(
             warm_up=200,
             validate_every=500,
             weight_decay=0.0,
-            average=0.999,
+            ema_decay=0.999,
         ),
         description="Babbles like the man whose voice it learned, sample by sample.",
         thresholds={"bits_below_order_1": 0.3},

@@ -12,172 +12,208 @@ from numpy.typing import NDArray
 
 from wordspot.models.artifact import Metric
 from wordspot.models.cider import cider
-from wordspot.models.conditional.vocabulary import LANGUAGES
 from wordspot.models.datasets.captioned import Captions, captions
 from wordspot.models.datasets.wesnoth import parts
 from wordspot.models.evaluation import Subject, judges
+from wordspot.models.vocabulary import LANGUAGES
 
-CONSTANTS = 60  # captions that are tried for all pictures, the most frequent ones
-PATCH = 3  # pixels; pictures are compared by these too
+CONSTANT_CANDIDATES = 60  # most frequent captions, of which the best for all pictures is the floor
+PATCH_PIXELS = 3  # side of the patches whose means are compared too
 CLIPS = "wesnoth"
 
 Texts = Sequence[str]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """test: what is asked. Of each: said, what the model says; nearest, what is said of the nearest training
-    example; constant, what is best said of all."""
+class CaptionedSet:
+    """Test examples with captions by the model and by its alternatives.
+
+    Attributes:
+        train, test: examples with reference captions.
+        language: one of `vocabulary.LANGUAGES`.
+        generated: the model's caption of each test example.
+        nearest: the caption of the nearest training example.
+        constant: the one caption that has the best CIDEr for all.
+    """
 
     train: Captions
     test: Captions
     language: str
-    said: Texts
+    generated: Texts
     nearest: Texts
     constant: str
 
     @property
     def constants(self) -> Texts:
+        """The constant caption for each test example."""
         return [self.constant] * len(self.test)
 
-    def part(self, rows: Sequence[int]) -> Judged:
-        said, nearest = ([some[row] for row in rows] for some in (self.said, self.nearest))
-        return Judged(self.train, self.test.part(rows), self.language, said, nearest, self.constant)
+    def part(self, rows: Sequence[int]) -> CaptionedSet:
+        """Returns the test examples of the rows."""
+        generated, nearest = ([texts[row] for row in rows] for texts in (self.generated, self.nearest))
+        return CaptionedSet(
+            self.train, self.test.part(rows), self.language, generated, nearest, self.constant
+        )
 
 
 @judges("describe", "picture")
 def of_pictures(subject: Subject) -> list[Metric]:
-    """`described`, of test pictures of which training has every token; and by source, where there are
+    """Judges `described` on test pictures whose tokens all occur in training; and by source, where there are
     several."""
     if subject.source != "captions":
         return []
-    judged = _asked(subject, _sayable)
-    found = described(judged)
-    sources = sorted({family.partition("/")[0] for family in judged.test.families})
+    captioned = _captioned(subject, _in_vocabulary)
+    metrics = described(captioned)
+    sources = sorted({family.partition("/")[0] for family in captioned.test.families})
     for source in sources if len(sources) > 1 else ():
-        rows = [n for n, family in enumerate(judged.test.families) if family.startswith(f"{source}/")]
-        mean = partial(_mean, judged, rows)
-        found.append(
+        rows = [n for n, family in enumerate(captioned.test.families) if family.startswith(f"{source}/")]
+        mean = partial(_mean, captioned, rows)
+        metrics.append(
             Metric(
                 f"cider_{source}",
-                mean(judged.said),
-                floor=mean(judged.constants),
-                baseline=mean(judged.nearest),
+                mean(captioned.generated),
+                floor=mean(captioned.constants),
+                baseline=mean(captioned.nearest),
             )
         )
-    return found
+    return metrics
 
 
 @judges("describe", "video")
 def of_clips(subject: Subject) -> list[Metric]:
-    """`described`, of test clips whose unit is in training, in other actions; and how often of these the unit
-    and the action are right, and the action of units that are not in training.
+    """Judges `described` on test clips whose unit is in training in other actions; the accuracy of their unit
+    and action; and the accuracy of the action of units that are not in training.
 
     floor: the most frequent one of training; baseline: that of the nearest training clip.
     """
     if subject.source != "captions":
         return []
-    judged = _asked(subject, lambda train, test, language: list(range(len(test))))
-    if not judged.test.families[0].startswith(f"{CLIPS}/"):
-        return described(judged)
-    units = {parts(text)[0] for text in judged.train.texts}
-    seen = [n for n, text in enumerate(judged.test.texts) if parts(text)[0] in units]
-    unseen = [n for n in range(len(judged.test)) if n not in set(seen)]
-    known, unknown = judged.part(seen), judged.part(unseen)
+    captioned = _captioned(subject, lambda train, test, language: list(range(len(test))))
+    if not captioned.test.families[0].startswith(f"{CLIPS}/"):
+        return described(captioned)
+    units = {parts(text)[0] for text in captioned.train.texts}
+    seen = [n for n, text in enumerate(captioned.test.texts) if parts(text)[0] in units]
+    unseen = [n for n in range(len(captioned.test)) if n not in set(seen)]
+    seen_units, new_units = captioned.part(seen), captioned.part(unseen)
     return [
-        *described(known),
-        _right("unit", known, 0),
-        _right("action", known, 1),
-        _right("action_of_new_units", unknown, 1),
+        *described(seen_units),
+        _accuracy("unit", seen_units, 0),
+        _accuracy("action", seen_units, 1),
+        _accuracy("action_of_new_units", new_units, 1),
     ]
 
 
-def described(judged: Judged) -> list[Metric]:
-    """cider: as `cider`, tokens against the true caption. cider_share: of what the true captions have.
-    cider_over_nearest: of what the captions of the nearest training examples have. exact: how many are said
-    token for token. shuffled_loss: share of cider that is lost if each example has the description of
+def described(captioned: CaptionedSet) -> list[Metric]:
+    """Returns the figures of captions.
+
+    cider: mean of `cider` against the reference. cider_share: share of the references' own CIDEr.
+    cider_over_nearest: ratio to the captions of the nearest training examples. exact: share that equal the
+    reference token for token. shuffled_loss: share of CIDEr that is lost if each example has the caption of
     another.
 
-    floor: the one caption that suits all best; of the last, of one that says nothing. baseline: the caption
-    of the nearest training example, by pixels or their means, whichever is better; of the last, what true
-    captions lose.
+    floor: the best constant caption; of the last, 0. baseline: the caption of the nearest training example,
+    by pixels or by means of patches, whichever is better; of the last, the loss of the references.
     """
-    mean = partial(_mean, judged, range(len(judged.test)))
+    mean = partial(_mean, captioned, range(len(captioned.test)))
     value, floor, baseline, best = map(
-        mean, (judged.said, judged.constants, judged.nearest, judged.test.texts)
+        mean, (captioned.generated, captioned.constants, captioned.nearest, captioned.test.texts)
     )
-    order = np.random.default_rng(0).permutation(len(judged.test))
+    order = np.random.default_rng(0).permutation(len(captioned.test))
 
-    def lost(texts: Texts) -> float:
+    def shuffling_loss(texts: Texts) -> float:
         return 1 - mean([texts[n] for n in order]) / max(mean(texts), 1e-9)
 
     def exact(texts: Texts) -> float:
-        split = LANGUAGES[judged.language].split
-        pairs = zip(texts, judged.test.texts, strict=True)
-        return float(np.mean([split(one) == split(other) for one, other in pairs]))
+        split = LANGUAGES[captioned.language].split
+        pairs = zip(texts, captioned.test.texts, strict=True)
+        return float(np.mean([split(text) == split(reference) for text, reference in pairs]))
 
     return [
         Metric("cider", value, floor=floor, baseline=baseline),
         Metric("cider_share", value / best, floor=floor / best, baseline=baseline / best),
         Metric("cider_over_nearest", value / baseline, floor=floor / baseline, baseline=1.0),
-        Metric("exact", exact(judged.said), floor=exact(judged.constants), baseline=exact(judged.nearest)),
-        Metric("shuffled_loss", lost(judged.said), floor=0.0, baseline=lost(judged.test.texts)),
+        Metric(
+            "exact",
+            exact(captioned.generated),
+            floor=exact(captioned.constants),
+            baseline=exact(captioned.nearest),
+        ),
+        Metric(
+            "shuffled_loss",
+            shuffling_loss(captioned.generated),
+            floor=0.0,
+            baseline=shuffling_loss(captioned.test.texts),
+        ),
     ]
 
 
 def nearest(train: NDArray[np.uint8], test: NDArray[np.uint8], patch: int = 1) -> NDArray[np.int64]:
-    """For each example of `test` the number of the training one whose pixels, or means of patches, differ
-    least in square. (N, ..., H, W, C), H and W multiples of the patch."""
-    rows, others = (_means(some, patch) for some in (train, test))
+    """Returns for each test example the number of the training example at the least squared distance.
+
+    Args:
+        train, test: uint8 (N, ..., H, W, C), H and W multiples of the patch.
+        patch: side of the patches whose means are compared; 1 for pixels.
+    """
+    rows, queries = (_patch_means(pixels, patch) for pixels in (train, test))
     squares = np.square(rows).sum(axis=1)
-    return np.asarray((squares - 2 * others @ rows.T).argmin(axis=1))
+    return np.asarray((squares - 2 * queries @ rows.T).argmin(axis=1))
 
 
-def _asked(subject: Subject, which: Callable[[Captions, Captions, str], list[int]]) -> Judged:
-    """Of those test examples that `which`, of training, test and language, gives."""
+def _captioned(subject: Subject, which: Callable[[Captions, Captions, str], list[int]]) -> CaptionedSet:
+    """Captions the test examples that `which` chooses, by training, test and language."""
     data = subject.card.data
     language = str(data["language"])
     splits = captions(data["sources"], language, subject.home)
     train = splits["train"]
     test = splits["test"].part(which(train, splits["test"], language))
     rng = subject.rng()
-    said = ["".join(piece for piece, _ in subject.model.describe(one, rng)) for one in test.tensor()]
-    ways = [[train.texts[n] for n in nearest(train.pixels, test.pixels, patch)] for patch in (1, PATCH)]
-    judged = Judged(train, test, language, said, ways[0], "")
-    mean = partial(_mean, judged, range(len(test)))
-    often = [text for text, _ in Counter(train.texts).most_common(CONSTANTS)]
-    constant = max(often, key=lambda text: mean([text] * len(test)))
-    return Judged(train, test, language, said, max(ways, key=mean), constant)
+    generated = [
+        "".join(piece for piece, _ in subject.model.describe(example, rng)) for example in test.tensor()
+    ]
+    nearest_texts = [
+        [train.texts[n] for n in nearest(train.pixels, test.pixels, patch)] for patch in (1, PATCH_PIXELS)
+    ]
+    captioned = CaptionedSet(train, test, language, generated, nearest_texts[0], "")
+    mean = partial(_mean, captioned, range(len(test)))
+    frequent = [text for text, _ in Counter(train.texts).most_common(CONSTANT_CANDIDATES)]
+    constant = max(frequent, key=lambda text: mean([text] * len(test)))
+    return CaptionedSet(train, test, language, generated, max(nearest_texts, key=mean), constant)
 
 
-def _sayable(train: Captions, test: Captions, language: str) -> list[int]:
-    """Whose tokens all are in training."""
+def _in_vocabulary(train: Captions, test: Captions, language: str) -> list[int]:
+    """Returns the test examples whose tokens all occur in training."""
     split = LANGUAGES[language].split
-    known = {token for text in train.texts for token in split(text)}
-    return [n for n, text in enumerate(test.texts) if known.issuperset(split(text))]
+    tokens = {token for text in train.texts for token in split(text)}
+    return [n for n, text in enumerate(test.texts) if tokens.issuperset(split(text))]
 
 
-def _mean(judged: Judged, rows: Sequence[int], texts: Texts) -> float:
-    """CIDEr of some, how rare tokens are counted among all."""
-    split = LANGUAGES[judged.language].split
-    scores = cider([split(text) for text in texts], [[split(text)] for text in judged.test.texts])
+def _mean(captioned: CaptionedSet, rows: Sequence[int], texts: Texts) -> float:
+    """Returns the mean CIDEr of rows; document frequencies are those of all references."""
+    split = LANGUAGES[captioned.language].split
+    scores = cider([split(text) for text in texts], [[split(text)] for text in captioned.test.texts])
     return float(np.mean([scores[row] for row in rows]))
 
 
-def _right(name: str, judged: Judged, place: int) -> Metric:
-    """place: in `parts`."""
-    wanted = [parts(text.lower())[place] for text in judged.test.texts]
-    ((often, _),) = Counter(parts(text)[place] for text in judged.train.texts).most_common(1)
+def _accuracy(name: str, captioned: CaptionedSet, place: int) -> Metric:
+    """Returns the accuracy of one of the `parts` of captions."""
+    references = [parts(text.lower())[place] for text in captioned.test.texts]
+    ((mode, _),) = Counter(parts(text)[place] for text in captioned.train.texts).most_common(1)
 
-    def share(found: Sequence[str]) -> float:
-        return float(np.mean([one == other for one, other in zip(found, wanted, strict=True)]))
+    def accuracy(values: Sequence[str]) -> float:
+        return float(
+            np.mean([value == reference for value, reference in zip(values, references, strict=True)])
+        )
 
-    said, other = ([parts(text)[place] for text in texts] for texts in (judged.said, judged.nearest))
-    return Metric(name, share(said), floor=share([often] * len(wanted)), baseline=share(other))
+    generated, nearest_values = (
+        [parts(text)[place] for text in texts] for texts in (captioned.generated, captioned.nearest)
+    )
+    return Metric(
+        name, accuracy(generated), floor=accuracy([mode] * len(references)), baseline=accuracy(nearest_values)
+    )
 
 
-def _means(some: NDArray[np.uint8], patch: int) -> NDArray[np.float32]:
-    """(N, numbers)."""
-    count, height, width, channels = len(some), *some.shape[-3:]
-    patches = some.reshape(count, -1, height // patch, patch, width // patch, patch, channels)
+def _patch_means(pixels: NDArray[np.uint8], patch: int) -> NDArray[np.float32]:
+    """Returns means of patches, float32 (N, numbers), 0 to 1."""
+    count, height, width, channels = len(pixels), *pixels.shape[-3:]
+    patches = pixels.reshape(count, -1, height // patch, patch, width // patch, patch, channels)
     return np.asarray(patches.mean(axis=(3, 5), dtype=np.float32) / 255, np.float32).reshape(count, -1)

@@ -1,4 +1,4 @@
-"""Judges of faces: of what tells what a face shows, and of what draws faces as they are described."""
+"""Judges of classifiers of faces, and of generators of faces from descriptions."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from wordspot.models.evaluation import Subject, judges
 from wordspot.models.judges.drawings import coverage
 
 READER = "face-attributes"
-BESIDE = "faces"  # a generator that is not told what to draw
+UNCONDITIONAL = "faces"  # a generator without conditions, and the data source
 TRAITS = ("hair", "eyes", "length")
-AT_ONCE = 250
+CHUNK_PICTURES = 250
 
 
 @judges("encode", "picture")
 def reading(subject: Subject) -> list[Metric]:
-    """How many test faces, of kinds that training never showed, are read rightly, by trait.
+    """Judges the accuracy by trait on test faces, whose kinds are not in training.
 
-    floor: what is said of most training faces; baseline: what the nearest training face shows.
+    floor: the most frequent value of training; baseline: the value of the nearest training face.
     """
-    if subject.source != BESIDE or not hasattr(subject.model, "described"):
+    if subject.source != UNCONDITIONAL or not hasattr(subject.model, "predict_traits"):
         return []
-    train, test = (pictures(BESIDE, split, subject.home) for split in ("train", "test"))
+    train, test = (pictures(UNCONDITIONAL, split, subject.home) for split in ("train", "test"))
     model = subject.model
-    wanted, seen = (_described(model.known, some) for some in (test, train))
-    found = _read(model, test.tensor())
-    apart = torch.cdist(test.tensor().flatten(1), train.tensor().flatten(1))
-    nearest = seen[apart.argmin(dim=1)]
-    common = seen.mode(dim=0).values.expand_as(wanted)
+    targets, training = (_described(model.descriptions, pictures) for pictures in (test, train))
+    predicted = _read(model, test.tensor())
+    distances = torch.cdist(test.tensor().flatten(1), train.tensor().flatten(1))
+    nearest = training[distances.argmin(dim=1)]
+    mode = training.mode(dim=0).values.expand_as(targets)
     return [
         _metric(
             f"{name}_read",
-            [float((some == wanted)[:, n].double().mean()) for some in (found, common, nearest)],
+            [float((values == targets)[:, n].double().mean()) for values in (predicted, mode, nearest)],
         )
         for n, name in enumerate(TRAITS)
     ]
@@ -47,77 +47,84 @@ def reading(subject: Subject) -> list[Metric]:
 
 @judges("sample", "picture")
 def as_described(subject: Subject) -> list[Metric]:
-    """As many faces of each held-out kind, a combination that training never showed, as there are real ones,
-    drawn as the kind is described and read by the classifier of faces:
+    """Judges as many faces of each held-out kind as there are real ones, generated from the kind's
+    description and classified by READER.
 
-    hair_right and so on: by trait. attributes_right: their mean. all_right: how many are right in all traits.
-    new_pairs_right: attributes_right of the kinds whose two colours no training face has together, not even
-    with hair of the other length; not judged where there are none.
-    shuffled_texts: attributes_right if each is drawn as another kind is described. frechet_unlearned and
-    coverage: in features that nothing taught.
+    hair_right and so on: accuracy by trait. attributes_right: their mean. all_right: share with all traits
+    right. new_pairs_right: attributes_right of the kinds whose two colours no training face combines, with
+    hair of either length; not judged where there are none.
+    shuffled_texts: attributes_right if each is generated from the description of another kind.
+    frechet_unlearned and coverage: in features of random weights.
 
-    floor: real test faces, of the last two training faces; of shuffled_texts, real faces beside other texts.
-    baseline: the faces of a generator that is not told what to draw.
+    floor: real test faces, of the last two training faces; of shuffled_texts, real faces with other texts.
+    baseline: the faces of a generator without conditions.
     """
-    others = registry.folders(subject.home)
-    if subject.source != BESIDE or not hasattr(subject.model, "codes_of") or READER not in others:
+    available = registry.folders(subject.home)
+    if subject.source != UNCONDITIONAL or not hasattr(subject.model, "codes_of") or READER not in available:
         return []
     reader: Any = registry.load(READER, subject.home)[0]
-    train, test = (pictures(BESIDE, split, subject.home) for split in ("train", "test"))
+    train, test = (pictures(UNCONDITIONAL, split, subject.home) for split in ("train", "test"))
     model, rng = subject.model, subject.rng()
-    wanted = _described(model.known, test)
-    kinds, own = torch.unique(torch.from_numpy(test.labels), return_inverse=True)
-    other = model.known.of_labels(kinds.roll(max(1, len(kinds) // 2)))[own]
+    targets = _described(model.descriptions, test)
+    kinds, kind_of_face = torch.unique(torch.from_numpy(test.labels), return_inverse=True)
+    shuffled_targets = model.descriptions.of_labels(kinds.roll(max(1, len(kinds) // 2)))[kind_of_face]
 
-    def drawn(described: Tensor) -> Tensor:
+    def generate(described: Tensor) -> Tensor:
         return torch.cat(
-            [model.decode(model.codes_of(part, rng)) for part in torch.split(described, AT_ONCE)]
+            [model.decode(model.codes_of(part, rng)) for part in torch.split(described, CHUNK_PICTURES)]
         )
 
-    ours = drawn(wanted)
+    generated = generate(targets)
     chosen = torch.randperm(len(train), generator=rng)[: len(test)]
-    sets = {"ours": ours, "real": test.tensor(), "train": train.tensor()[chosen]}
-    if BESIDE in others:
-        beside: Any = registry.load(BESIDE, subject.home)[0]
-        sets["beside"] = torch.cat([beside.sample(len(part), rng) for part in torch.split(wanted, AT_ONCE)])
-    right = {name: _read(reader, some) == wanted for name, some in sets.items() if name != "train"}
-    found = [
-        _metric(f"{name}_right", [float(some[:, n].double().mean()) for some in right.values()])
+    sets = {"generated": generated, "real": test.tensor(), "train": train.tensor()[chosen]}
+    if UNCONDITIONAL in available:
+        unconditional: Any = registry.load(UNCONDITIONAL, subject.home)[0]
+        sets["unconditional"] = torch.cat(
+            [unconditional.sample(len(part), rng) for part in torch.split(targets, CHUNK_PICTURES)]
+        )
+    right = {name: _read(reader, pictures) == targets for name, pictures in sets.items() if name != "train"}
+    metrics = _accuracies([*right.values()], torch.from_numpy(new_pairs(test.labels, train.labels)))
+    shuffled = float((_read(reader, generate(shuffled_targets)) == targets).double().mean())
+    real = float((_read(reader, test.tensor()) == shuffled_targets).double().mean())
+    metrics.append(Metric("shuffled_texts", shuffled, floor=real, lower_is_better=True))
+    features = {name: frechet.random_features(pictures) for name, pictures in sets.items()}
+    order = [name for name in ("generated", "train", "unconditional") if name in features]
+    distances = [frechet.distance(features["real"], features[name]) for name in order]
+    coverages = [coverage(features["real"].float(), features[name].float()) for name in order]
+    return [
+        *metrics,
+        _metric("frechet_unlearned", distances, lower_is_better=True),
+        _metric("coverage", coverages),
+    ]
+
+
+def _accuracies(right: Sequence[Tensor], new: Tensor) -> list[Metric]:
+    """Returns the accuracies of generated, real and, where there are any, unconditional faces.
+
+    right: bool (N, traits) of each set. new: bool (N,), of which faces the pair of colours is new.
+    """
+    metrics = [
+        _metric(f"{name}_right", [float(correct[:, n].double().mean()) for correct in right])
         for n, name in enumerate(TRAITS)
     ]
-    found.append(_metric("attributes_right", [float(some.double().mean()) for some in right.values()]))
-    whole = [float(some.all(dim=1).double().mean()) for some in right.values()]
-    found.append(_metric("all_right", whole))
-    new = torch.from_numpy(new_pairs(test.labels, train.labels))
+    metrics.append(_metric("attributes_right", [float(correct.double().mean()) for correct in right]))
+    metrics.append(_metric("all_right", [float(correct.all(dim=1).double().mean()) for correct in right]))
     if new.any():
-        found.append(
-            _metric("new_pairs_right", [float(some[new].double().mean()) for some in right.values()])
-        )
-    shuffled = float((_read(reader, drawn(other)) == wanted).double().mean())
-    real = float((_read(reader, test.tensor()) == other).double().mean())
-    found.append(Metric("shuffled_texts", shuffled, floor=real, lower_is_better=True))
-    seen = {name: frechet.random_features(some) for name, some in sets.items()}
-    order = [name for name in ("ours", "train", "beside") if name in seen]
-    distances = [frechet.distance(seen["real"], seen[name]) for name in order]
-    covered = [coverage(seen["real"].float(), seen[name].float()) for name in order]
-    return [
-        *found,
-        _metric("frechet_unlearned", distances, lower_is_better=True),
-        _metric("coverage", covered),
-    ]
+        metrics.append(_metric("new_pairs_right", [float(correct[new].double().mean()) for correct in right]))
+    return metrics
 
 
 def _metric(name: str, figures: Sequence[float], *, lower_is_better: bool = False) -> Metric:
-    """figures: value, floor and, where there is one, baseline."""
+    """Returns a metric of its value, its floor and, where there is one, its baseline."""
     value, floor, *rest = figures
     return Metric(name, value, floor, rest[0] if rest else None, lower_is_better=lower_is_better)
 
 
-def _described(known: Any, some: Pictures) -> Tensor:
-    """int64 (N, traits)."""
-    described: Tensor = known.of_labels(torch.from_numpy(some.labels))
+def _described(descriptions: Any, data: Pictures) -> Tensor:
+    """Returns the true descriptions, int64 (N, traits)."""
+    described: Tensor = descriptions.of_labels(torch.from_numpy(data.labels))
     return described
 
 
-def _read(reader: Any, some: Tensor) -> Tensor:
-    return torch.cat([reader.described(part) for part in torch.split(some, AT_ONCE)])
+def _read(reader: Any, pictures: Tensor) -> Tensor:
+    return torch.cat([reader.predict_traits(part) for part in torch.split(pictures, CHUNK_PICTURES)])

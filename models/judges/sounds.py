@@ -1,4 +1,4 @@
-"""Judges of models of sampled sound."""
+"""Judges of generators of sound."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from wordspot.models.artifact import Metric
 from wordspot.models.datasets.sounds import RATE, Sounds, sounds
 from wordspot.models.evaluation import Subject, judges
 
-HEARD = 16  # recordings that are weighed
-DRAWN = 24  # sounds that are listened to
-PARTS = 20  # that are timed
-PRIOR = 64.0  # samples, that a row of the table is taken to have seen already
+SCORED_RECORDINGS = 16
+GENERATED_SOUNDS = 24
+TIMED_PARTS = 20
+PRIOR_SAMPLES = 64.0  # weight of the unigram prior in a row of the transition matrix
 CHANGE_TICKS = 5
 
 
 @judges("nll", "sound")
 def likelihood(subject: Subject) -> list[Metric]:
-    """Bits a sample of held-out speech, each recording from its beginning, as codes of the mu-law.
+    """Judges bits a sample of held-out speech as mu-law codes, each recording from its beginning.
 
-    baseline: a table of the next code given the last, of the same training data; floor: none can be given.
+    baseline: a Markov chain of order 1 of the training data; floor: none is known.
     """
     held = sounds(subject.source, "test", subject.home)
-    chosen = np.linspace(0, len(held) - 1, min(HEARD, len(held))).round().astype(int)
-    some = [held.recording(int(index)) for index in chosen]
-    count = sum(len(one) for one in some)
+    chosen = np.linspace(0, len(held) - 1, min(SCORED_RECORDINGS, len(held))).round().astype(int)
+    recordings = [held.recording(int(index)) for index in chosen]
+    count = sum(len(sound) for sound in recordings)
     rng = subject.rng()
-    nats = sum(float(subject.model.nll(one[None], rng)) for one in some)
-    table = order_1(subject.source, subject.home, int(subject.model.config.codes))
-    value, baseline = (total / count / math.log(2) for total in (nats, sum(map(table.nats, some))))
+    nats = sum(float(subject.model.nll(sound[None], rng)) for sound in recordings)
+    table = markov_chain(subject.source, subject.home, int(subject.model.config.codes))
+    value, baseline = (total / count / math.log(2) for total in (nats, sum(map(table.nats, recordings))))
     return [
         Metric("bits", value, baseline=baseline, lower_is_better=True),
         Metric("bits_below_order_1", baseline - value, floor=0.0),
@@ -50,21 +50,21 @@ def likelihood(subject: Subject) -> list[Metric]:
 
 @judges("generate", "sound")
 def speed(subject: Subject) -> list[Metric]:
-    """Seconds of sound made in a second, and seconds until there is a first part.
+    """Judges seconds of sound generated in a second, and the latency of the first part.
 
-    baseline: asking for each sample what `nll` does for one, a pass over all that it depends on.
+    baseline: a pass over the receptive field for each sample, as `nll` of one.
     """
     model = subject.model
     rate = int(model.config.rate)
-    for _ in model.generate(1, subject.rng()):  # whatever is compiled
+    for _ in model.generate(1, subject.rng()):  # compiles
         pass
-    begun = time.perf_counter()
+    started = time.perf_counter()
     ready, samples = [], 0
-    for part in model.generate(PARTS, subject.rng()):
-        ready.append(time.perf_counter() - begun)
+    for part in model.generate(TIMED_PARTS, subject.rng()):
+        ready.append(time.perf_counter() - started)
         samples += len(part)
-    one = torch.zeros(1, 1)
-    passes = [_seconds(lambda: model.nll(one, subject.rng())) for _ in range(PARTS)]
+    silence = torch.zeros(1, 1)
+    passes = [_seconds(lambda: model.nll(silence, subject.rng())) for _ in range(TIMED_PARTS)]
     return [
         Metric("real_time_factor", samples / rate / ready[-1], baseline=1 / rate / statistics.median(passes)),
         Metric("first_part_s", ready[0], lower_is_better=True),
@@ -73,19 +73,22 @@ def speed(subject: Subject) -> list[Metric]:
 
 @judges("sample", "sound")
 def likeness(subject: Subject) -> list[Metric]:
-    """How far samples are from held-out speech: of their long-term average spectra in dB, and Fréchet's
-    distance of their log-mel energies and the changes of these within 50 ms, taken to be normal.
+    """Judges the distance of samples from held-out speech: of long-term average spectra in dB, and Fréchet's
+    of log-mel energies with their differences over 50 ms.
 
-    Held-out speech is every other recording. floor: as much of the others as was drawn; baseline: samples of
-    the table of `likelihood`.
+    Held-out speech is every other recording. floor: as much of the remaining recordings as was generated;
+    baseline: samples of the Markov chain of `likelihood`.
     """
     held = sounds(subject.source, "test", subject.home)
-    drawn = subject.model.sample(DRAWN, subject.rng())
-    table = order_1(subject.source, subject.home, int(subject.model.config.codes))
-    plain = table.sample(DRAWN, drawn.shape[1], subject.rng())
-    others = [held.recording(index) for index in range(1, len(held), 2)]
+    generated = subject.model.sample(GENERATED_SOUNDS, subject.rng())
+    table = markov_chain(subject.source, subject.home, int(subject.model.config.codes))
+    plain = table.sample(GENERATED_SOUNDS, generated.shape[1], subject.rng())
+    floor_recordings = [held.recording(index) for index in range(1, len(held), 2)]
     real = features([held.recording(index) for index in range(0, len(held), 2)])
-    value, baseline, floor = (features(some) for some in (drawn, plain, crops(others, DRAWN, drawn.shape[1])))
+    value, baseline, floor = (
+        features(sounds_of)
+        for sounds_of in (generated, plain, crops(floor_recordings, GENERATED_SOUNDS, generated.shape[1]))
+    )
     return [
         Metric(
             name,
@@ -98,82 +101,85 @@ def likeness(subject: Subject) -> list[Metric]:
     ]
 
 
-class Order1:
-    """Chances of the next code given the last, counted; rows that saw little lean on the chances of all."""
+class MarkovChain:
+    """A Markov chain of order 1 over codes, its transitions smoothed by the unigram distribution."""
 
     def __init__(self, recordings: Sequence[NDArray[np.int64]], codes: int) -> None:
-        """recordings: of codes, each preceded by silence."""
+        """recordings: int64 (n,) codes each, preceded by silence. codes: that there may be."""
         self._codes, self._silent = codes, codes // 2
-        pairs = [np.concatenate([[self._silent], one]) for one in recordings]
+        sequences = [np.concatenate([[self._silent], codes_of]) for codes_of in recordings]
         counts = np.zeros(codes * codes)
-        for one in pairs:
-            counts += np.bincount(one[:-1] * codes + one[1:], minlength=codes * codes)
+        for sequence in sequences:
+            counts += np.bincount(sequence[:-1] * codes + sequence[1:], minlength=codes * codes)
         table = counts.reshape(codes, codes)
-        alone = (table.sum(axis=0) + 1) / (table.sum() + codes)
-        self._chances = (table + PRIOR * alone) / (table.sum(axis=1, keepdims=True) + PRIOR)
+        unigram = (table.sum(axis=0) + 1) / (table.sum() + codes)
+        self._probabilities = (table + PRIOR_SAMPLES * unigram) / (
+            table.sum(axis=1, keepdims=True) + PRIOR_SAMPLES
+        )
 
     def nats(self, sound: Tensor) -> float:
-        """-log p of a whole sound (n,), -1 to 1."""
-        codes = encoded(sound, self._codes)
+        """Returns -log p of a sound (n,), -1 to 1, nats."""
+        codes = mu_law_codes(sound, self._codes)
         before = np.concatenate([[self._silent], codes[:-1]])
-        return -float(np.log(self._chances[before, codes]).sum())
+        return -float(np.log(self._probabilities[before, codes]).sum())
 
     def sample(self, count: int, samples: int, rng: Generator) -> Tensor:
-        """float32 (count, samples)."""
-        passed = self._chances.cumsum(axis=1)
-        chances = torch.rand((samples, count), generator=rng, dtype=torch.float64).numpy()
-        made = np.empty((samples, count), np.int64)
+        """Returns sampled sounds, float32 (count, samples), -1 to 1."""
+        cumulative = self._probabilities.cumsum(axis=1)
+        uniform = torch.rand((samples, count), generator=rng, dtype=torch.float64).numpy()
+        codes = np.empty((samples, count), np.int64)
         last = np.full(count, self._silent)
         for t in range(samples):
-            last = np.minimum((passed[last] <= chances[t][:, None]).sum(axis=1), self._codes - 1)
-            made[t] = last
-        decoded: Tensor = torchaudio.functional.mu_law_decoding(torch.from_numpy(made.T.copy()), self._codes)
+            last = np.minimum((cumulative[last] <= uniform[t][:, None]).sum(axis=1), self._codes - 1)
+            codes[t] = last
+        decoded: Tensor = torchaudio.functional.mu_law_decoding(torch.from_numpy(codes.T.copy()), self._codes)
         return decoded
 
 
-def encoded(sound: Tensor, codes: int) -> NDArray[np.int64]:
-    """mu-law codes (n,) of a sound (n,)."""
-    found: NDArray[np.int64] = torchaudio.functional.mu_law_encoding(sound, codes).numpy()
-    return found
+def mu_law_codes(sound: Tensor, codes: int) -> NDArray[np.int64]:
+    """Returns the mu-law codes, int64 (n,), of a sound (n,), -1 to 1."""
+    values: NDArray[np.int64] = torchaudio.functional.mu_law_encoding(sound, codes).numpy()
+    return values
 
 
 @cache
-def order_1(source: str, home: Path, codes: int) -> Order1:
-    """Of the training split."""
+def markov_chain(source: str, home: Path, codes: int) -> MarkovChain:
+    """Returns the Markov chain of a source's training split."""
     train: Sounds = sounds(source, "train", home)
-    return Order1([encoded(train.recording(index), codes) for index in range(len(train))], codes)
+    return MarkovChain([mu_law_codes(train.recording(index), codes) for index in range(len(train))], codes)
 
 
 def crops(recordings: Sequence[Tensor], count: int, samples: int) -> list[Tensor]:
-    """So many parts of that length, evenly spread over recordings (n,) laid end to end."""
-    whole = torch.cat(list(recordings))
-    starts = np.linspace(0, len(whole) - samples, count).astype(int)
-    return [whole[start : start + samples] for start in starts]
+    """Returns crops of so many samples, evenly spaced over the concatenated recordings (n,)."""
+    joined = torch.cat(list(recordings))
+    starts = np.linspace(0, len(joined) - samples, count).astype(int)
+    return [joined[start : start + samples] for start in starts]
 
 
-def features(some: Iterable[Tensor]) -> NDArray[np.float64]:
-    """Log-mel energies in dB, and their changes, of all 10 ms of sounds (n,) at RATE: (T, 2 MEL_BANDS)."""
+def features(sounds: Iterable[Tensor]) -> NDArray[np.float64]:
+    """Returns log-mel energies in dB with their differences, of all ticks of sounds (n,) at RATE, float64
+    (T, 2 MEL_BANDS)."""
     rows = []
-    for one in some:
-        energies = audio.log_mel(torchaudio.functional.resample(one, RATE, audio.SAMPLE_RATE))
+    for sound in sounds:
+        energies = audio.log_mel(torchaudio.functional.resample(sound, RATE, audio.SAMPLE_RATE))
         now, before = energies[CHANGE_TICKS:], energies[:-CHANGE_TICKS]
         rows.append(torch.cat([now, now - before], dim=1))
     return torch.cat(rows).double().numpy()
 
 
-def spectrum_distance(some: NDArray[np.float64], real: NDArray[np.float64]) -> float:
-    """Root mean square over the bands of the difference of mean energies, in dB; rows as of `features`."""
-    powers = (np.power(10, one[:, : audio.MEL_BANDS] / 10).mean(axis=0) for one in (some, real))
-    ours, theirs = (10 * np.log10(power) for power in powers)
-    return float(np.sqrt(np.square(ours - theirs).mean()))
+def spectrum_distance(rows: NDArray[np.float64], real: NDArray[np.float64]) -> float:
+    """Returns the RMS over bands of the difference of mean powers, dB. rows, real: as `features`."""
+    powers = (np.power(10, energies[:, : audio.MEL_BANDS] / 10).mean(axis=0) for energies in (rows, real))
+    levels, real_levels = (10 * np.log10(power) for power in powers)
+    return float(np.sqrt(np.square(levels - real_levels).mean()))
 
 
-def frechet_distance(some: NDArray[np.float64], real: NDArray[np.float64]) -> float:
-    """The root of that of `wordspot.models.frechet`, in dB; rows as of `features`."""
-    return math.sqrt(max(0.0, frechet.distance(torch.from_numpy(some), torch.from_numpy(real))))
+def frechet_distance(rows: NDArray[np.float64], real: NDArray[np.float64]) -> float:
+    """Returns the root of `frechet.distance`, dB. rows, real: `features`."""
+    return math.sqrt(max(0.0, frechet.distance(torch.from_numpy(rows), torch.from_numpy(real))))
 
 
 def _seconds(function: Callable[[], Any]) -> float:
-    begun = time.perf_counter()
+    started = time.perf_counter()
     function()
-    return time.perf_counter() - begun
+    return time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""Judges of encoders of spoken words."""
+"""Judges of encoders of speech."""
 
 from __future__ import annotations
 
@@ -15,77 +15,80 @@ from wordspot.models.encoders.spans import SpanEncoder, SpanModel
 from wordspot.models.errors import BadInput
 from wordspot.models.evaluation import Subject, judges
 
-FEWEST_LETTERS = 5
-SHORTEST_S = 0.35
-CLIPS = 400
+MIN_LETTERS = 5
+MIN_SECONDS = 0.35
+MAX_CLIPS = 400
 BASELINE = "naive"
 
 
 @judges("embed", "speech")
 def same_different(subject: Subject) -> list[Metric]:
-    """Average precision of telling pairs of one word from pairs of two, among words of 5 letters and 0.35 s
-    or more by different speakers, in scenes of the Amazon Queen that no encoder trained on.
+    """Judges the average precision of same-different word discrimination (Carlin et al., Interspeech 2011),
+    among words of 5 letters and 0.35 s or more by different speakers, in scenes of the Amazon Queen that no
+    encoder trained on.
 
-    floor: chance; baseline: averaged MFCC (`naive`). Carlin et al., Interspeech 2011.
+    floor: chance; baseline: averaged MFCC (`naive`). Raises BadInput if the model embeds no spans.
     """
     if not isinstance(subject.model, SpanModel):
         raise BadInput(f"{subject.card.name!r} does not embed spans of sound")
     baseline, card = registry.load(BASELINE, subject.home)
     assert isinstance(baseline, SpanModel)
-    words = Words(subject)
-    value = words.average_precision(SpanEncoder(subject.model, subject.card.name, "", "", "cpu"))
+    pairs = WordPairs(subject)
+    value = pairs.average_precision(SpanEncoder(subject.model, subject.card.name, "", "", "cpu"))
     return [
         Metric(
             "same_different_ap",
             value,
-            floor=words.chance,
-            baseline=words.average_precision(SpanEncoder(baseline, card.name, "", "", "cpu")),
+            floor=pairs.chance,
+            baseline=pairs.average_precision(SpanEncoder(baseline, card.name, "", "", "cpu")),
         )
     ]
 
 
-class Words:
-    """Every word of some held-out clips, heard in its clip."""
+class WordPairs:
+    """Pairs of words of held-out clips by different speakers; each word is embedded in its clip."""
 
     def __init__(self, subject: Subject) -> None:
         times = alignments.words()
-        held = [
+        held_out = [
             clip
             for clip in clips("queen", subject.home)
             if split(clip) == "dev" and clip.id in times and clip.speaker is not None
         ]
         self._sounds: list[NDArray[np.float32]] = []
         self._spans: list[NDArray[np.int32]] = []
-        said: list[str] = []
+        labels: list[str] = []
         speakers: list[str] = []
-        for clip in held[:: max(1, len(held) // CLIPS)]:
-            wanted = [
+        for clip in held_out[:: max(1, len(held_out) // MAX_CLIPS)]:
+            words = [
                 (word, start, end)
                 for word, start, end in times[clip.id]
-                if len(word) >= FEWEST_LETTERS and end - start >= SHORTEST_S
+                if len(word) >= MIN_LETTERS and end - start >= MIN_SECONDS
             ]
-            if not wanted:
+            if not words:
                 continue
             sound = audio.load(clip.path)
             ticks = -(-len(sound) // audio.HOP_SAMPLES)
             rate = audio.TICKS_PER_SECOND
-            spans = [(0, round(start * rate), min(round(end * rate), ticks)) for _, start, end in wanted]
+            spans = [(0, round(start * rate), min(round(end * rate), ticks)) for _, start, end in words]
             self._sounds.append(sound)
             self._spans.append(np.array(spans, np.int32))
-            said += [word for word, _, _ in wanted]
-            speakers += [str(clip.speaker)] * len(wanted)
-        word = np.unique(said, return_inverse=True)[1]
+            labels += [word for word, _, _ in words]
+            speakers += [str(clip.speaker)] * len(words)
+        word = np.unique(labels, return_inverse=True)[1]
         speaker = np.unique(speakers, return_inverse=True)[1]
         first, second = np.triu_indices(len(word), 1)
-        apart = speaker[first] != speaker[second]
-        self._first, self._second = first[apart], second[apart]
+        different = speaker[first] != speaker[second]
+        self._first, self._second = first[different], second[different]
         self._same = word[self._first] == word[self._second]
 
     @property
     def chance(self) -> float:
+        """The share of pairs of the same word."""
         return float(self._same.mean())
 
     def average_precision(self, encoder: SpanEncoder) -> float:
+        """Returns the average precision of ranking pairs by the cosine of their vectors."""
         vectors = np.concatenate(
             [
                 encoder.embed_sections([([sound], spans)])[0][0]

@@ -1,4 +1,4 @@
-"""Judges of models that know words."""
+"""Judges of word vectors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECTIONS = {
     "comparative": "gram3-comparative",
     "capitals": "capital-common-countries",
 }
-# Those on the lecture's slide; each asked for its last word.
+# Those on the lecture's slide; the last word is to be found.
 LECTURE = (
     Analogy("rome", "italy", "berlin", "germany"),
     Analogy("hot", "hotter", "big", "bigger"),
@@ -28,74 +28,79 @@ LECTURE = (
     Analogy("queen", "king", "aunt", "uncle"),
 )
 GROUPS = ("春夏秋冬", "東西南北", "一二三四五六七八九十", "紅綠青白黃紫", "父母兄弟姊妹", "風雨雪霜雲露")
-AT_ONCE = 256
+CHUNK_QUESTIONS = 256
 
 
 @judges("analogy", "word")
 def relations(subject: Subject) -> list[Metric]:
-    """Analogies whose last word comes first, of those whose words are all known (`_coverage`), the given
-    words left out, and allowed (`_with_inputs`).
+    """Judges the accuracy of analogies whose words are all in the vocabulary (their share is `_coverage`),
+    with the input words excluded as answers, and allowed (`_with_inputs`).
 
-    floor: any word; baseline: the word nearest to the third, whatever the first two are.
+    floor: a random word; baseline: the word nearest to the third.
     """
     if not any(question.a in subject.model.rows for question in LECTURE):
         return []  # another language
-    asked = analogies.sections(subject.home)
-    found = []
+    sections = analogies.sections(subject.home)
+    metrics = []
     for name, questions in [
-        *((name, asked[section]) for name, section in SECTIONS.items()),
+        *((name, sections[section]) for name, section in SECTIONS.items()),
         ("lecture", LECTURE),
     ]:
-        found += _relation(subject, name, questions)
-    return found
+        metrics += _relation(subject, name, questions)
+    return metrics
 
 
 @judges("encode", "word")
 def likeness(subject: Subject) -> list[Metric]:
-    """Spearman's correlation of the cosine with how alike people found two words, of known pairs.
+    """Judges Spearman's correlation of the cosine with people's similarity of pairs in the vocabulary.
 
-    floor: no correlation; baseline: how many letters two words have in common, of both.
+    floor: no correlation; baseline: the Jaccard similarity of two words' letters.
     """
-    found = []
+    metrics = []
     for name, pairs in analogies.likeness(subject.home).items():
-        known = [pair for pair in pairs if {*pair[:2]} <= subject.model.rows.keys()]
-        if len(known) < len(pairs) / 2:
+        judged_pairs = [pair for pair in pairs if {*pair[:2]} <= subject.model.rows.keys()]
+        if len(judged_pairs) < len(pairs) / 2:
             continue
-        ones, others = (subject.model.encode([pair[side] for pair in known]) for side in (0, 1))
-        cosine = torch.nn.functional.cosine_similarity(ones, others).numpy()
-        letters = [len({*one} & {*other}) / len({*one} | {*other}) for one, other, _ in known]
-        people = [mean for *_, mean in known]
-        value, baseline = (float(spearmanr(some, people).statistic) for some in (cosine, letters))
-        found.append(Metric(name, value, floor=0.0, baseline=baseline))
-        found.append(Metric(f"{name}_coverage", len(known) / len(pairs)))
-    return found
+        first, second = (subject.model.encode([pair[side] for pair in judged_pairs]) for side in (0, 1))
+        cosine = torch.nn.functional.cosine_similarity(first, second).numpy()
+        letters = [len({*a} & {*b}) / len({*a} | {*b}) for a, b, _ in judged_pairs]
+        people = [mean for *_, mean in judged_pairs]
+        value, baseline = (float(spearmanr(scores, people).statistic) for scores in (cosine, letters))
+        metrics.append(Metric(name, value, floor=0.0, baseline=baseline))
+        metrics.append(Metric(f"{name}_coverage", len(judged_pairs) / len(pairs)))
+    return metrics
 
 
 @judges("neighbours", "word")
 def groups(subject: Subject) -> list[Metric]:
-    """Seasons, directions, numbers, colours, relatives and weathers in Chinese: how often the nearest of all
-    these characters is one of the same group. baseline: the nearest in frequency; floor: any."""
-    known = [(character, n) for n, group in enumerate(GROUPS) for character in group]
-    rows = [subject.model.row(character) for character, _ in known]
+    """Judges how often the nearest of all characters in GROUPS, Chinese seasons, directions, numbers,
+    colours, relatives and weathers, is of the same group.
+
+    floor: chance; baseline: the nearest in frequency.
+    """
+    members = [(character, n) for n, group in enumerate(GROUPS) for character in group]
+    rows = [subject.model.row(character) for character, _ in members]
     if None in rows:
         return []
-    kind = torch.tensor([n for _, n in known])
+    kind = torch.tensor([n for _, n in members])
     unit = subject.model.unit[rows]
     rank = torch.tensor(rows, dtype=torch.float32)
     same = (kind[:, None] == kind[None, :]).float().fill_diagonal_(0)
 
-    def right(likeness: Tensor) -> float:
+    def accuracy(likeness: Tensor) -> float:
         return float((kind[likeness.fill_diagonal_(-torch.inf).argmax(dim=1)] == kind).float().mean())
 
-    value, baseline = right(unit @ unit.T), right(-(rank[:, None] - rank[None, :]).abs())
+    value, baseline = accuracy(unit @ unit.T), accuracy(-(rank[:, None] - rank[None, :]).abs())
     return [
-        Metric("groups", value, floor=float(same.sum() / (len(known) * (len(known) - 1))), baseline=baseline)
+        Metric(
+            "groups", value, floor=float(same.sum() / (len(members) * (len(members) - 1))), baseline=baseline
+        )
     ]
 
 
 def _relation(subject: Subject, name: str, questions: Sequence[Analogy]) -> list[Metric]:
     rows = subject.model.rows
-    known = np.array(
+    question_rows = np.array(
         [
             [rows[q.a], rows[q.b], rows[q.c], rows[q.d]]
             for q in questions
@@ -103,33 +108,37 @@ def _relation(subject: Subject, name: str, questions: Sequence[Analogy]) -> list
         ],
         np.int64,
     ).reshape(-1, 4)
-    found = [Metric(f"{name}_coverage", len(known) / len(questions))]
-    if not len(known):
-        return found
+    metrics = [Metric(f"{name}_coverage", len(question_rows) / len(questions))]
+    if not len(question_rows):
+        return metrics
     unit = subject.model.unit
-    a, b, c = (unit[known[:, column]] for column in range(3))
-    aim = b - a + c
-    found.append(
+    a, b, c = (unit[question_rows[:, column]] for column in range(3))
+    target = b - a + c
+    metrics.append(
         Metric(
             name,
-            _right(unit, aim, known, leave_out=True),
+            _accuracy(unit, target, question_rows, leave_out=True),
             floor=1 / len(rows),
-            baseline=_right(unit, c, known, leave_out=True),
+            baseline=_accuracy(unit, c, question_rows, leave_out=True),
         )
     )
-    found.append(
-        Metric(f"{name}_with_inputs", _right(unit, aim, known, leave_out=False), floor=1 / len(rows))
+    metrics.append(
+        Metric(
+            f"{name}_with_inputs",
+            _accuracy(unit, target, question_rows, leave_out=False),
+            floor=1 / len(rows),
+        )
     )
-    return found
+    return metrics
 
 
-def _right(unit: Tensor, aim: Tensor, known: NDArray[np.int64], *, leave_out: bool) -> float:
-    """Share of the questions (N, 4) whose last word is nearest to the aim (N, D)."""
-    right = 0
-    for first in range(0, len(known), AT_ONCE):
-        part = known[first : first + AT_ONCE]
-        similarity = aim[first : first + AT_ONCE] @ unit.T
+def _accuracy(unit: Tensor, target: Tensor, question_rows: NDArray[np.int64], *, leave_out: bool) -> float:
+    """Returns the share of the questions, rows (N, 4), whose last word is nearest to the target (N, D)."""
+    correct = 0
+    for first in range(0, len(question_rows), CHUNK_QUESTIONS):
+        part = question_rows[first : first + CHUNK_QUESTIONS]
+        similarity = target[first : first + CHUNK_QUESTIONS] @ unit.T
         if leave_out:
             similarity.scatter_(1, torch.from_numpy(part[:, :3]), -torch.inf)
-        right += int((similarity.argmax(dim=1).numpy() == part[:, 3]).sum())
-    return right / len(known)
+        correct += int((similarity.argmax(dim=1).numpy() == part[:, 3]).sum())
+    return correct / len(question_rows)

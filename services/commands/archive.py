@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from wordspot.services.client import Client
+from wordspot.services.client.archives import Client
 from wordspot.services.commands import console
+from wordspot.v1 import archive_pb2
 
-app = typer.Typer(no_args_is_help=True, help="List, show, delete and compact archives.")
+app = typer.Typer(no_args_is_help=True, help="List, show, verify, repair, delete and compact archives.")
 
 Name = Annotated[str, typer.Argument(metavar="ARCHIVE", help="The archive's name.")]
 
@@ -22,13 +23,13 @@ def list_(address: console.Address = None, as_json: console.Json = False) -> Non
         archives = list(client.archives())
     if as_json:
         for archive in archives:
-            console.say_json(console.as_dict(archive))
+            console.print_json(console.as_dict(archive))
         return
     rows = [
         (a.name, str(a.recordings), str(a.indexed_recordings), console.hours(a.audio_seconds), a.encoder)
         for a in archives
     ]
-    console.say_table(("archive", "recordings", "indexed", "audio", "encoder"), rows, right=(1, 2, 3))
+    console.print_table(("archive", "recordings", "indexed", "audio", "encoder"), rows, right=(1, 2, 3))
 
 
 @app.command()
@@ -39,7 +40,7 @@ def show(name: Name = "default", address: console.Address = None, as_json: conso
         recordings = list(client.recordings(name))
         operations = list(client.operations(name))
     if as_json:
-        console.say_json(
+        console.print_json(
             console.as_dict(archive)
             | {
                 "recording_list": [console.as_dict(recording) for recording in recordings],
@@ -48,12 +49,21 @@ def show(name: Name = "default", address: console.Address = None, as_json: conso
         )
         return
     for field, value in console.as_dict(archive).items():
-        console.say(f"{field.replace('_', ' '):20} {value}")
+        if field != "quarantined":
+            console.print_line(f"{field.replace('_', ' '):20} {value}")
+    for segment in archive.quarantined:
+        console.print_line(f"{'quarantined':20} {segment.problem} ({segment.recordings} recordings)")
     rows = [
-        (r.id, console.as_dict(r)["state"], f"{r.duration_seconds:.1f}", r.path, r.problem)
+        (
+            r.id,
+            console.as_dict(r)["state"],
+            f"{r.duration_seconds:.1f}",
+            r.path,
+            r.problem or "; ".join(r.warnings),
+        )
         for r in recordings
     ]
-    console.say_table(("recording", "state", "seconds", "path", "problem"), rows, right=(2,))
+    console.print_table(("recording", "state", "seconds", "path", "problem or warnings"), rows, right=(2,))
 
 
 @app.command()
@@ -76,9 +86,9 @@ def delete(
         else:
             client.delete_archive(name)
     if as_json:
-        console.say_json({"deleted": recording or name})
+        console.print_json({"deleted": recording or name})
     else:
-        console.say(f"deleted {what}")
+        console.print_line(f"deleted {what}")
 
 
 @app.command()
@@ -87,8 +97,70 @@ def compact(name: Name = "default", address: console.Address = None, as_json: co
     with Client(address) as client:
         done = client.compact(name)
     if as_json:
-        console.say_json(console.as_dict(done))
+        console.print_json(console.as_dict(done))
     else:
-        console.say(
+        console.print_line(
             f"{done.segments_before} segments became {done.segments_after}, {done.bytes_freed} bytes freed"
         )
+
+
+@app.command()
+def verify(
+    archive: console.Archive = "default", address: console.Address = None, as_json: console.Json = False
+) -> None:
+    """Compare every stored byte with its checksum; damaged segments are not searched any more."""
+    with Client(address) as client:
+        problems = _checked(client, archive, as_json=as_json)
+    if problems:
+        console.warn(f"wordspot: repair it with `wordspot archive repair --archive {archive}`")
+        raise typer.Exit(2)
+
+
+@app.command()
+def repair(
+    archive: console.Archive = "default", address: console.Address = None, as_json: console.Json = False
+) -> None:
+    """Verify an archive and index anew, from the recordings' files, what is damaged."""
+    with Client(address) as client, console.progress_bar() as move:
+        uploads = [
+            c for c in client.verify(archive) if c.problem and c.kind == archive_pb2.STORED_KIND_UPLOAD
+        ]
+        damaged = list(client.archive(archive).quarantined)
+        done = client.repair(archive, progress=lambda step: move(step.stage, step.done, step.total))
+        lost = [r for r in client.recordings(archive) if r.problem] if done.recordings_failed else []
+    if as_json:
+        console.print_json(
+            {
+                "segments": [segment.name for segment in damaged],
+                "indexed": done.recordings_done,
+                "lost": {recording.path: recording.problem for recording in lost},
+                "damaged_uploads": {upload.name: upload.problem for upload in uploads},
+            }
+        )
+    else:
+        console.print_line(
+            f"{len(damaged)} damaged segments, {done.recordings_done} recordings indexed again, "
+            f"{done.recordings_failed} lost"
+        )
+    for recording in lost:
+        console.warn(f"wordspot: lost: {recording.problem}")
+    for upload in uploads:
+        console.warn(f"wordspot: cannot be repaired, upload it again: {upload.problem}")
+    if lost or uploads:
+        raise typer.Exit(2)
+
+
+def _checked(client: Client, archive: str, *, as_json: bool) -> int:
+    """Prints the result of each check as it comes and returns the number of problems."""
+    count, size, problems = 0, 0, 0
+    for result in client.verify(archive):
+        count, size, problems = count + 1, size + result.size_bytes, problems + bool(result.problem)
+        if as_json:
+            console.print_json(console.as_dict(result))
+        elif result.problem:
+            console.print_line(f"{result.problem} ({result.recordings} recordings)")
+    if not as_json:
+        console.print_line(
+            f"catalogue, segments and uploads: {count} checked, {size / 2**20:.1f} MiB, {problems} damaged"
+        )
+    return problems

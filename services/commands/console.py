@@ -7,13 +7,16 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from wordspot.indexer.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from wordspot.models.artifact import Metric
 
 Address = Annotated[
     str | None,
@@ -24,33 +27,39 @@ Address = Annotated[
         help="A running `wordspot serve`; without it the command works on WORDSPOT_HOME by itself.",
     ),
 ]
-UNFOLDED = 10_000
+UNFOLDED_WIDTH = 10_000
 Archive = Annotated[str, typer.Option("--archive", "-a", help="The archive's name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
+    """Prints a line."""
     sys.stdout.write(f"{text}\n")
 
 
-def say_part(text: str) -> None:
-    """Without an end of line, and at once."""
+def print_part(text: str) -> None:
+    """Prints text at once, without an end of line."""
     sys.stdout.write(text)
     sys.stdout.flush()
 
 
 def warn(text: str) -> None:
+    """Prints a line on standard error."""
     sys.stderr.write(f"{text}\n")
 
 
-def say_json(value: Any) -> None:
-    say(json.dumps(value, ensure_ascii=False))
+def print_json(value: Any) -> None:
+    """Prints a value as one line of JSON."""
+    print_line(json.dumps(value, ensure_ascii=False))
 
 
-def say_table(
+def print_table(
     columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, right: tuple[int, ...] = ()
 ) -> None:
-    """right: numbers of the columns that hold figures. Lines are as long as need be where nobody looks."""
+    """Prints a table.
+
+    right: numbers of the columns that are aligned to the right. Lines are folded on a terminal only.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -60,17 +69,20 @@ def say_table(
         table.add_column(column, justify="right" if number in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    Console(highlight=False, width=None if sys.stdout.isatty() else UNFOLDED).print(table)
+    Console(highlight=False, width=None if sys.stdout.isatty() else UNFOLDED_WIDTH).print(table)
 
 
 def as_dict(message: Message) -> dict[str, Any]:
-    """Field names as in the contract, enums without prefix in lower case, times as ISO 8601."""
+    """Returns a message by field name, with enums in lower case without prefix and times as ISO 8601."""
     return {field.name: _plain(field, getattr(message, field.name)) for field in message.DESCRIPTOR.fields}
 
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, float, float], None]]:
-    """A function of stage, done and total that moves a bar on standard error; silent without a terminal."""
+    """Yields a function of stage, done and total that moves a bar on standard error.
+
+    Without a terminal it does nothing.
+    """
     if not sys.stderr.isatty():
         yield lambda stage, done, total: None
         return
@@ -90,18 +102,20 @@ def progress_bar() -> Iterator[Callable[[str, float, float], None]]:
 
 
 def hours(seconds: float) -> str:
-    """1:02:03."""
-    whole = round(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+    """Returns a duration as 1:02:03."""
+    total = round(seconds)
+    return f"{total // 3600}:{total // 60 % 60:02}:{total % 60:02}"
 
 
 def _plain(field: Any, value: Any) -> Any:
     if isinstance(value, Timestamp):
         return value.ToJsonString()
+    if field.message_type is not None and not isinstance(value, Message):
+        return [as_dict(item) for item in value]
     if field.enum_type is not None:
         name: str = field.enum_type.values_by_number[value].name
         return name.rsplit("_", 1)[-1].lower()
-    return value
+    return list(value) if field.is_repeated else value
 
 
 def check_png(out: Path) -> None:
@@ -112,6 +126,38 @@ def check_png(out: Path) -> None:
 def check_out(out: Path, suffixes: Sequence[str]) -> None:
     """Raises InvalidInput where no file with one of these endings can be written."""
     if out.suffix.lower() not in suffixes:
-        raise InvalidInput(f"--out {out}; a name that ends in {' or '.join(suffixes)} is allowed")
+        raise InvalidInput(f"--out must end in {' or '.join(suffixes)}, got {out}")
     if not out.parent.is_dir():
         raise InvalidInput(f"--out {out}: there is no folder {out.parent}")
+
+
+def figure_row(model: str, metric: Metric) -> dict[str, Any]:
+    """Returns what is shown of a model's figure, by column."""
+    return {
+        "model": model,
+        "metric": metric.name,
+        "value": metric.value,
+        "floor": metric.floor,
+        "baseline": metric.baseline,
+        "threshold": metric.threshold,
+        "passed": metric.passed,
+    }
+
+
+def print_figures(rows: list[dict[str, Any]]) -> None:
+    """Prints figures as a table. rows: as `figure_row` gives them."""
+    figures = ("value", "floor", "baseline", "threshold")
+    verdicts = {True: "yes", False: "NO", None: ""}
+    print_table(
+        ("model", "metric", *figures, "passed"),
+        [
+            (
+                row["model"],
+                row["metric"],
+                *("" if row[figure] is None else f"{row[figure]:.4g}" for figure in figures),
+                verdicts[row["passed"]],
+            )
+            for row in rows
+        ],
+        right=(2, 3, 4, 5),
+    )

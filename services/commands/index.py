@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from wordspot.services.client import Client, IndexReport
+from wordspot.services.client.archives import Client
+from wordspot.services.client.records import IndexReport
 from wordspot.services.commands import console
 
 
@@ -15,7 +16,11 @@ def index(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files or folders of audio.")],
     archive: console.Archive = "default",
     encoder: Annotated[
-        str | None, typer.Option(help="Which encoder; another than the archive's re-indexes everything.")
+        str | None,
+        typer.Option(
+            help="Which encoder; another than the archive's re-indexes everything. New archives get auto: "
+            "the best that runs here without a download."
+        ),
     ] = None,
     address: console.Address = None,
     as_json: console.Json = False,
@@ -27,10 +32,15 @@ def index(
         )
     for path, problem in report.problems.items():
         console.warn(f"wordspot: not indexed: {problem if path in problem else f'{path}: {problem}'}")
+    for path, warnings in report.warnings.items():
+        for warning in warnings:
+            console.warn(f"wordspot: {path}: {warning}")
     if as_json:
-        console.say_json(_figures(report))
+        console.print_json(_figures(report))
     else:
-        console.say(_summary(report))
+        console.print_line(_summary(report))
+    if report.encoder_reason and not as_json:
+        console.print_line(f"encoder {report.encoder_reason}")
     if report.problems:
         raise typer.Exit(2)
 
@@ -44,6 +54,7 @@ def _figures(report: IndexReport) -> dict[str, object]:
         "already_present": report.present,
         "ignored": report.ignored,
         "problems": report.problems,
+        "warnings": report.warnings,
         "indexed": done.recordings_done,
         "indexed_audio_seconds": done.audio_seconds_done,
         "indexed_spans": done.spans_done,

@@ -13,15 +13,20 @@ from wordspot.indexer.errors import InvalidInput
 from wordspot.models.errors import MissingWeights
 from wordspot.services import settings
 from wordspot.services.commands import console
+from wordspot.services.commands.train import train
 
 if TYPE_CHECKING:
-    from wordspot.models.artifact import Metric
+    import numpy as np
+    from numpy.typing import NDArray
+
 
 app = typer.Typer(
-    help="Encoders and generators: list, show, train, evaluate, load, unload.", no_args_is_help=True
+    help="Encoders and generators: list, show, train, export, evaluate, load, unload.", no_args_is_help=True
 )
 
 FAILED = 1
+DEMO_SPEECH = Path(__file__).resolve().parents[2] / "deploy/demo/sample/recordings"
+MAX_CLIPS, MAX_CLIP_SECONDS = 60, 30  # of speech on which an export is checked
 
 
 @app.command("list")
@@ -29,14 +34,14 @@ def list_models(as_json: console.Json = False, address: console.Address = None) 
     """Every artifact that ships or lies below WORDSPOT_HOME/models, here or where a service runs."""
     models = _local() if address is None else _remote(address)
     if as_json:
-        for one in models:
-            console.say_json(one)
+        for model in models:
+            console.print_json(model)
         return
-    console.say_table(
+    console.print_table(
         ("name", "modality", "can", "description"),
         [
-            (one["name"], one["modality"], ", ".join(one["capabilities"]), one["description"])
-            for one in models
+            (model["name"], model["modality"], ", ".join(model["capabilities"]), model["description"])
+            for model in models
         ],
     )
 
@@ -52,13 +57,17 @@ def _local() -> list[dict[str, Any]]:
 
 
 def _remote(address: str) -> list[dict[str, Any]]:
-    from wordspot.services.model_client import Models
+    from wordspot.services.client.models import Models
 
-    with Models.at(address) as models:
+    with Models(address) as models:
         return [
-            {"name": one.name, "modality": one.modality, "hash": one.hash, "loaded": one.loaded}
-            | {"capabilities": [*one.capabilities], "options": [*one.options], "description": one.description}
-            for one in models.list()
+            {
+                **{field: getattr(model, field) for field in ("name", "modality", "hash", "loaded")},
+                "capabilities": [*model.capabilities],
+                "options": [*model.options],
+                "description": model.description,
+            }
+            for model in models.list()
         ]
 
 
@@ -71,15 +80,15 @@ def show(
     import json
 
     from wordspot.models import artifact, registry
-    from wordspot.services.model_client import Models
+    from wordspot.services.client.models import Models
 
     if address is None:
-        found = artifact.read_card(registry.find(name, settings.home(os.environ)))
-        card = {**asdict(found), "hash": found.hash}
+        artifact_card = artifact.read_card(registry.find(name, settings.home(os.environ)))
+        card = {**asdict(artifact_card), "hash": artifact_card.hash}
     else:
-        with Models.at(address) as models:
+        with Models(address) as models:
             card = models.card(name)
-    console.say(json.dumps(card, indent=2, ensure_ascii=False))
+    console.print_line(json.dumps(card, indent=2, ensure_ascii=False))
 
 
 @app.command()
@@ -88,11 +97,11 @@ def load(
     address: console.Address = None,
 ) -> None:
     """Load a model into a running service, afresh if its artifact has changed, so that no caller waits."""
-    from wordspot.services.model_client import Models
+    from wordspot.services.client.models import Models
 
-    with Models.at(_running(address)) as models:
-        told = models.load(name)
-    console.say(f"{told.name} is loaded, hash {told.hash[:12]}")
+    with Models(_running(address)) as models:
+        model = models.load(name)
+    console.print_line(f"{model.name} is loaded, hash {model.hash[:12]}")
 
 
 @app.command()
@@ -101,75 +110,53 @@ def unload(
     address: console.Address = None,
 ) -> None:
     """Free a model's memory in a running service. The next call that needs it loads it again."""
-    from wordspot.services.model_client import Models
+    from wordspot.services.client.models import Models
 
-    with Models.at(_running(address)) as models:
-        told = models.unload(name)
-    console.say(f"{told.name} is not loaded")
+    with Models(_running(address)) as models:
+        model = models.unload(name)
+    console.print_line(f"{model.name} is not loaded")
+
+
+app.command()(train)
 
 
 @app.command()
-def train(
-    name: Annotated[str, typer.Argument(help="Which recipe, or a model, for the first of its recipes.")],
-    data: Annotated[
+def export(
+    name: Annotated[str, typer.Argument(help="An encoder that `wordspot models list` shows, or a folder.")],
+    speech: Annotated[
         Path | None,
-        typer.Option(help="A folder of your own pictures to learn from; the model is called after it."),
+        typer.Option(
+            help="A file or folder of recorded speech, on which both are compared; in a checkout the demo's."
+        ),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The artifact's folder; default WORDSPOT_HOME/models/NAME.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint.")] = False,
-    minutes: Annotated[float | None, typer.Option(help="Stop after so long.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Stop after so many steps.")] = None,
-    seed: Annotated[int, typer.Option(help="Same seed, same model.")] = 0,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
-    as_json: console.Json = False,
+    precision: Annotated[str, typer.Option(help="int8 or fp32, of the linear layers.")] = "int8",
 ) -> None:
-    """Train a model on its data set, which is fetched, and judge it."""
-    import torch
+    """Write an encoder's model.onnx beside its weights, with which it indexes and searches without torch."""
+    from wordspot.models import export as exports
 
-    from wordspot.models import recipe, registry
-    from wordspot.models.trainer import Progress
-
-    registry.load_classes()
-    chosen = recipe.find(name)
-    if data is not None:
-        if not isinstance(chosen, recipe.PictureRecipe):
-            raise InvalidInput(f"{name} learns from no pictures; leave --data out")
-        chosen = chosen.of_own(data)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     home = settings.home(os.environ)
-    folder = out or home / "models" / chosen.name
-
-    def report(progress: Progress) -> None:
-        console.warn(
-            f"step {progress.step}/{progress.steps}  {progress.minutes:.1f} min  "
-            f"loss {progress.loss:.4f}  validation {progress.validation:.4f}  best {progress.best:.4f}"
-        )
-
-    card = chosen.train(
-        home,
-        folder,
-        resume=resume,
-        seed=seed,
-        steps=steps,
-        minutes=minutes,
-        device=device,
-        report=report,
+    card = exports.export(name, _clips(speech or DEMO_SPEECH), home, precision=precision)
+    assert card.onnx is not None
+    console.print_line(
+        f"{card.name}: {card.onnx.precision}, of 100 frames and vectors 99 have a cosine similarity of "
+        f"{card.onnx.agreement:.4f} or more to the torch model's; {card.onnx.tolerance} or more is required"
     )
-    if as_json:
-        for metric in card.metrics:
-            console.say_json(_row(chosen.name, metric))
-        return
-    console.say(f"{folder}: {card.name}, hash {card.hash[:12]}")
-    _say_figures([_row(chosen.name, metric) for metric in card.metrics])
+
+
+def _clips(path: Path) -> list[NDArray[np.float32]]:
+    """Returns the sound of a file, or of at most MAX_CLIPS of a folder. Raises InvalidInput, BadInput."""
+    from wordspot.models import audio
+
+    if not path.exists():
+        raise InvalidInput(f"--speech must be a file or folder of audio, got {path}, which does not exist")
+    files = [path] if path.is_file() else [clip.path for clip in audio.find_audio(path)]
+    return [audio.load(file, seconds=MAX_CLIP_SECONDS) for file in files[:MAX_CLIPS]]
 
 
 @app.command()
 def evaluate(
     names: Annotated[list[str] | None, typer.Argument(help="Which models.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every model that can be judged here.")] = False,
+    all_models: Annotated[bool, typer.Option("--all", help="Every model that can be judged here.")] = False,
     as_json: console.Json = False,
 ) -> None:
     """Judge models on held-out data, which is fetched. Ends with 1 where a threshold is missed.
@@ -181,57 +168,27 @@ def evaluate(
     from wordspot.models import evaluation, registry
 
     home = settings.home(os.environ)
-    if every == bool(names):
+    if all_models == bool(names):
         raise InvalidInput("name models to judge, or give --all, and not both")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     rows: list[dict[str, Any]] = []
     for name in names or sorted(registry.folders(home)):
         try:
-            rows += [_row(name, metric) for metric in evaluation.evaluate(name, home)]
+            rows += [console.figure_row(name, metric) for metric in evaluation.evaluate(name, home)]
         except MissingWeights as missing:
-            if not every:
+            if not all_models:
                 raise
             console.warn(f"{name} is left out: {missing}")
     if as_json:
-        console.say_json(rows)
+        console.print_json(rows)
     else:
-        _say_figures(rows)
+        console.print_figures(rows)
     if any(row["passed"] is False for row in rows):
         raise typer.Exit(FAILED)
 
 
 def _running(address: str | None) -> str:
-    """Raises InvalidInput."""
+    """Returns the address. Raises InvalidInput without one."""
     if address is None:
         raise InvalidInput("no --address: a model is loaded and unloaded in a running `wordspot serve`")
     return address
-
-
-def _row(model: str, metric: Metric) -> dict[str, Any]:
-    return {
-        "model": model,
-        "metric": metric.name,
-        "value": metric.value,
-        "floor": metric.floor,
-        "baseline": metric.baseline,
-        "threshold": metric.threshold,
-        "passed": metric.passed,
-    }
-
-
-def _say_figures(rows: list[dict[str, Any]]) -> None:
-    figures = ("value", "floor", "baseline", "threshold")
-    verdicts = {True: "yes", False: "NO", None: ""}
-    console.say_table(
-        ("model", "metric", *figures, "passed"),
-        [
-            (
-                row["model"],
-                row["metric"],
-                *("" if row[figure] is None else f"{row[figure]:.4g}" for figure in figures),
-                verdicts[row["passed"]],
-            )
-            for row in rows
-        ],
-        right=(2, 3, 4, 5),
-    )

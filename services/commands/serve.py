@@ -20,18 +20,27 @@ from wordspot.services.settings import (
 )
 
 
-class Which(StrEnum):
+class ServiceName(StrEnum):
+    """What runs in the process."""
+
     all = "all"
     segmenter = "segmenter"
     modelhost = "modelhost"
     searcher = "searcher"
 
 
-PORTS = {Which.all: 50051, Which.searcher: 50051, Which.segmenter: 50052, Which.modelhost: 50053}
+PORTS = {
+    ServiceName.all: 50051,
+    ServiceName.searcher: 50051,
+    ServiceName.segmenter: 50052,
+    ServiceName.modelhost: 50053,
+}
 
 
 def serve(
-    which: Annotated[Which, typer.Argument(metavar="[all|segmenter|modelhost|searcher]")] = Which.all,
+    which: Annotated[
+        ServiceName, typer.Argument(metavar="[all|segmenter|modelhost|searcher]")
+    ] = ServiceName.all,
     host: Annotated[str | None, typer.Option(help="Where to listen; default 127.0.0.1.")] = None,
     port: Annotated[
         int | None,
@@ -61,30 +70,31 @@ def serve(
     home = settings.home(environment)
     default_port = {} if environment.get("WORDSPOT_PORT") else {"port": PORTS[which]}
     server = ServerSettings.read(
-        environment, **(default_port | _given(host=host, port=port, reflection=reflection))
+        environment, **(default_port | _set_flags(host=host, port=port, reflection=reflection))
     )
     segmenting = SegmenterSettings.read(environment, detector=detector)
     hosting = ModelHostSettings.read(environment, home=home, device=device, metrics_port=metrics_port)
     searching = SearcherSettings.read(
         environment, home=home, roots=tuple(root) if root else None, segmenter=segmenter, modelhost=modelhost
     )
-    if which is Which.segmenter:
-        from wordspot.services.segmenter import __main__ as segmenter_main
+    if which is ServiceName.segmenter:
+        from wordspot.services.segmenter import app as segmenter_app
 
-        segmenter_main.run(server, segmenting)
-    elif which is Which.modelhost:
-        from wordspot.services.modelhost import __main__ as modelhost_main
+        segmenter_app.run(server, segmenting)
+    elif which is ServiceName.modelhost:
+        from wordspot.services.modelhost import app as modelhost_app
 
-        modelhost_main.run(server, hosting)
-    elif which is Which.searcher:
-        from wordspot.services.searcher import __main__ as searcher_main
+        modelhost_app.run(server, hosting)
+    elif which is ServiceName.searcher:
+        from wordspot.services.searcher import app as searcher_app
 
-        searcher_main.run(server, searching)
+        searcher_app.run(server, searching)
     else:
         from wordspot.services import embedded
 
-        embedded.run(embedded.Settings(segmenting, hosting, searching, server))
+        embedded.run(embedded.EmbeddedSettings(segmenting, hosting, searching, server))
 
 
-def _given(**flags: Any) -> dict[str, Any]:
+def _set_flags(**flags: Any) -> dict[str, Any]:
+    """Returns the flags that are not None."""
     return {name: value for name, value in flags.items() if value is not None}

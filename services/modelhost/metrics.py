@@ -1,8 +1,8 @@
-"""What the model host did, for Prometheus: http://HOST:PORT/metrics."""
+"""The statistics of the model host for Prometheus: http://HOST:PORT/metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import accumulate
 
@@ -18,17 +18,18 @@ from prometheus_client.registry import Collector
 from wordspot.services.errors import ServiceError
 from wordspot.services.modelhost.statistics import LATENCIES_S, Figures, Statistics
 
-BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 LABELS = ("model", "capability")
 
 
-class Figured(Collector):
+class StatisticsCollector(Collector):
     """Reads the counters that the queues keep; nothing is counted twice."""
 
-    def __init__(self, sources: Sequence[Statistics]) -> None:
-        self._sources = sources
+    def __init__(self, statistics: Statistics) -> None:
+        self._statistics = statistics
 
     def collect(self) -> Iterator[Metric]:
+        """Yields the metrics as they are now."""
         requests = CounterMetricFamily(
             "wordspot_requests", "Requests that ended, by outcome.", labels=(*LABELS, "outcome")
         )
@@ -40,20 +41,19 @@ class Figured(Collector):
             "wordspot_queue_seconds", "Of answered requests, until a batch took them.", labels=LABELS
         )
         batch = HistogramMetricFamily("wordspot_batch_examples", "Examples a batch.", labels=LABELS)
-        for source in self._sources:
-            for labels, figures in sorted(source.all().items()):
-                requests.add_metric((*labels, "answered"), figures.answered.count)
-                requests.add_metric((*labels, "failed"), figures.failed.count)
-                examples.add_metric(labels, figures.examples)
-                latency.add_metric(labels, _latencies(figures), figures.answered.ns / 1e9)
-                queue.add_metric(labels, figures.queued.count, figures.queued.ns / 1e9)
-                batch.add_metric(labels, _batches(figures), figures.examples)
+        for labels, figures in sorted(self._statistics.all().items()):
+            requests.add_metric((*labels, "answered"), figures.answered.count)
+            requests.add_metric((*labels, "failed"), figures.failed.count)
+            examples.add_metric(labels, figures.examples)
+            latency.add_metric(labels, _latencies(figures), figures.answered.ns / 1e9)
+            queue.add_metric(labels, figures.queued.count, figures.queued.ns / 1e9)
+            batch.add_metric(labels, _batches(figures), figures.examples)
         yield from (requests, examples, latency, queue, batch)
 
 
 @contextmanager
-def served(sources: Sequence[Statistics], host: str, port: int | None) -> Iterator[int | None]:
-    """The port at which the figures are served meanwhile; 0 takes any, None serves none.
+def served(statistics: Statistics, host: str, port: int | None) -> Iterator[int | None]:
+    """Serves the figures in the context, and yields the port; 0 takes any, None serves none.
 
     Raises ServiceError where the port is taken.
     """
@@ -61,7 +61,7 @@ def served(sources: Sequence[Statistics], host: str, port: int | None) -> Iterat
         yield None
         return
     registry = CollectorRegistry()
-    registry.register(Figured(sources))
+    registry.register(StatisticsCollector(statistics))
     try:
         server, thread = start_http_server(port, host, registry)
     except OSError as error:
@@ -80,8 +80,8 @@ def _latencies(figures: Figures) -> list[tuple[str, float]]:
 
 
 def _batches(figures: Figures) -> list[tuple[str, float]]:
-    found = [
-        (str(float(edge)), float(sum(one.count for size, one in figures.batches.items() if size <= edge)))
-        for edge in BATCHES
+    buckets = [
+        (str(float(edge)), float(sum(d.count for size, d in figures.batches.items() if size <= edge)))
+        for edge in BATCH_SIZES
     ]
-    return [*found, ("+Inf", float(sum(one.count for one in figures.batches.values())))]
+    return [*buckets, ("+Inf", float(sum(duration.count for duration in figures.batches.values())))]

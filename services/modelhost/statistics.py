@@ -1,4 +1,4 @@
-"""What the model host did, by model and capability: counted once, told by every interface."""
+"""Counts and durations by model and capability: recorded once, reported by every interface."""
 
 from __future__ import annotations
 
@@ -18,20 +18,33 @@ LATENCIES_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5
 
 @dataclass
 class Duration:
+    """A sum of durations.
+
+    count: of summands.
+    ns: their sum in nanoseconds.
+    """
+
     count: int = 0
     ns: int = 0
 
     def add(self, ns: int, count: int = 1) -> None:
+        """Adds `count` durations with the sum `ns`."""
         self.count += count
         self.ns += ns
 
 
 @dataclass
 class Figures:
-    """answered, failed: requests, from arrival to the end. queued, computed: of answered requests.
-    examples: of answered requests. batches: durations by number of examples. last_ms: since 1970.
-    latencies: answered requests that took up to each of LATENCIES_S and no less than the one before it; the
-    last are those that took longer than all."""
+    """Counts and durations of one model's capability.
+
+    answered, failed: requests, from arrival to the end.
+    queued, computed: of answered requests, the time in the queue and in a batch.
+    examples: of answered requests.
+    batches: durations by number of examples.
+    last_ms: when the last request ended, milliseconds since 1970.
+    latencies: a histogram of answered requests: entry i took at most LATENCIES_S[i] and more than the edge
+        before it, the last entry more than all edges.
+    """
 
     answered: Duration = field(default_factory=Duration)
     failed: Duration = field(default_factory=Duration)
@@ -44,26 +57,26 @@ class Figures:
 
 
 class Statistics:
-    """May be used by many threads."""
+    """Figures of all models. Safe to call from several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._figures: defaultdict[tuple[str, str], Figures] = defaultdict(Figures)
 
     def of(self, name: str, capability: str) -> Figures:
-        """A copy."""
+        """Returns a copy of the figures of one model's capability."""
         with self._lock:
             return deepcopy(self._figures[name, capability])
 
     def all(self) -> dict[tuple[str, str], Figures]:
-        """A copy, by model and capability."""
+        """Returns a copy of all figures, by model and capability."""
         with self._lock:
             return deepcopy(dict(self._figures))
 
-    def watch(
+    def observer(
         self, name: str, capability: Callable[[WorkT], str], examples: Callable[[WorkT], int]
     ) -> Callable[[Sequence[WorkT], Sequence[int], int, bool], None]:
-        """What a Batcher of this model is to call. examples: in a piece of work."""
+        """Returns the observer for the Batcher of a model. capability, examples: of a piece of work."""
 
         def record(work: Sequence[WorkT], waited_ns: Sequence[int], took_ns: int, answered: bool) -> None:
             kinds = [capability(piece) for piece in work]

@@ -1,6 +1,6 @@
-"""The walk of a query: decode, trim to speech and embed each example, find the places like all of them.
+"""Answers queries: decodes, trims to speech and embeds each example, and finds places like all of them.
 
-A typed example is first spoken by a synthesiser; what its voices say are examples like any other.
+A typed example is first spoken by a synthesiser; its utterances are examples like any other.
 """
 
 from __future__ import annotations
@@ -8,31 +8,38 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from wordspot.indexer.audio import Decoder
-from wordspot.indexer.errors import ArchiveError, FailedPrecondition, InvalidInput, NotFound
-from wordspot.indexer.library import LONGEST_CLIP_SECONDS, Library
-from wordspot.indexer.records import Embedder, Hit, Samples, SearchOptions, Segmenter
-from wordspot.indexer.view import ArchiveView
+from wordspot.indexer.archive.library import Library
+from wordspot.indexer.archive.summaries import QuarantinedSegment
+from wordspot.indexer.archive.view import ArchiveView
+from wordspot.indexer.errors import ArchiveError, FailedPrecondition, InvalidInput, NotFound, Overloaded
+from wordspot.indexer.records import Embedder, Samples, SearchOptions, Segmenter
+from wordspot.indexer.sound.audio import Decoder
+from wordspot.services.admission import WorkSlots
+from wordspot.services.answers import Interval, SearchAnswer, Synthesis
+from wordspot.services.limits import MAX_CLIP_SECONDS, MAX_CONTEXT_SECONDS
+from wordspot.services.pricing import ByteBudget
 from wordspot.services.runtime import ensure_wanted
-from wordspot.services.searcher.synthesis import Synthesis, Synthesiser
+from wordspot.services.searcher.synthesis import Synthesiser
 
 if TYPE_CHECKING:
-    from wordspot.indexer.search import EmbeddedQuery, Finder
+    from wordspot.indexer.search.finder import Finder
+    from wordspot.indexer.search.query import EmbeddedQuery
 
-CONTEXT_SECONDS = 5.0  # heard on either side of a stretch, for normalisation
-
-MAX_STORED_SECONDS = LONGEST_CLIP_SECONDS - 2 * CONTEXT_SECONDS
-
-Interval = tuple[float, float]  # seconds
+MAX_STORED_SECONDS = MAX_CLIP_SECONDS - 2 * MAX_CONTEXT_SECONDS
 
 
 @dataclass(frozen=True)
-class SpokenExample:
-    """data: a file's bytes. interval: the stretch that is meant, None for all of it."""
+class RecordedExample:
+    """A recording that a caller sends.
+
+    label: for messages.
+    data: a file's bytes.
+    interval: the stretch that is meant, None for all of it.
+    """
 
     label: str
     data: bytes
@@ -41,7 +48,12 @@ class SpokenExample:
 
 @dataclass(frozen=True)
 class StoredExample:
-    """A stretch of a recording of the archive that is searched."""
+    """A stretch of a recording of the archive that is searched.
+
+    label: for messages.
+    recording: its id.
+    interval: the stretch that is meant.
+    """
 
     label: str
     recording: str
@@ -50,7 +62,13 @@ class StoredExample:
 
 @dataclass(frozen=True)
 class TypedExample:
-    """Words for a synthesiser, as Synthesiser.speak takes them."""
+    """Words for a synthesiser, as Synthesiser.speak takes them.
+
+    label: for messages.
+    text: the words.
+    language: a code of espeak-ng.
+    speakers: how many of the synthesiser's voices speak them.
+    """
 
     label: str
     text: str
@@ -58,125 +76,153 @@ class TypedExample:
     speakers: int
 
 
-_Audible = SpokenExample | StoredExample
-Example = _Audible | TypedExample
+AudioExample = RecordedExample | StoredExample
+Example = AudioExample | TypedExample
 
 
 @dataclass(frozen=True)
-class Answer:
-    """label: of the first example, as is compared, the stretch of its audio that was. seconds: spent.
-    threshold: the score from which a hit counts as detected. synthesis: who said the typed example, if there
-    was one."""
+class SearchResources:
+    """What answering a query needs.
 
-    label: str
-    hits: tuple[Hit, ...]
-    compared: Interval
-    seconds: float
-    threshold: float
-    synthesis: Synthesis | None = None
-
-
-@dataclass(frozen=True)
-class Tools:
-    """max_seconds: of a spoken query's audio."""
+    library: the open home.
+    decoder: of what callers send.
+    segmenter: finds the speech in an example.
+    embedder_for: the embedder of an encoder's name; raises NotFound, PeerUnavailable.
+    max_seconds: of a recorded example's audio.
+    synthesiser: of typed examples.
+    slots: of queries that are answered at once.
+    query_bytes: what all callers' queries together may hold.
+    """
 
     library: Library
     decoder: Decoder
     segmenter: Segmenter
     embedder_for: Callable[[str], Embedder]
     max_seconds: float
-    synthesiser: Synthesiser = field(default_factory=Synthesiser)
+    synthesiser: Synthesiser
+    slots: WorkSlots
+    query_bytes: ByteBudget
 
     @cached_property
     def finder(self) -> Finder:
-        # Brings numba, which only searches need to wait for.
-        from wordspot.indexer.search import Finder
+        """The finder, imported at its first use."""
+        from wordspot.indexer.search.finder import Finder
 
         return Finder()
 
 
 @dataclass(frozen=True)
-class Search:
-    """One archive, as it was when the call came, ready to be asked."""
+class ArchiveSearch:
+    """One archive, as it was when the call came, ready for queries.
 
-    tools: Tools
+    resources: what answering needs.
+    archive: its name.
+    view: its state.
+    embedder: of the encoder that it is indexed with.
+    options: for every query.
+    speed_variants: in which each example is searched for, one of records.SPEED_VARIANTS.
+    """
+
+    resources: SearchResources
     archive: str
     view: ArchiveView
     embedder: Embedder
     options: SearchOptions
-    voices: int = 1
+    speed_variants: int = 1
 
     @classmethod
-    def begin(
-        cls, tools: Tools, archive: str, encoder: str, options: SearchOptions, voices: int = 1
-    ) -> Search:
-        """encoder: what the caller expects, empty for any. voices: one of records.VOICES.
+    def open(
+        cls,
+        resources: SearchResources,
+        archive: str,
+        encoder: str,
+        options: SearchOptions,
+        speed_variants: int = 1,
+    ) -> ArchiveSearch:
+        """Returns a search of the archive as it is now.
 
-        Raises NotFound, FailedPrecondition, PeerUnavailable.
+        Args:
+            resources: what answering needs.
+            archive: its name.
+            encoder: what the caller expects, empty for any.
+            options: for every query.
+            speed_variants: one of records.SPEED_VARIANTS.
+
+        Raises:
+            NotFound: there is no such archive or encoder.
+            FailedPrecondition: the archive is not indexed, or with another encoder.
+            PeerUnavailable: the model host cannot be reached.
         """
-        view = tools.library.view(archive)
+        view = resources.library.view(archive)
         if encoder and encoder != view.encoder.name:
             raise FailedPrecondition(
                 f"archive {archive!r} is indexed with encoder {view.encoder.name!r}, not {encoder!r}"
             )
-        embedder = tools.embedder_for(view.encoder.name)
+        embedder = resources.embedder_for(view.encoder.name)
         if embedder.info.hash != view.encoder.hash:
             raise FailedPrecondition(
                 f"archive {archive!r} was indexed with encoder {view.encoder.name!r} of hash "
                 f"{view.encoder.hash[:12]}; the one at hand has {embedder.info.hash[:12]}: index it again"
             )
-        return cls(tools, archive, view, embedder, options, voices)
+        return cls(resources, archive, view, embedder, options, speed_variants)
 
-    def answer(self, examples: Sequence[Example]) -> Answer:
-        """Where one or more examples of the same words occur, of which at most one is typed.
+    def answer(self, examples: Sequence[Example]) -> SearchAnswer:
+        """Returns where one or more examples of the same words occur, of which at most one is typed.
 
-        Raises InvalidInput, NotFound and what the peers raise, with the first example's label in the message,
-        and before anything is searched the labels of all examples that cannot be used.
+        Raises:
+            InvalidInput, NotFound: an example cannot be used; the message holds the first example's label,
+                and before anything is searched the labels of all examples that cannot be used.
+            ArchiveError: what the peers raise, with the label.
         """
-        from wordspot.indexer import fusion
+        from wordspot.indexer.search import fusion
 
-        began = time.perf_counter()
+        start = time.perf_counter()
         label = examples[0].label
         with _labelled(label):
-            heard, synthesis = self._spoken(examples)
-            embedded, offset = self._embedded(heard)
+            audio_examples, synthesis = self._synthesise(examples)
+            queries, offset = self._embed(audio_examples)
             ensure_wanted()
-            outcome = fusion.find_together(self.tools.finder, self.view, embedded, self.options)
-        return Answer(
+            outcome = fusion.find_by_examples(self.resources.finder, self.view, queries, self.options)
+        return SearchAnswer(
             label=label,
             hits=outcome.hits,
             compared=(offset + outcome.compared[0], offset + outcome.compared[1]),
-            seconds=time.perf_counter() - began,
+            seconds=time.perf_counter() - start,
             threshold=outcome.threshold,
             synthesis=synthesis,
+            p_threshold=outcome.p_threshold,
+            warnings=tuple(map(_warning, self.view.quarantined)),
         )
 
-    def _spoken(self, examples: Sequence[Example]) -> tuple[list[_Audible], Synthesis | None]:
-        """The examples with what was typed as its voices say it, and who these are."""
-        heard: list[_Audible] = []
+    def _synthesise(self, examples: Sequence[Example]) -> tuple[list[AudioExample], Synthesis | None]:
+        """Returns the examples with utterances in place of what was typed, and who spoke these."""
+        audio_examples: list[AudioExample] = []
         synthesis = None
         for example in examples:
             if isinstance(example, TypedExample):
-                synthesis = self.tools.synthesiser.speak(example.text, example.language, example.speakers)
-                heard += [SpokenExample(u.speaker, u.data, u.interval) for u in synthesis.utterances]
+                speech = self.resources.synthesiser.speak(example.text, example.language, example.speakers)
+                synthesis = speech.synthesis
+                audio_examples += [RecordedExample(u.speaker, u.data, u.interval) for u in speech.utterances]
             else:
-                heard.append(example)
-        return heard, synthesis
+                audio_examples.append(example)
+        return audio_examples, synthesis
 
-    def _embedded(self, examples: Sequence[_Audible]) -> tuple[list[EmbeddedQuery], float]:
-        """Every example in every voice, and where the samples of the first begin in its audio."""
-        from wordspot.indexer import search, voices
+    def _embed(self, examples: Sequence[AudioExample]) -> tuple[list[EmbeddedQuery], float]:
+        """Returns every example in every speed variant, and the second of the first example's audio at which
+        its samples begin."""
+        from wordspot.indexer.search.perturbation import speed_variants
+        from wordspot.indexer.search.query import embed_query, trim
 
-        embedded: list[EmbeddedQuery] = []
+        queries: list[EmbeddedQuery] = []
         offsets: list[float] = []
         problems: list[tuple[str, InvalidInput | NotFound]] = []
         for number, example in enumerate(examples, 1):
             ensure_wanted()
             try:
-                samples, interval, offset = self._heard(example)
-                meant = search.trim(samples, self.tools.segmenter, interval)
-                for spoken in voices.in_voices(meant, self.voices):
-                    embedded.append(search.embed_query(spoken, self.embedder, self.options.mode))
+                samples, interval, offset = self._samples(example)
+                audio = trim(samples, self.resources.segmenter, interval)
+                for variant in speed_variants(audio, self.speed_variants):
+                    queries.append(embed_query(variant, self.embedder, self.options.mode))
                 offsets.append(offset)
             except (InvalidInput, NotFound) as error:
                 if len(examples) == 1:
@@ -186,27 +232,36 @@ class Search:
             # Names first: a long message loses its end on the wire.
             names = ", ".join(name for name, _ in problems)
             reasons = "; ".join(str(error) for _, error in problems)
-            told = f"{len(problems)} of {len(examples)} examples cannot be used, {names}: {reasons}"
-            raise type(problems[0][1])(told)
-        return embedded, offsets[0]
+            message = f"{len(problems)} of {len(examples)} examples cannot be used, {names}: {reasons}"
+            raise type(problems[0][1])(message)
+        return queries, offsets[0]
 
-    def _heard(self, example: _Audible) -> tuple[Samples, Interval | None, float]:
-        """Samples with context, the meant stretch within them, where they begin in the example's audio."""
-        if isinstance(example, SpokenExample):
-            samples = self.tools.decoder.decode_bytes(example.data, max_seconds=self.tools.max_seconds)
+    def _samples(self, example: AudioExample) -> tuple[Samples, Interval | None, float]:
+        """Returns samples with context, the stretch of them that is meant, and the second of the example's
+        audio at which they begin."""
+        if isinstance(example, RecordedExample):
+            samples = self.resources.decoder.decode_bytes(
+                example.data, max_seconds=self.resources.max_seconds
+            )
             return samples, example.interval, 0.0
         start, end = example.interval
         if not 0 <= start < end <= start + MAX_STORED_SECONDS:
             raise InvalidInput(
-                f"the stretch is {start:g} to {end:g} s; 0 <= start < end and at most "
-                f"{MAX_STORED_SECONDS:g} s are allowed"
+                f"the stretch must satisfy 0 <= start < end and be at most {MAX_STORED_SECONDS:g} s long, "
+                f"got {start:g} to {end:g} s"
             )
-        offset = max(start - CONTEXT_SECONDS, 0.0)
-        samples = self.tools.library.clip(self.archive, example.recording, offset, end + CONTEXT_SECONDS)
+        offset = max(start - MAX_CONTEXT_SECONDS, 0.0)
+        samples = self.resources.library.clip(
+            self.archive, example.recording, offset, end + MAX_CONTEXT_SECONDS
+        )
         return samples, (start - offset, end - offset), offset
 
 
-def _name(example: _Audible, number: int) -> str:
+def _warning(segment: QuarantinedSegment) -> str:
+    return f"{segment.recordings} recordings are not searched: {segment.problem}"
+
+
+def _name(example: AudioExample, number: int) -> str:
     if example.label:
         return repr(example.label)
     if isinstance(example, StoredExample):
@@ -219,6 +274,8 @@ def _name(example: _Audible, number: int) -> str:
 def _labelled(label: str) -> Iterator[None]:
     try:
         yield
+    except Overloaded:  # which says nothing of this query
+        raise
     except ArchiveError as error:
         if not label:
             raise

@@ -17,59 +17,63 @@ from wordspot.indexer.records import (
 )
 from wordspot.services import wire
 from wordspot.services.errors import MalformedRequest
-from wordspot.services.runtime import checked_chunk, ensure_wanted, following, opening
+from wordspot.services.limits import MAX_REGIONS_ONLY_SECONDS
+from wordspot.services.pricing import ByteBudget
+from wordspot.services.runtime import checked_chunk, ensure_wanted, first_part, later_part
 from wordspot.v1 import audio_pb2, segmentation_pb2_grpc
 from wordspot.v1 import segmentation_pb2 as pb
 
 if TYPE_CHECKING:
-    from wordspot.indexer.segmentation import SegmentationFigures
-
-MAX_REGIONS_ONLY_SECONDS = 600
+    from wordspot.indexer.sound.segmentation import SegmentationFigures
 
 
 class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
-    """segmenter_for: by the detector that a call asks for; raises MalformedRequest for an unknown one."""
+    """SegmentationService. segmenter_for: by detector; raises MalformedRequest for an unknown one."""
 
     def __init__(self, segmenter_for: Callable[[pb.Detector], Segmenter]) -> None:
         self._segmenter_for = segmenter_for
+        self._budget = ByteBudget()
 
     def Segment(  # noqa: N802
         self, request_iterator: Iterator[pb.SegmentRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.SegmentResponse]:
-        from wordspot.indexer.segmentation import SegmentationFigures  # brings onnxruntime
+        from wordspot.indexer.sound.segmentation import SegmentationFigures  # brings onnxruntime
 
-        config: pb.SegmentConfig = opening(request_iterator, "config")
+        config: pb.SegmentConfig = first_part(request_iterator, "config")
         segmenter = self._segmenter_for(config.detector)
         blocks = _blocks(request_iterator)
-        sections = _regions_only(segmenter, blocks) if config.regions_only else segmenter.segment(blocks)
+        sections = self._regions_only(segmenter, blocks) if config.regions_only else segmenter.segment(blocks)
         figures = SegmentationFigures()
         for section in sections:
             ensure_wanted()
             figures = figures.including(section)
-            yield pb.SegmentResponse(section=_encoded(section))
+            yield pb.SegmentResponse(section=_message(section))
         yield pb.SegmentResponse(summary=_summary(figures))
+
+    def _regions_only(self, segmenter: Segmenter, blocks: Iterator[Samples]) -> Iterator[Section]:
+        received = [np.zeros(0, np.float32)]
+        count = 0
+        with self._budget.account() as account:
+            for block in blocks:
+                count += len(block)
+                if count > MAX_REGIONS_ONLY_SECONDS * SAMPLE_RATE:
+                    raise MalformedRequest(
+                        f"the audio must be at most {MAX_REGIONS_ONLY_SECONDS} s long where only regions are "
+                        f"wanted, got {count / SAMPLE_RATE:g} s or more",
+                        "pcm",
+                    )
+                account.hold(block.nbytes)
+                received.append(block)
+            regions = segmenter.regions(np.concatenate(received))
+        yield Section(regions, np.zeros((0, 3), np.int32), count // SAMPLES_PER_TICK)
 
 
 def _blocks(requests: Iterator[pb.SegmentRequest]) -> Iterator[Samples]:
     for request in requests:
-        following(request, "pcm")
-        yield wire.to_samples(checked_chunk(request.pcm, "pcm"), "pcm")
-
-
-def _regions_only(segmenter: Segmenter, blocks: Iterator[Samples]) -> Iterator[Section]:
-    heard = [np.zeros(0, np.float32)]
-    count = 0
-    for block in blocks:
-        heard.append(block)
-        count += len(block)
-        if count > MAX_REGIONS_ONLY_SECONDS * SAMPLE_RATE:
-            raise MalformedRequest(
-                f"the audio is longer than {MAX_REGIONS_ONLY_SECONDS} s, the most that is allowed "
-                "where only regions are asked for",
-                "pcm",
-            )
-    ticks = count // SAMPLES_PER_TICK
-    yield Section(segmenter.regions(np.concatenate(heard)), np.zeros((0, 3), np.int32), ticks)
+        later_part(request, "pcm")
+        block = wire.to_samples(checked_chunk(request.pcm, "pcm"), "pcm")
+        if len(block):
+            yield block
 
 
 def _summary(figures: SegmentationFigures) -> pb.SegmentSummary:
@@ -82,7 +86,7 @@ def _summary(figures: SegmentationFigures) -> pb.SegmentSummary:
     )
 
 
-def _encoded(section: Section) -> pb.Section:
+def _message(section: Section) -> pb.Section:
     return pb.Section(
         regions=[audio_pb2.Region(start_tick=r.start, end_tick=r.stop) for r in section.regions],
         spans=wire.from_spans(section.spans),

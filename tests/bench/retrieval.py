@@ -14,6 +14,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench import material as development
+from tests.bench.edges import EDGES, Edge, surround
 from tests.bench.material import NOISE_KINDS, SNRS_DB, Material, Query
 from tests.bench.metrics import (
     Detections,
@@ -35,21 +37,36 @@ from tests.bench.metrics import (
     summarise,
 )
 from tests.bench.recogniser import TextSearch, Transcriber
-from tests.bench.systems import Chance, Exhaustive, Indexed, InVoices, Search, System, TrueWords, index
-from wordspot.indexer import dtw
-from wordspot.indexer.records import TICKS_PER_SECOND, QueryAudio, Samples
-from wordspot.indexer.search import MOST_CANDIDATES, SearchSettings
+from tests.bench.systems import (
+    Chance,
+    Exhaustive,
+    Indexed,
+    Remembering,
+    Search,
+    SpeedPerturbed,
+    System,
+    TrueWords,
+    index,
+)
+from wordspot.indexer.records import TICKS_PER_SECOND, QueryAudio, Samples, Segmenter
+from wordspot.indexer.search import dtw
+from wordspot.indexer.search.query import trim
+from wordspot.indexer.search.settings import MAX_CANDIDATES, SearchSettings
+from wordspot.indexer.sound.detectors import SileroDetector
+from wordspot.indexer.sound.segmentation import SpeechSegmenter
+from wordspot.indexer.sound.spans import SpanPlan
 from wordspot.models import registry
 from wordspot.models.encoders import whisper_weights
 from wordspot.models.errors import MissingWeights
 
 OUTPUT = Path("build/bench/retrieval.json")
-ENCODERS = ("naive", "sa", "dsa", "phonetic", "whisper-tiny.en", "whisper")
+ENCODERS = ("naive", "filterbank", "sa", "dsa", "phonetic", "wordspot", "whisper-tiny.en", "whisper")
 HEARD_CZECH = frozenset({"sa", "dsa"})
 ROW_NAMES = {"naive": "ne", "sa": "sa", "dsa": "dsa"}
 CONTEXT_SECONDS = 5.0
 DEEP = 4_000
-VOICES = 9
+SPEED_VARIANTS = 9
+EDGE_COLUMNS = {"method": "method", **{edge: edge for edge in EDGES}, "worst": "worst"}
 COLUMNS = {
     "method": "method",
     "map": "MAP",
@@ -75,9 +92,13 @@ class Answers:
 
 
 def isolated(query: Query) -> QueryAudio:
-    """The word alone, as it was cut out."""
-    samples = development.read(query.cut)
-    return QueryAudio(samples, 0, len(samples) * TICKS_PER_SECOND // development.RATE)
+    """The word alone, as it was cut out, in which the product's own end-pointing finds it."""
+    return trim(development.read(query.cut), query_segmenter())
+
+
+@cache
+def query_segmenter() -> Segmenter:
+    return SpeechSegmenter(SileroDetector(), SpanPlan())
 
 
 def in_context(query: Query) -> QueryAudio:
@@ -138,6 +159,36 @@ def row(method: str, answers: Answers, indexed: Indexed | None = None, **more: A
     }
 
 
+def edge_rows(
+    material: Material,
+    queries: Sequence[Query],
+    systems: dict[str, System[QueryAudio]],
+    segmenter: Segmenter,
+) -> list[dict[str, Any]]:
+    """MAP of each system for the same queries with whatever stands around them, as the product finds them.
+
+    worst: by how much the row that differs most differs from the query cut closely.
+    """
+    posed = {edge: {query.id: surrounded(query, edge, segmenter) for query in queries} for edge in EDGES}
+    rows = []
+    for name, system in systems.items():
+        remembering = Remembering(system)  # silence is left out, so most of these sounds are the same
+        answers = {
+            edge: ask(remembering, queries, material, lambda query, known=known: known[query.id])
+            for edge, known in posed.items()
+        }
+        by_edge = {edge: summarise(answer.judged, seed=0).map for edge, answer in answers.items()}
+        worst = max((value - by_edge["cut"] for value in by_edge.values()), key=abs)
+        rows.append({"method": name, **by_edge, "worst": worst})
+    return rows
+
+
+def surrounded(query: Query, edge: Edge, segmenter: Segmenter) -> QueryAudio:
+    """The word with what stands around it, in which the product's own end-pointing finds it."""
+    samples, _ = surround(development.read(query.cut), edge, query.id)
+    return trim(samples, segmenter)
+
+
 def references(material: Material, queries: Sequence[Query]) -> list[dict[str, Any]]:
     """Chance, and exhaustive DTW in both step sets."""
     rows = [row("chance", ask(Chance(material, 0), queries, material))]
@@ -163,8 +214,8 @@ def indexed_rows(
     rows = [row(name, alone, indexed), {**row(f"{name}+dtw", both, indexed), **recall}]
     deep = Search(indexed, material, replace(SearchSettings(), candidates=DEEP))
     rows.append({**row(f"{name}+dtw, {DEEP:,} candidates", ask(deep, queries, material), indexed), **recall})
-    voices = ask(InVoices(second, VOICES), queries, material)
-    rows.append({**row(f"{name}+dtw, {VOICES} voices", voices, indexed), **recall})
+    variants = ask(SpeedPerturbed(second, SPEED_VARIANTS), queries, material)
+    rows.append({**row(f"{name}+dtw, {SPEED_VARIANTS} voices", variants, indexed), **recall})
     context = ask(second, queries, material, in_context)
     rows.append({**row(f"{name}+dtw in context", context, indexed), **recall})
     return rows
@@ -175,7 +226,7 @@ def accepted_recall(
 ) -> float | None:
     """Share of the occurrences that are detected when everything is re-ranked, which are among the first
     stage's first 1,000; None where nothing is detected. Queries of which none is detected do not count."""
-    everything = Search(indexed, material, replace(SearchSettings(), candidates=MOST_CANDIDATES))
+    everything = Search(indexed, material, replace(SearchSettings(), candidates=MAX_CANDIDATES))
     keywords, recalls = [], []
     for query in queries:
         asked, truth = isolated(query), material.truth(query)
@@ -250,7 +301,7 @@ def _with_noise(kind: Any, decibels: float, talkers: Sequence[Samples]) -> Calla
     def spoken(query: Query) -> QueryAudio:
         clean = isolated(query)
         samples = development.noisy(query, clean.samples, kind, decibels, talkers)
-        return QueryAudio(samples, clean.start, clean.stop)
+        return replace(clean, samples=samples)
 
     return spoken
 
@@ -314,6 +365,7 @@ def main() -> None:
     same = [row("dtw-mfcc", ask(Exhaustive(material, dtw.Steps.FREE), material.same_speaker, material))]
     alarms: dict[str, tuple[float, float]] = {}
     spotters: dict[str, System[QueryAudio]] = {}
+    lone: dict[str, System[QueryAudio]] = {}
     for encoder in encoders:
         name = ROW_NAMES.get(encoder, encoder)
         indexed = index(material, encoder, home / "bench" / encoder, home)
@@ -323,6 +375,7 @@ def main() -> None:
             words = TrueWords(material, indexed.embedder)
             rows.append(row("sa-true-boundaries", ask(words, material.main, material)))
         alarms[f"{name}+dtw"] = false_alarms(material, Search(indexed, material, SearchSettings()))
+        lone[f"{name}+dtw"] = Search(indexed, material, SearchSettings())
         if encoder != "naive":
             spotters[name] = Search(indexed, material, replace(SearchSettings(), rerank=False))
             spotters[f"{name}+dtw"] = Search(indexed, material, SearchSettings())
@@ -341,6 +394,9 @@ def main() -> None:
         },
     }
     write(result)  # after each part, so that nothing is lost of a run that is cut short
+    result["edges"] = edge_rows(material, material.main, lone, query_segmenter())
+    show("What stands around a query", result["edges"], EDGE_COLUMNS, console)
+    write(result)
     czech_material = development.prepare_czech(home)
     console.print(development.describe(czech_material), highlight=False)
     czech = czech_rows(czech_material, [name for name in encoders if name not in HEARD_CZECH], home)

@@ -26,7 +26,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
@@ -43,15 +43,25 @@ from tests.bench import material as development
 from tests.bench.material import Material
 from tests.bench.retrieval import isolated
 from tests.bench.systems import Exhaustive, Indexed, index
-from wordspot.indexer import cache, dtw
-from wordspot.indexer.records import Embedded, Embedder, EncoderInfo, Samples, SearchOptions
-from wordspot.indexer.search import EmbeddedQuery, Finder, SearchSettings, embed_query
-from wordspot.indexer.vectors.buckets import NOMINAL, BucketedIndex, Found, Snapshot, bucket_of, rounds
-from wordspot.indexer.vectors.choice import IndexPolicy
-from wordspot.indexer.vectors.exact import merged, nearest
-from wordspot.indexer.vectors.protocol import IdSet, SpanIndex, normalised, quantised
-from wordspot.indexer.vectors.stored import Stored, StoredRows
-from wordspot.indexer.view import ArchiveView
+from wordspot.indexer.archive import cache
+from wordspot.indexer.archive.view import ArchiveView
+from wordspot.indexer.records import Embedder, EncoderInfo, Samples, SearchOptions, SectionEmbeddings
+from wordspot.indexer.search import dtw
+from wordspot.indexer.search.finder import Finder
+from wordspot.indexer.search.query import EmbeddedQuery, embed_query
+from wordspot.indexer.search.settings import SearchSettings
+from wordspot.indexer.vectors.buckets import (
+    NOMINAL_TICKS,
+    BucketedIndex,
+    Neighbours,
+    Snapshot,
+    bucket_of,
+    search_order,
+)
+from wordspot.indexer.vectors.exact import merge_neighbours, nearest
+from wordspot.indexer.vectors.policy import IndexPolicy
+from wordspot.indexer.vectors.protocol import IdSet, SpanIndex, normalised, packed, quantised, unpacked
+from wordspot.indexer.vectors.stored import SegmentSpans, StoredRows
 
 Rows = list[dict[str, Any]]
 
@@ -141,6 +151,8 @@ class Projected:
     vectors: NDArray[np.float32]
     frames: NDArray[np.float32]
     threshold: float | None = None
+    query_padding: int = 0
+    calibration: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, embedder: Embedder, dimension: int) -> Projected:
@@ -152,16 +164,18 @@ class Projected:
             rng.standard_normal((info.frame_dimension, dimension), dtype=np.float32),
         )
 
-    def embed(self, regions: Sequence[Samples], spans: NDArray[np.int32]) -> Embedded:
+    def embed(self, regions: Sequence[Samples], spans: NDArray[np.int32]) -> SectionEmbeddings:
         plain = self.embedder.embed(regions, spans)
-        return Embedded(plain.vectors @ self.vectors, tuple(part @ self.frames for part in plain.frames))
+        return SectionEmbeddings(
+            plain.vectors @ self.vectors, tuple(part @ self.frames for part in plain.frames)
+        )
 
 
 def grown(view: ArchiveView, embedder: Embedder, hours: float, seconds: float, folder: Path) -> ArchiveView:
     """The archive of so many seconds over and over until it has so many hours, its index not yet built."""
     copies = round(hours * 3600 / seconds)
     info = embedder.info
-    vectors, frames = np.concatenate(view.vectors), np.concatenate(view.frames)
+    vectors, frames = (np.concatenate(list(map(unpacked, kept))) for kept in (view.vectors, view.frames))
     table = np.concatenate(view.tables)
     if isinstance(embedder, Projected):
         vectors = quantised(vectors.astype(np.float32) @ embedder.vectors)
@@ -169,7 +183,7 @@ def grown(view: ArchiveView, embedder: Embedder, hours: float, seconds: float, f
     # The rows a copied vector may lean towards: those of its class of length.
     classes = bucket_of(table["length"])
     order = np.argsort(classes, kind="stable")
-    bounds = np.searchsorted(classes[order], np.arange(len(NOMINAL) + 1))
+    bounds = np.searchsorted(classes[order], np.arange(len(NOMINAL_TICKS) + 1))
 
     def partners(rows: slice, rng: np.random.Generator) -> NDArray[np.int64]:
         low, high = bounds[classes[rows]], bounds[classes[rows] + 1]
@@ -182,16 +196,17 @@ def grown(view: ArchiveView, embedder: Embedder, hours: float, seconds: float, f
     mapped = {}
     for name, rows, choose in (("vectors", vectors, partners), ("frames", frames, elsewhere)):
         path = folder / f"{name}.npy"
-        shape = (copies * len(rows), rows.shape[1])
+        stored = packed(rows[:0].astype(np.float32))
+        shape = (copies * len(rows), stored.shape[1])
         if not (path.exists() and np.load(path, mmap_mode="r").shape == shape):
-            out = np.lib.format.open_memmap(path.with_suffix(".tmp"), "w+", np.int8, shape)
+            out = np.lib.format.open_memmap(path.with_suffix(".tmp"), "w+", stored.dtype, shape)
             rng = np.random.default_rng(len(rows))
             for copy in range(copies):
                 for first in range(0, len(rows), ROWS_AT_ONCE):
                     part = slice(first, min(first + ROWS_AT_ONCE, len(rows)))
                     lean = rng.uniform(*LEAN, (part.stop - part.start, 1)).astype(np.float32)
                     mixed = normalised(rows[part]) + lean * normalised(rows[choose(part, rng)])
-                    out[copy * len(rows) + part.start : copy * len(rows) + part.stop] = quantised(mixed)
+                    out[copy * len(rows) + part.start : copy * len(rows) + part.stop] = packed(mixed)
             out.flush()
             path.with_suffix(".tmp").rename(path)
         mapped[name] = np.load(path, mmap_mode="r")
@@ -213,7 +228,6 @@ def grown(view: ArchiveView, embedder: Embedder, hours: float, seconds: float, f
         tables=[np.load(folder / "spans.npy", mmap_mode="r")],
         vectors=[mapped["vectors"]],
         frames=[mapped["frames"]],
-        version=f"{view.version} x {copies}",
     )
 
 
@@ -254,7 +268,8 @@ def search(material: Material, indexed: Indexed, hours: float, embedder: Embedde
     """Size, closeness and speed of search in so many hours."""
     view = grown(indexed.view, embedder, hours, material.seconds, folder)
     stored = [
-        Stored(vectors, table["length"]) for vectors, table in zip(view.vectors, view.tables, strict=True)
+        SegmentSpans(vectors, table["length"])
+        for vectors, table in zip(view.vectors, view.tables, strict=True)
     ]
     name = f"{embedder.info.name}, {hours:g} h,"
     cached, _ = cache.load(folder, embedder.info)
@@ -285,13 +300,13 @@ def search(material: Material, indexed: Indexed, hours: float, embedder: Embedde
     return rows
 
 
-def _recall(view: ArchiveView, stored: Sequence[Stored], queries: Sequence[EmbeddedQuery]) -> float:
+def _recall(view: ArchiveView, stored: Sequence[SegmentSpans], queries: Sequence[EmbeddedQuery]) -> float:
     """Of the DEPTH nearest of all spans of like duration, those that the index finds; a mean over queries."""
     some = [query for query in queries if len(query.vectors) == 1][:QUERIES_OF_RECALL]
     vectors = np.concatenate([query.vectors for query in some])
-    truth: list[list[Found]] = [[] for _ in some]
-    for bucket in range(len(NOMINAL)):
-        wanted = [n for n, query in enumerate(some) if bucket in next(rounds(query.piece))]
+    truth: list[list[Neighbours]] = [[] for _ in some]
+    for bucket in range(len(NOMINAL_TICKS)):
+        wanted = [n for n, query in enumerate(some) if bucket in next(search_order(query.piece))]
         if wanted:
             rows = StoredRows(stored, lambda lengths, bucket=bucket: bucket_of(lengths) == bucket)
             ids, similarity = nearest(rows.blocks(), vectors[wanted], DEPTH)
@@ -299,7 +314,7 @@ def _recall(view: ArchiveView, stored: Sequence[Stored], queries: Sequence[Embed
                 truth[n].append((ids[place : place + 1], similarity[place : place + 1]))
     shared = []
     for query, parts in zip(some, truth, strict=True):
-        best, _ = merged(parts, DEPTH)
+        best, _ = merge_neighbours(parts, DEPTH)
         found, _ = view.index.search(query.vectors, DEPTH, query.piece)
         shared.append(len(np.intersect1d(best, found)) / DEPTH)
     return float(np.mean(shared))
@@ -331,7 +346,7 @@ def _against_exhaustive(
     """Times as fast as exhaustive DTW, query by query. Searches come first: they leave one another the
     caches that hours of frames take away."""
     finder, options = Finder(SearchSettings()), SearchOptions(top=10, include_undetected=True)
-    frames = normalised(np.concatenate(view.frames))
+    frames = normalised(unpacked(np.concatenate(view.frames)))
     bounds = np.append(view.region_frame, len(frames)).astype(np.int64)
     baseline = Exhaustive(material, dtw.Steps.FREE, copies=round(hours * 3600 / material.seconds))
     ours, exhaustive, classic = [], [], []

@@ -32,11 +32,13 @@ from scipy.sparse import csr_matrix
 from scipy.stats import rankdata
 
 from tests.bench.material import FUNCTION_WORDS, RATE, Word, read_words
-from wordspot.indexer.segmentation import SpanPlan, acoustic_boundaries
+from wordspot.indexer.sound.spans import SpanPlan
+from wordspot.indexer.sound.spectra import acoustic_boundaries
 from wordspot.models import registry
 from wordspot.models.datasets import analogies
 from wordspot.models.datasets.speech import Clip, clips, load_mono, split
 from wordspot.models.encoders import load_encoder, semantic
+from wordspot.models.encoders.archive_spans import ArchiveSpans
 
 OUTPUT = Path("build/bench/semantic.json")
 PARENT = "phonetic"
@@ -92,7 +94,7 @@ def _ticks(word: Word) -> tuple[int, int]:
 
 
 def learned(some: Sequence[Heard], home: Path) -> semantic.Semantic:
-    spans = semantic.Spans(
+    spans = ArchiveSpans(
         np.concatenate([one.vectors for one in some]),
         np.repeat(np.arange(len(some)), [len(one.spans) for one in some]),
         np.concatenate([one.spans[:, 0] for one in some]).astype(np.int64),
@@ -100,7 +102,7 @@ def learned(some: Sequence[Heard], home: Path) -> semantic.Semantic:
     )
     order = np.lexsort((spans.start, spans.recording))
     with tempfile.TemporaryDirectory() as folder:
-        semantic.learn(spans.part(order), PARENT, Path(folder), home=home)
+        semantic.learn(spans.select(order), PARENT, Path(folder), home=home)
         model: Any = registry.load(folder)[0]
     assert isinstance(model, semantic.Semantic)
     return model

@@ -37,7 +37,7 @@ import torch
 from rich.console import Console
 
 from wordspot.models import artifact, registry
-from wordspot.models.artifact import ArtifactCard
+from wordspot.models.artifact import TrainingRecord
 from wordspot.models.encoders.deep_autoencoder import DeepAutoencoder, DeepAutoencoderConfig
 from wordspot.models.encoders.row_rnn import RowRnn, RowRnnConfig
 from wordspot.oip import inference_pb2 as pb
@@ -59,16 +59,16 @@ Ask = Callable[[], Awaitable[None]]
 Rows = list[dict[str, Any]]
 
 
-def put(home: Path, name: str, kind: str, model: Any) -> Path:
+def put(home: Path, name: str, model: Any) -> Path:
     folder = home / "models" / name
-    artifact.save(model, ArtifactCard(name=name, model=kind, config={}, weights_sha256=""), folder)
+    artifact.save(model, TrainingRecord(name), folder)
     return folder
 
 
 def reader(home: Path, seed: int = 0) -> Path:
     """An LSTM of HIDDEN cells over rows; what it learned does not matter here."""
     torch.manual_seed(seed)
-    return put(home, MODEL, "row_rnn", RowRnn(RowRnnConfig(hidden=HIDDEN)))
+    return put(home, MODEL, RowRnn(RowRnnConfig(hidden=HIDDEN)))
 
 
 @contextmanager
@@ -267,7 +267,7 @@ def swap(home: Path) -> Rows:
 
 def memory(home: Path) -> Rows:
     torch.manual_seed(0)
-    put(home, "large", "deep_autoencoder", DeepAutoencoder(DeepAutoencoderConfig(hidden=(1_500,), code=30)))
+    put(home, "large", DeepAutoencoder(DeepAutoencoderConfig(hidden=(1_500,), code=30)))
     with modelhost(home) as address, grpc.insecure_channel(address) as channel:
         stub = inference_pb2_grpc.GRPCInferenceServiceStub(channel)
         (server,) = [

@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -21,17 +21,28 @@ from numpy.typing import NDArray
 
 from tests.bench.material import Material
 from tests.bench.metrics import Detections, Places
-from wordspot.indexer import dtw
-from wordspot.indexer.audio import DirectDecoder
-from wordspot.indexer.fusion import find_together
-from wordspot.indexer.library import Library
-from wordspot.indexer.records import Embedded, EncoderInfo, QueryAudio, Samples, SearchOptions
-from wordspot.indexer.search import Finder, SearchSettings, embed_query
-from wordspot.indexer.segmentation import SileroDetector, SpanPlan, SpeechSegmenter
-from wordspot.indexer.view import ArchiveView
-from wordspot.indexer.voices import in_voices
+from wordspot.indexer.archive.library import Library
+from wordspot.indexer.archive.view import ArchiveView
+from wordspot.indexer.records import (
+    SAMPLES_PER_TICK,
+    EncoderInfo,
+    QueryAudio,
+    Samples,
+    SearchOptions,
+    SectionEmbeddings,
+)
+from wordspot.indexer.search import dtw
+from wordspot.indexer.search.finder import Finder
+from wordspot.indexer.search.fusion import find_by_examples
+from wordspot.indexer.search.perturbation import speed_variants
+from wordspot.indexer.search.query import embed_query
+from wordspot.indexer.search.settings import SearchSettings
+from wordspot.indexer.sound.audio import DirectDecoder
+from wordspot.indexer.sound.detectors import SileroDetector
+from wordspot.indexer.sound.segmentation import SpeechSegmenter
+from wordspot.indexer.sound.spans import SpanPlan
 from wordspot.models import audio
-from wordspot.models.encoders import SpanEncoder, load_encoder
+from wordspot.models.encoders import Encoder, load_encoder
 
 ARCHIVE = "development"
 RANKED = 1_000
@@ -49,17 +60,23 @@ class System(Protocol[Asked]):
 class LocalEmbedder:
     """The archive's embedder protocol over an encoder in this process."""
 
-    def __init__(self, encoder: SpanEncoder) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
         self._lock = threading.Lock()
         self.threshold = encoder.threshold
-        self.info = EncoderInfo(
-            encoder.name, encoder.hash, encoder.dimension, encoder.frame_dimension, encoder.ticks_per_frame
-        )
+        self.query_padding = encoder.query_padding
+        self.calibration = encoder.calibration
+        self.info = EncoderInfo(**{entry.name: getattr(encoder, entry.name) for entry in fields(EncoderInfo)})
 
-    def embed(self, regions: Sequence[Samples], spans: NDArray[np.int32]) -> Embedded:
-        ((vectors, frames),) = self._encoder.embed_sections([(regions, spans)])
-        return Embedded(vectors, tuple(frames))
+    def embed(self, regions: Sequence[Samples], spans: NDArray[np.int32]) -> SectionEmbeddings:
+        (embedded,) = self.embed_all([(regions, spans)])
+        return embedded
+
+    def embed_all(
+        self, sections: Sequence[tuple[Sequence[Samples], NDArray[np.int32]]]
+    ) -> list[SectionEmbeddings]:
+        answers = self._encoder.embed_sections(sections)
+        return [SectionEmbeddings(vectors, tuple(frames)) for vectors, frames in answers]
 
 
 @dataclass(frozen=True)
@@ -116,7 +133,7 @@ class Search:
     def together(self, examples: Sequence[QueryAudio]) -> Detections:
         embedded = [embed_query(example, self._indexed.embedder) for example in examples]
         options = SearchOptions(top=RANKED, include_undetected=True)
-        hits = find_together(self._finder, self._indexed.view, embedded, options).hits
+        hits = find_by_examples(self._finder, self._indexed.view, embedded, options).hits
         return detections(
             [self._ordinals[hit.recording] for hit in hits],
             [hit.start for hit in hits],
@@ -136,15 +153,31 @@ class Together:
         return self._search.together(examples)
 
 
-class InVoices:
-    """The same, the query asked as if so many voices had said it."""
+class Remembering:
+    """The same, which is not asked again with a sound that it was asked with, alone, before."""
 
-    def __init__(self, search: Search, voices: int) -> None:
+    def __init__(self, search: System[QueryAudio]) -> None:
         self._search = search
-        self._voices = voices
+        self._known: dict[bytes, Detections] = {}
 
     def answer(self, query: QueryAudio) -> Detections:
-        return self._search.together(in_voices(query, self._voices))
+        if not query.isolated:
+            return self._search.answer(query)
+        said = query.samples[query.start * SAMPLES_PER_TICK : query.stop * SAMPLES_PER_TICK].tobytes()
+        if said not in self._known:
+            self._known[said] = self._search.answer(query)
+        return self._known[said]
+
+
+class SpeedPerturbed:
+    """The same, the query asked in so many variants of speed."""
+
+    def __init__(self, search: Search, variants: int) -> None:
+        self._search = search
+        self._variants = variants
+
+    def answer(self, query: QueryAudio) -> Detections:
+        return self._search.together(speed_variants(query, self._variants))
 
 
 class Exhaustive:

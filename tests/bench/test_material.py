@@ -31,6 +31,7 @@ from tests.bench.material import (
     taunts,
     truth_of,
     usable,
+    whole,
 )
 from wordspot.models.datasets.speech import Clip
 
@@ -180,6 +181,20 @@ def test_a_label_that_no_transcript_knows_may_be_a_phrase(tmp_path: Path) -> Non
     assert [one.word.text for one in taunts(labels, {"traitor", "cover"})] == ["traitor"]
 
 
+def test_short_prompts_ask_as_a_whole_by_their_names(tmp_path: Path) -> None:
+    prompts = []
+    for name, seconds in (("digits/1", 0.6), ("vm-goodbye", 2.0), ("beep", 0.1)):
+        path = tmp_path / f"{name.replace('/', '-')}.wav"
+        silence = np.zeros(4_000, dtype=np.float32)
+        soundfile.write(path, np.concatenate([silence, voice(1, seconds), silence]), 16_000)
+        prompts.append(
+            Clip(f"asterisk_es/{name}", "asterisk_es", "Allison", "es", "prompts", path, 1.0, None)
+        )
+    (one,) = whole(prompts)
+    assert (one.speaker, one.word.text) == ("asterisk_es/Allison", "digits-1")
+    assert (one.word.start, one.word.end) == pytest.approx((0.25, 0.85), abs=0.02)
+
+
 def test_the_stretch_that_sounds_leaves_silence_out() -> None:
     samples = np.zeros(16_000, dtype=np.float32)
     samples[4_000:8_000] = voice(1, 0.25)
@@ -301,6 +316,21 @@ def test_the_material_is_the_held_out_clips_and_queries_cut_from_others(
     assert made.searched_seconds(same) == 9.0
     assert sorted(made.truth(same).recordings) == [made.ordinals[f"queen/53{number}"] for number in range(3)]
     assert [query.keyword for query in made.absent] == ["jungle"]
+
+
+def test_a_part_of_an_archive_keeps_its_queries_and_what_it_lost_is_absent(
+    small: Callable[[], Material],
+) -> None:
+    whole = small()
+    holding = {place.recording for place in whole.main[0].truth}
+    assert len(holding) > 1
+    kept = min(holding)
+    part = material.restricted(whole, lambda one: one.id == kept)
+    assert [one.id for one in part.recordings] == [kept]
+    assert {place.recording for query in part.main for place in query.truth} == {kept}
+    assert len(part.main) + len(part.absent) == len(whole.main) + len(whole.absent)
+    assert not any(query.truth for query in part.absent)
+    assert part.seconds < whole.seconds
 
 
 def test_a_query_is_cut_with_a_margin(small: Callable[[], Material]) -> None:

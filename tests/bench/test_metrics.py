@@ -16,6 +16,9 @@ from tests.bench.metrics import (
     average_precision,
     bootstrap_interval,
     by_keyword,
+    calibration_error,
+    equal_counts,
+    equal_widths,
     false_alarms_per_hour,
     judge,
     keyword_mean,
@@ -23,6 +26,7 @@ from tests.bench.metrics import (
     maximum_twv,
     precision_at,
     recall_at,
+    reliability,
     summarise,
 )
 
@@ -251,6 +255,33 @@ def test_the_interval_covers_the_mean_and_follows_the_seed() -> None:
 
 def test_keywords_that_all_score_the_same_have_no_spread() -> None:
     assert bootstrap_interval({"a": 0.3, "b": 0.3}, np.random.default_rng(1)) == pytest.approx((0.3, 0.3))
+
+
+def test_a_perfectly_calibrated_forecast_has_no_error_and_a_boastful_one_its_boast() -> None:
+    rng = np.random.default_rng(0)
+    probability = rng.random(50_000)
+    right = rng.random(50_000) < probability
+    for edges in (equal_widths(10), equal_counts(probability, 10)):
+        assert calibration_error(probability, right, edges) < 0.01
+        boastful = np.minimum(probability + 0.2, 1.0)
+        assert calibration_error(boastful, right, edges) == pytest.approx(0.18, abs=0.01)
+
+
+def test_bins_of_a_reliability_diagram_by_hand() -> None:
+    probability = np.array([0.05, 0.15, 0.17, 1.0])
+    right = np.array([False, True, False, True])
+    points = reliability(probability, right, equal_widths(10))
+    assert points == [(0.05, 0.0, 1), (pytest.approx(0.16), 0.5, 2), (1.0, 1.0, 1)]
+    error = calibration_error(probability, right, equal_widths(10))
+    assert error == pytest.approx((0.05 * 1 + 0.34 * 2) / 4)
+
+
+def test_bins_of_equal_counts_hold_as_many_and_merge_where_many_are_equal() -> None:
+    probability = np.arange(100) / 100
+    counts = [count for *_, count in reliability(probability, probability > 2, equal_counts(probability, 10))]
+    assert counts == [10] * 10
+    same = np.full(100, 0.25)
+    assert reliability(same, same > 0, equal_counts(same, 10)) == [(0.25, 1.0, 100)]
 
 
 def test_a_summary_has_every_figure() -> None:

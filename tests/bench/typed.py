@@ -25,13 +25,16 @@ from tests.bench.material import Material, Query
 from tests.bench.metrics import Detections, Judged, average_precision, bootstrap_interval, by_keyword
 from tests.bench.retrieval import ask, isolated, present, row, show
 from tests.bench.systems import Chance, Exhaustive, Search, index
-from wordspot.indexer import dtw
-from wordspot.indexer.audio import decode_bytes
 from wordspot.indexer.records import QueryAudio
-from wordspot.indexer.search import SearchSettings, trim
-from wordspot.indexer.segmentation import SileroDetector, SpanPlan, SpeechSegmenter
-from wordspot.services.runtime import MAX_SPEAKERS
-from wordspot.services.searcher.synthesis import DEFAULT_SPEAKERS, Synthesiser
+from wordspot.indexer.search import dtw
+from wordspot.indexer.search.query import trim
+from wordspot.indexer.search.settings import SearchSettings
+from wordspot.indexer.sound.audio import decode_bytes
+from wordspot.indexer.sound.detectors import SileroDetector
+from wordspot.indexer.sound.segmentation import SpeechSegmenter
+from wordspot.indexer.sound.spans import SpanPlan
+from wordspot.services.limits import DEFAULT_SPEAKERS, MAX_SPEAKERS
+from wordspot.services.searcher.synthesis import Synthesiser
 
 OUTPUT = Path("build/bench/typed.json")
 ENCODERS = ("phonetic", "whisper-tiny.en")
@@ -63,15 +66,17 @@ class Once:
 
 def say(keywords: Iterable[str], language: str) -> tuple[dict[str, list[QueryAudio]], float]:
     """Every keyword by all speakers, as the searcher hears it, and the median seconds that took."""
-    synthesiser, segmenter = Synthesiser(), SpeechSegmenter(SileroDetector(), SpanPlan())
+    segmenter = SpeechSegmenter(SileroDetector(), SpanPlan())
     said, spent = {}, []
-    for keyword in sorted(set(keywords)):
-        begun = time.perf_counter()
-        spoken = synthesiser.speak(keyword, language, MAX_SPEAKERS)
-        spent.append(time.perf_counter() - begun)
-        said[keyword] = [
-            trim(decode_bytes(one.data, max_seconds=60), segmenter, one.interval) for one in spoken.utterances
-        ]
+    with Synthesiser() as synthesiser:
+        for keyword in sorted(set(keywords)):
+            begun = time.perf_counter()
+            spoken = synthesiser.speak(keyword, language, MAX_SPEAKERS)
+            spent.append(time.perf_counter() - begun)
+            said[keyword] = [
+                trim(decode_bytes(one.data, max_seconds=60), segmenter, one.interval)
+                for one in spoken.utterances
+            ]
     return said, float(np.median(spent))
 
 

@@ -18,12 +18,12 @@ from typing import Any
 import torch
 import typer
 
-import wordspot.indexer.library
-import wordspot.indexer.search
-import wordspot.models.encoders
+import wordspot.indexer.archive.library
+import wordspot.indexer.search.finder
 import wordspot.services.cli  # before gRPC, which it keeps quiet
 import wordspot.services.embedded  # noqa: F401
-from wordspot.indexer import dtw
+from wordspot.indexer.search import dtw
+from wordspot.models.encoders import load_encoder
 from wordspot.services import cli
 
 
@@ -31,6 +31,7 @@ def warm_up() -> None:
     """What each command would do anew."""
     torch.set_num_threads(1)
     dtw.warm_up()
+    load_encoder("naive")  # imports the class of every model
     with suppress(typer.BadParameter):
         cli.app(["search"], standalone_mode=False)
     # Threads do not survive a fork, but the locks that they hold stay locked.

@@ -15,7 +15,7 @@ import torch
 
 from tests.e2e.conftest import ENVIRONMENT
 from wordspot.models import artifact
-from wordspot.models.artifact import ArtifactCard
+from wordspot.models.artifact import TrainingRecord
 from wordspot.models.generators.vae import Vae, VaeConfig
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ def drawing(wordspot: Wordspot) -> Wordspot:
     """With a model of its own that draws."""
     torch.manual_seed(0)
     vae = Vae(VaeConfig(height=8, width=6, hidden=(16,), code=4))
-    card = ArtifactCard(name="small", model="vae", config={}, weights_sha256="")
-    artifact.save(vae, card, wordspot.home / "models/small")
+    artifact.save(vae, TrainingRecord("small"), wordspot.home / "models/small")
     return wordspot
 
 
@@ -51,8 +50,14 @@ def test_a_service_draws_what_the_command_draws_and_outlives_bad_orders(
     asked = ("generate", "small", "--n", 12, "--seed", 3)
     assert drawing.run(*asked, "--out", here).code == 0
     for arguments, told in (
-        ("generate small --temperature 0.5", "temperature came; to sample, model 'small' takes no options"),
-        ("generate small --series --form 5x4", "condition came; to generate, model 'small' takes no options"),
+        (
+            "generate small --temperature 0.5",
+            "must be left out, got temperature",
+        ),
+        (
+            "generate small --series --form 5x4",
+            "must be left out, got condition",
+        ),
         ("models show cats", "no model 'cats'; there are"),
     ):
         assert told in drawing.refuse(*arguments.split(), "--address", address)

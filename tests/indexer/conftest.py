@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 import wave
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,21 +14,24 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from wordspot.indexer.archive.library import Library
 from wordspot.indexer.errors import InvalidInput, NotFound
-from wordspot.indexer.library import Library
 from wordspot.indexer.records import (
     SAMPLE_RATE,
     SAMPLES_PER_TICK,
     TICKS_PER_SECOND,
-    Embedded,
     EncoderInfo,
     Region,
     Samples,
     Section,
+    SectionEmbeddings,
 )
 
 ENCODER = EncoderInfo("fake", "f" * 64, dimension=12, frame_dimension=3, ticks_per_frame=2)
 OTHER_ENCODER = EncoderInfo("other", "0" * 64, dimension=8, frame_dimension=4, ticks_per_frame=3)
+SEMANTIC_ENCODER = EncoderInfo(
+    "semantic", "5" * 64, 12, frame_dimension=3, ticks_per_frame=2, semantic_dimensions=4
+)
 SPAN_TICKS, STEP_TICKS = 20, 15
 FRAMES_AT_MOST = 127  # of a region; so that the first number of a stored frame is the frame's own
 
@@ -46,10 +49,18 @@ class WaveDecoder:
 
     def probe(self, path: Path) -> Info:
         with self._opened(path) as file:
+            if not file.readframes(1):
+                raise InvalidInput(f"{path} holds no audio")
             return Info(file.getnframes() / SAMPLE_RATE, file.getframerate(), file.getnchannels(), "WAV")
 
     def read_blocks(
-        self, path: Path, *, max_seconds: float, start: float = 0.0, stop: float | None = None
+        self,
+        path: Path,
+        *,
+        max_seconds: float,
+        start: float = 0.0,
+        stop: float | None = None,
+        warnings: list[str] | None = None,
     ) -> Iterator[Samples]:
         with self._opened(path) as file:
             last = file.getnframes() if stop is None else min(round(stop * SAMPLE_RATE), file.getnframes())
@@ -119,12 +130,14 @@ class ProjectionEmbedder:
     def __init__(self, info: EncoderInfo = ENCODER) -> None:
         self.info = info
         self.threshold: float | None = None
+        self.query_padding = 0
+        self.calibration: Mapping[str, Any] | None = None
         self.before: Callable[[int], None] = lambda count: None
         self._projection = np.random.default_rng(1).normal(size=(8, info.dimension))
         self._lock = threading.Lock()
         self._count = 0
 
-    def embed(self, regions: Sequence[Samples], spans: NDArray[np.int32]) -> Embedded:
+    def embed(self, regions: Sequence[Samples], spans: NDArray[np.int32]) -> SectionEmbeddings:
         with self._lock:
             self._count += 1
             count = self._count
@@ -140,14 +153,20 @@ class ProjectionEmbedder:
         frames = [np.full((n, width), FRAMES_AT_MOST, dtype=np.float32) for n in counts]
         for part in frames:
             part[:, 0] = np.arange(len(part))
-        return Embedded(rows, tuple(frames))
+        return SectionEmbeddings(rows, tuple(frames))
+
+    def embed_all(
+        self, sections: Sequence[tuple[Sequence[Samples], NDArray[np.int32]]]
+    ) -> list[SectionEmbeddings]:
+        return [self.embed(*section) for section in sections]
 
 
 class Embedders:
     """By name; what the library's embedder_for asks."""
 
     def __init__(self) -> None:
-        self.known = {info.name: ProjectionEmbedder(info) for info in (ENCODER, OTHER_ENCODER)}
+        encoders = (ENCODER, OTHER_ENCODER, SEMANTIC_ENCODER)
+        self.known = {info.name: ProjectionEmbedder(info) for info in encoders}
 
     def __call__(self, name: str) -> ProjectionEmbedder:
         if name not in self.known:

@@ -21,11 +21,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from wordspot.indexer import faults, library
-from wordspot.indexer.ingest import BatchLimits
-from wordspot.indexer.library import Library
-from wordspot.indexer.summaries import RecordingState
-from wordspot.indexer.vectors.choice import IndexPolicy
+from wordspot.indexer import faults
+from wordspot.indexer.archive import additions
+from wordspot.indexer.archive.ingest import BatchLimits
+from wordspot.indexer.archive.library import Library
+from wordspot.indexer.archive.summaries import RecordingState
+from wordspot.indexer.vectors.policy import IndexPolicy
 
 
 def load_fakes() -> ModuleType:
@@ -114,12 +115,12 @@ def adding(request: dict[str, str]) -> None:
 
 def adding_many(request: dict[str, str]) -> None:
     """Six recordings, two a transaction; the fault strikes in the second."""
-    library.ADDED_AT_ONCE = 2
+    additions.MAX_TRANSACTION_FILES = 2
     it = Scenario(request)
     if it.point == "add-inspected":  # else all six are looked at before the first two are committed
-        library.LOOKED_AHEAD = 0
+        additions.MAX_PENDING_INSPECTIONS = 0
     it.create("words")
-    wanted = [library.Addition(it.noise(name), name) for name in "abcdef"]
+    wanted = [additions.Addition(it.noise(name), name) for name in "abcdef"]
     for answers in it.library.add_paths("words", wanted):
         for recording, _ in answers:
             it.acknowledge("recording", recording.id)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from wordspot.models import artifact, recipe, registry
-from wordspot.models.artifact import ArtifactCard
+from wordspot.models.artifact import TrainingRecord
 from wordspot.models.conditional.face_attributes import FaceAttributesConfig
 from wordspot.models.conditional.text_to_face import TextToFaceConfig
 from wordspot.models.datasets.picture_batches import PictureBatch
@@ -151,7 +151,7 @@ def test_the_same_seed_gives_the_same_bytes_whatever_was_drawn_before(model: Mod
 
 
 @torch.inference_mode()
-def test_company_in_a_batch_changes_nothing(model: Model[Any]) -> None:
+def test_other_examples_in_the_batch_change_nothing(model: Model[Any]) -> None:
     given = some(6)
     for capability in ("encode", "reconstruct", "classify", "translate"):
         if capability in model.capabilities:
@@ -171,9 +171,9 @@ def test_training_betters_what_validation_goes_by(model: Model[Any], tmp_path: P
 
 
 def test_saved_and_loaded_it_is_the_same_model(name: str, model: Model[Any], tmp_path: Path) -> None:
-    card = artifact.save(model, ArtifactCard(name="one", model=name, config={}, weights_sha256=""), tmp_path)
+    card = artifact.save(model, TrainingRecord("one"), tmp_path)
     again, read = registry.load(str(tmp_path))
-    assert (read.hash, read.name) == (card.hash, "one")
+    assert (read.hash, read.name, read.model) == (card.hash, "one", name)
     assert again.config == model.config
     assert read.modality == "picture"
     assert set(read.capabilities) == set(model.capabilities)

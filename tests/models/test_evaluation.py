@@ -12,7 +12,8 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from wordspot.models.artifact import ArtifactCard, Metric
+from tests.models.cards import card_of
+from wordspot.models.artifact import Metric
 from wordspot.models.datasets.pictures import Pictures
 from wordspot.models.evaluation import Subject, measure
 from wordspot.models.judges import drawings
@@ -37,18 +38,15 @@ DATA = {"train": bars(300, 0), "validation": bars(60, 1), "test": bars(120, 2)}
 @pytest.fixture(autouse=True)
 def data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judges, "pictures", lambda name, split, home: DATA[split])
-    monkeypatch.setattr(judges, "CLOSE_LOOK", 100)
+    monkeypatch.setattr(judges, "MAX_TEST_PICTURES", 100)
     judges._plane_of_pixels.cache_clear()
 
 
 def judged(model: Any, *capabilities: str, thresholds: dict[str, float] | None = None) -> dict[str, Metric]:
-    card = ArtifactCard(
-        name="one",
-        model="none",
-        config={},
-        weights_sha256="",
-        modality="picture",
-        capabilities=capabilities,
+    card = card_of(
+        "fake",
+        "picture",
+        *capabilities,
         data={"source": "bars"},
         metrics=tuple(Metric(name, 0.0, threshold=value) for name, value in (thresholds or {}).items()),
     )
@@ -136,7 +134,7 @@ def test_nats_are_compared_with_those_of_single_pixels() -> None:
 
 def test_drawings_are_not_judged_without_the_models_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawings.registry, "folders", lambda home: {drawings.READER: home})
-    card = ArtifactCard(name="one", model="none", config={}, weights_sha256="", data={"source": "digits"})
+    card = card_of("fake", "picture", "sample", data={"source": "digits"})
     assert drawings.likeness(Subject(None, card, Path("nowhere"))) == []
 
 

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from wordspot.models.cider import cider
-from wordspot.models.rouge import common, rouge_l
+from wordspot.models.rouge import common_length, rouge_l
 from wordspot.models.trigrams import Trigrams
 
 
@@ -58,7 +58,7 @@ def test_common_subsequences_are_as_long_as_a_table_says() -> None:
     rng = random.Random(0)
     for _ in range(200):
         one, other = ("".join(rng.choices("abc", k=rng.randrange(0, 90))) for _ in range(2))
-        assert common(one, other) == longest(one, other)
+        assert common_length(one, other) == longest(one, other)
 
 
 def test_rouge_is_one_of_the_same_and_nothing_of_nothing() -> None:
@@ -72,13 +72,13 @@ def test_chances_add_up_after_anything() -> None:
     texts = [[rng.randrange(5) for _ in range(rng.randrange(1, 9))] for _ in range(60)]
     model = Trigrams(texts, 7)
     for before in itertools.product((-1, 0, 3, 6), repeat=2):
-        assert sum(model.chance((*before, token)) for token in range(7)) == pytest.approx(1.0)
-        assert min(model.chance((*before, token)) for token in range(7)) > 0
+        assert sum(model.probability((*before, token)) for token in range(7)) == pytest.approx(1.0)
+        assert min(model.probability((*before, token)) for token in range(7)) > 0
 
 
-def test_what_was_seen_is_likelier_and_company_counts() -> None:
+def test_seen_trigrams_are_likelier_and_contexts_count() -> None:
     model = Trigrams([[1, 2, 3], [1, 2, 3], [4, 2, 5]], 8)
     assert model.nats([1, 2, 3]) < model.nats([1, 2, 5]) < model.nats([1, 2, 6])
     # 7 was often said, but only behind 6: alone it is no likelier than what was said once.
     many = Trigrams([[6, 7]] * 50 + [[1], [2]], 8)
-    assert many.chance((3, 3, 7)) <= many.chance((3, 3, 2))
+    assert many.probability((3, 3, 7)) <= many.probability((3, 3, 2))

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ class Duel(Model[DuelConfig]):
     """Two players in turn; each pulls its own weights towards the batch, with noise."""
 
     Config = DuelConfig
+    frozen = False
 
     def __init__(self, config: DuelConfig) -> None:
         super().__init__(config)
@@ -80,9 +82,9 @@ def test_a_player_out_of_turn_stays_bit_identical(tmp_path: Path) -> None:
     assert all(parameter.requires_grad for parameter in model.parameters())
 
 
-@pytest.mark.parametrize("average", [0.0, 0.9])
-def test_a_resumed_training_ends_bit_identical_to_an_unbroken_one(tmp_path: Path, average: float) -> None:
-    plan = replace(PLAN, average=average)
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_a_resumed_training_ends_bit_identical_to_an_unbroken_one(tmp_path: Path, ema_decay: float) -> None:
+    plan = replace(PLAN, ema_decay=ema_decay)
     unbroken = duel()
     fit(unbroken, Rows(), plan, tmp_path / "whole")
 
@@ -104,12 +106,63 @@ def test_a_resumed_training_ends_bit_identical_to_an_unbroken_one(tmp_path: Path
         assert torch.equal(tensor, resumed.state_dict()[name]), name
 
 
-def test_resuming_without_or_with_another_plans_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_resuming_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no checkpoint to resume from"):
         fit(duel(), Rows(), PLAN, tmp_path, resume=True)
+
+
+OTHER_PLANS: dict[str, Any] = {
+    "steps": 41,
+    "learning_rate": 0.03,
+    "warm_up": 5,
+    "weight_decay": 0.1,
+    "clip_norm": 2.0,
+    "validate_every": 5,
+    "seed": 7,
+    "ema_decay": 0.5,
+    "patience": 3,
+    "betas": (0.9, 0.9),
+    "rates": {"first": 0.5},
+}
+
+
+def test_every_hyperparameter_but_the_minutes_is_tested_below() -> None:
+    assert {*OTHER_PLANS, "minutes"} == {field.name for field in fields(Plan)}
+
+
+@pytest.mark.parametrize("name", OTHER_PLANS)
+def test_a_checkpoint_of_another_plan_is_refused(tmp_path: Path, name: str) -> None:
     fit(duel(), Rows(), PLAN, tmp_path)
-    with pytest.raises(BadInput, match="another model or plan"):
-        fit(duel(), Rows(), replace(PLAN, seed=7), tmp_path, resume=True)
+    with pytest.raises(BadInput, match="another model, plan or data"):
+        fit(duel(), Rows(), replace(PLAN, **{name: OTHER_PLANS[name]}), tmp_path, resume=True)
+
+
+def test_a_checkpoint_is_resumed_with_more_minutes(tmp_path: Path) -> None:
+    assert fit(duel(), Rows(), replace(PLAN, minutes=1e-9), tmp_path).step < PLAN.steps
+    assert fit(duel(), Rows(), replace(PLAN, minutes=60.0), tmp_path, resume=True).step == PLAN.steps
+
+
+def test_a_checkpoint_of_other_data_is_refused(tmp_path: Path) -> None:
+    fit(duel(), Rows(), PLAN, tmp_path, provenance={"data": {"sha256": "1"}})
+    fit(duel(), Rows(), PLAN, tmp_path, provenance={"data": {"sha256": "1"}}, resume=True)
+    for other in ({"data": {"sha256": "2"}}, {"data": {"sha256": "1"}, "batch_size": 2}, None):
+        with pytest.raises(BadInput, match="another model, plan or data"):
+            fit(duel(), Rows(), PLAN, tmp_path, provenance=other, resume=True)
+
+
+def test_a_checkpoint_of_a_training_of_other_parts_is_refused(tmp_path: Path) -> None:
+    class Partial(Duel):
+        def players(self) -> Mapping[str, Sequence[nn.Parameter]]:
+            return {"first": [self.first.bias] if self.frozen else super().players()["first"]}
+
+        def schedule(self, step: int) -> Sequence[str]:
+            return ("first",)
+
+    whole, partial = Partial(DuelConfig()), Partial(DuelConfig())
+    whole.frozen, partial.frozen = False, True
+    fit(whole, Rows(), PLAN, tmp_path)
+    with pytest.raises(BadInput, match="another model, plan or data"):
+        fit(partial, Rows(), PLAN, tmp_path, resume=True)
 
 
 def test_the_weights_kept_are_those_that_validated_best(tmp_path: Path) -> None:
@@ -137,7 +190,7 @@ def test_the_mean_of_past_weights_is_kept_and_the_first_ones_are_forgotten(tmp_p
 
     torch.manual_seed(1)
     model = Watched(DuelConfig())
-    fit(model, Rows(), replace(PLAN, average=0.9, validate_every=40), tmp_path)
+    fit(model, Rows(), replace(PLAN, ema_decay=0.9, validate_every=40), tmp_path)
     expected = seen[0].clone()
     last = torch.zeros_like(expected)
     for step, weights in enumerate([*seen[1:], last]):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,14 +15,17 @@ import grpc
 import numpy as np
 import pytest
 
-from wordspot.indexer.audio import write_wav
 from wordspot.indexer.records import Samples
+from wordspot.indexer.sound.audio import write_wav
+from wordspot.models.artifact import ArtifactCard, EmbeddingFormat
 from wordspot.models.errors import BadInput, UnknownModel
-from wordspot.services.embedded import Embedded, Settings
-from wordspot.services.modelhost.scheduler import EmbeddedSection, Encoders, Section
+from wordspot.models.runtime.sections import EmbeddedSection, Section
+from wordspot.services.embedded import EmbeddedServer, EmbeddedSettings
+from wordspot.services.modelhost.repository import ModelRepository
 from wordspot.services.runtime import Service, create_server, open_channel
 from wordspot.services.settings import (
     ModelHostSettings,
+    Placement,
     SearcherSettings,
     SegmenterSettings,
     ServerSettings,
@@ -42,7 +46,9 @@ class BandEncoder:
     ticks_per_frame = 2
     description = "for tests"
     threshold: float | None = None
-    meaning: int = 0
+    query_padding: int = 0
+    calibration: Mapping[str, Any] | None = None
+    semantic_dimensions: int = 0
 
     def __init__(self, name: str = "bands", hash: str = "0" * 64) -> None:
         self.name = name
@@ -85,22 +91,68 @@ def band_encoder() -> type[BandEncoder]:
     return BandEncoder
 
 
+@dataclass(frozen=True)
+class BandCard(ArtifactCard):
+    """An encoder without weights has the hash that it says."""
+
+    encoder: BandEncoder = field(default_factory=BandEncoder)
+
+    @property
+    def hash(self) -> str:  # type: ignore[override]
+        return self.encoder.hash
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
+
+class BandStore:
+    """Where encoders without training lie. loads: their names, as they are loaded."""
+
+    def __init__(self, *encoders: BandEncoder) -> None:
+        self.encoders = {encoder.name: encoder for encoder in encoders}
+        self.loads: list[str] = []
+
+    def cards(self) -> dict[str, ArtifactCard]:
+        return {name: self.card(name) for name in self.encoders}
+
+    def card(self, name: str) -> ArtifactCard:
+        if name not in self.encoders:
+            raise UnknownModel(f"no model {name!r}")
+        encoder = self.encoders[name]
+        return BandCard(
+            name=name,
+            model="bands",
+            config={},
+            weights_sha256=encoder.hash,
+            description=encoder.description,
+            detection_threshold=encoder.threshold,
+            calibration=encoder.calibration,
+            embedding=EmbeddingFormat.of(encoder),
+            encoder=encoder,
+        )
+
+    def load(self, name: str, placement: Placement) -> tuple[Any, ArtifactCard]:
+        self.loads.append(name)
+        return self.encoders[name], self.card(name)
+
+    def best_encoder(self) -> str:
+        return next(iter(self.encoders))
+
+
 @pytest.fixture
-def offering() -> Iterator[Callable[..., Encoders]]:
-    """Makes the encoders of a model host from fakes."""
+def band_store() -> type[BandStore]:
+    return BandStore
+
+
+@pytest.fixture
+def offering() -> Iterator[Callable[..., ModelRepository]]:
+    """Makes a model repository of fake encoders."""
     with ExitStack() as closing:
 
-        def make(*encoders: BandEncoder, **settings: Any) -> Encoders:
-            known = {encoder.name: encoder for encoder in encoders}
-
-            def load(name: str) -> BandEncoder:
-                if name not in known:
-                    raise UnknownModel(f"no encoder {name!r}; there are {', '.join(known)}")
-                return known[name]
-
-            offered = Encoders(lambda: list(known), load, ModelHostSettings(**settings))
-            closing.callback(offered.close)
-            return offered
+        def make(*encoders: BandEncoder, **settings: Any) -> ModelRepository:
+            models = ModelRepository(BandStore(*encoders), ModelHostSettings(**settings))
+            closing.callback(models.close)
+            return models
 
         yield make
 
@@ -164,7 +216,9 @@ def recordings(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.fixture
-def running(tmp_path: Path, offering: Callable[..., Encoders]) -> Iterator[Callable[..., SimpleNamespace]]:
+def running(
+    tmp_path: Path, offering: Callable[..., ModelRepository]
+) -> Iterator[Callable[..., SimpleNamespace]]:
     """Starts all services in this process around a fake encoder; returns its address and stubs."""
     with ExitStack() as closing:
 
@@ -176,16 +230,17 @@ def running(tmp_path: Path, offering: Callable[..., Encoders]) -> Iterator[Calla
                 "isolate": False,
                 "default_encoder": encoder.name,
             }
-            settings = Settings(
+            settings = EmbeddedSettings(
                 segmenter=SegmenterSettings(detector="energy"),
                 searcher=SearcherSettings(**(defaults | searcher)),
             )
-            embedded = closing.enter_context(Embedded(settings, offering(encoder)))
+            embedded = closing.enter_context(EmbeddedServer(settings, offering(encoder)))
             channel = open_channel(embedded.address)
             closing.callback(channel.close)
             return SimpleNamespace(
                 address=embedded.address,
                 encoder=encoder,
+                query_bytes=embedded.query_bytes,
                 archives=archive_pb2_grpc.ArchiveServiceStub(channel),
                 searches=search_pb2_grpc.SearchServiceStub(channel),
             )

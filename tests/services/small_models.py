@@ -12,7 +12,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from wordspot.models import artifact
-from wordspot.models.artifact import ArtifactCard
+from wordspot.models.artifact import TrainingRecord
 from wordspot.models.errors import BadInput
 from wordspot.models.model import Model
 from wordspot.models.registry import register
@@ -232,18 +232,7 @@ SMALL: dict[str, type[Model[Any]]] = {
 }
 
 
-_REGISTERED = {
-    SmallSound: "small_sound",
-    SmallText: "small_text",
-    SmallVideo: "small_video",
-    SmallPicture: "small_picture",
-    SmallTeller: "small_teller",
-    SmallWitness: "small_witness",
-}
-
-
 def put_all(home: Path) -> None:
     """An artifact of each below home/models."""
     for name, kind in SMALL.items():
-        card = ArtifactCard(name=name, model=_REGISTERED[kind], config={}, weights_sha256="")
-        artifact.save(kind(kind.Config()), card, home / "models" / name)
+        artifact.save(kind(kind.Config()), TrainingRecord(name), home / "models" / name)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from wordspot.indexer.audio import write_wav
+from wordspot.indexer.sound.audio import write_wav
 from wordspot.services import cli
 
 Run = Callable[..., tuple[int, str, str]]
@@ -52,6 +52,14 @@ def indexed(run: Run, recordings: dict[str, Path]) -> dict[str, Path]:
 def tea(tmp_path: Path, say: Callable[..., np.ndarray]) -> Path:
     path = tmp_path / "query.wav"
     path.write_bytes(write_wav(say("tea", voice=9)))
+    return path
+
+
+@pytest.fixture
+def never(tmp_path: Path, say: Callable[..., np.ndarray]) -> Path:
+    """A word that no recording holds."""
+    path = tmp_path / "never.wav"
+    path.write_bytes(write_wav(say("elephant", voice=9)))
     return path
 
 
@@ -100,11 +108,24 @@ def test_a_file_that_cannot_be_indexed_is_told_in_one_line_and_the_rest_is_index
     assert errors.count("\n") == 1
 
 
+def test_what_was_noticed_of_a_recording_is_told_and_kept(run: Run, recordings: dict[str, Path]) -> None:
+    path = recordings["tea"]
+    data = bytearray(path.read_bytes())
+    data[40:44] = (1_000).to_bytes(4, "little")  # the length of its sound
+    path.write_bytes(data)
+    code, _, errors = run("index", path)
+    assert code == 0
+    assert errors.startswith(f"wordspot: {path}: its header claims 1,000 bytes of sound")
+    code, output, _ = run("archive", "show", "--json")
+    (shown,) = lines(output)
+    assert "1,000 bytes" in shown["recording_list"][0]["warnings"][0]
+
+
 def test_a_search_prints_where_best_first(run: Run, indexed: dict[str, Path]) -> None:
     code, output, errors = run("search", indexed["tea"], "--start", 1.6, "--end", 2.2, "--all-hits")
     assert (code, errors) == (0, "")
     head, first, *_ = output.splitlines()
-    assert head.split() == ["seconds", "score", "recording"]
+    assert head.split() == ["seconds", "score", "P", "(guess)", "recording"]
     assert str(indexed["tea"]) in first
     start, _, end, *_ = first.split()
     assert (float(start), float(end)) == pytest.approx((1.6, 2.2), abs=0.1)
@@ -117,21 +138,74 @@ def test_hits_as_json_have_the_fields_of_the_contract(run: Run, indexed: dict[st
     assert answer["query"] == str(tea)
     assert len(answer["hits"]) == 3
     for hit in answer["hits"]:
-        assert list(hit) == ["recording", "path", "start", "end", "score", "detected"]
+        assert list(hit) == ["recording", "path", "start", "end", "score", "detected", "p_correct"]
+        assert 0 <= hit["p_correct"] <= 1
     scores = [hit["score"] for hit in answer["hits"]]
     assert scores == sorted(scores, reverse=True)
 
 
-def test_hits_below_the_threshold_are_listed_only_on_demand(
-    run: Run, indexed: dict[str, Path], say: Callable[..., np.ndarray], tmp_path: Path
+def test_the_ranking_is_shown_whatever_is_detected_and_uncertain_places_are_marked(
+    run: Run, indexed: dict[str, Path], never: Path
 ) -> None:
-    query = tmp_path / "never.wav"
-    query.write_bytes(write_wav(say("elephant", voice=9)))
-    (every,) = lines(run("search", query, "--all-hits", "--json")[1])
-    assert {hit["detected"] for hit in every["hits"]} >= {False}
-    (answer,) = lines(run("search", query, "--json")[1])
+    (answer,) = lines(run("search", never, "--json")[1])
+    assert len(answer["hits"]) == 10
+    assert [hit["detected"] for hit in answer["hits"]] == [False] * 10
+    code, output, _ = run("search", never)
+    _, *rows, advice = output.splitlines()
+    assert code == 0
+    assert len(rows) == 10
+    assert all(row.split()[5] == "?" for row in rows)
+    assert "--all-hits" in advice
+    assert "--speed-variants" in advice
+    assert "--speed-variants" not in run("search", never, "--speed-variants", 3)[1]
+    (every,) = lines(run("search", never, "--all-hits", "--json")[1])
+    assert every["hits"][:10] == answer["hits"]
+    assert len(every["hits"]) > 10
+
+
+def test_a_batch_shows_what_a_single_search_shows(
+    run: Run, indexed: dict[str, Path], tea: Path, never: Path, tmp_path: Path
+) -> None:
+    batch = tmp_path / "queries.tsv"
+    batch.write_text(f"{tea}\n{never}\n")
+    for options in ([], ["--all-hits"], ["--detected"], ["--min-score", 0.5, "--top", 3]):
+        single = [run("search", query, *options, "--json")[1] for query in (tea, never)]
+        assert run("search", "--batch", batch, *options, "--json")[1] == "".join(single)
+
+
+def test_only_what_is_detected_is_listed_on_demand(
+    run: Run, indexed: dict[str, Path], tea: Path, never: Path
+) -> None:
+    (every,) = lines(run("search", tea, "--json")[1])
+    (answer,) = lines(run("search", tea, "--detected", "--json")[1])
     assert answer["hits"] == [hit for hit in every["hits"] if hit["detected"]]
-    assert "not found: nothing reaches a score of" in run("search", query, "--min-score", 1000)[1]
+    assert "leave out --detected" in run("search", never, "--detected")[1]
+    code, _, errors = run("search", tea, "--detected", "--all-hits")
+    assert code == 2
+    assert "exclude each other" in errors
+
+
+def test_a_minimum_score_may_lie_below_that_of_detections(
+    run: Run, indexed: dict[str, Path], never: Path
+) -> None:
+    (every,) = lines(run("search", never, "--json")[1])
+    least = every["hits"][3]["score"]
+    (answer,) = lines(run("search", never, "--min-score", least, "--json")[1])
+    assert answer["hits"] == [hit for hit in every["hits"] if hit["score"] >= least]
+
+
+def test_an_empty_ranking_says_what_to_do(
+    run: Run, indexed: dict[str, Path], never: Path, tmp_path: Path
+) -> None:
+    assert "lower --min-score" in run("search", never, "--min-score", 1000)[1]
+    (answer,) = lines(run("search", never, "--min-score", 1000, "--json")[1])
+    assert answer["hits"] == []
+    assert "lower --min-score" in answer["advice"]
+    silent = tmp_path / "silent" / "silent.wav"
+    silent.parent.mkdir()
+    silent.write_bytes(write_wav(np.zeros(32_000, np.float32)))
+    run("index", silent, "--archive", "silent")
+    assert "no speech was found" in run("search", never, "--archive", "silent")[1]
 
 
 def test_a_stretch_of_a_recording_can_be_the_query(run: Run, indexed: dict[str, Path]) -> None:
@@ -231,13 +305,16 @@ def test_archives_are_listed_shown_compacted_and_deleted(run: Run, indexed: dict
     [
         (["archive", "show", "nothing"], "no archive 'nothing'"),
         (["search", "nowhere.wav", "--archive", "nothing"], "no archive 'nothing'"),
-        (["index", "nowhere"], "nowhere does not exist"),
+        (["index", "nowhere"], "nowhere, which does not exist"),
         (["archive", "list", "--address", "127.0.0.1:1"], "no service answers at 127.0.0.1:1"),
         (["train", "sa", "--data", "nowhere"], "nowhere is not a folder"),
         (["train", "sa"], "--data is needed"),
         (["train", "whisper", "--data", "nowhere"], "--data nowhere is not allowed"),
-        (["serve", "segmenter", "--detector", "ears"], "detector is 'ears'"),
-        (["serve", "modelhost", "--port", "70000"], "port is 70000"),
+        (
+            ["serve", "segmenter", "--detector", "ears"],
+            "detector must be one of silero, energy, none, got 'ears'",
+        ),
+        (["serve", "modelhost", "--port", "70000"], "port must be between 0 and 65,535, got 70000"),
         (["search", "--batch", "nowhere.tsv"], "cannot read nowhere.tsv"),
     ],
 )
@@ -291,7 +368,7 @@ def test_a_line_of_a_batch_that_cannot_be_read_is_named(run: Run, tmp_path: Path
 
 
 def test_a_home_in_use_is_one_line(run: Run, home: Path) -> None:
-    from wordspot.services.client import Client
+    from wordspot import Client
 
     with Client(home=home):
         assert str(home) in refused(run("archive", "list"))

@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from wordspot.indexer.errors import FailedPrecondition
 from wordspot.services import embedded
-from wordspot.services.embedded import Embedded, Settings
+from wordspot.services.embedded import EmbeddedServer, EmbeddedSettings
 from wordspot.services.runtime import open_channel
 from wordspot.services.settings import SearcherSettings, ServerSettings
 from wordspot.v1 import archive_pb2, archive_pb2_grpc
@@ -19,14 +19,14 @@ from wordspot.v1 import archive_pb2, archive_pb2_grpc
 SERVICES = ("SegmentationService", "EmbeddingService", "ArchiveService", "SearchService")
 
 
-def settings(home: Path, **server: Any) -> Settings:
+def settings(home: Path, **server: Any) -> EmbeddedSettings:
     searcher = SearcherSettings(home=home, isolate=False)
-    return Settings(searcher=searcher, server=ServerSettings(**server) if server else None)
+    return EmbeddedSettings(searcher=searcher, server=ServerSettings(**server) if server else None)
 
 
 def test_all_services_answer_at_one_address(tmp_path: Path, offering: Callable[..., Any]) -> None:
     with (
-        Embedded(settings(tmp_path / "home", host="127.0.0.1"), offering()) as server,
+        EmbeddedServer(settings(tmp_path / "home", host="127.0.0.1"), offering()) as server,
         open_channel(server.address) as channel,
     ):
         assert server.address.startswith("127.0.0.1:")
@@ -39,7 +39,7 @@ def test_all_services_answer_at_one_address(tmp_path: Path, offering: Callable[.
 def test_without_a_port_it_listens_where_only_its_user_can_reach(
     tmp_path: Path, offering: Callable[..., Any]
 ) -> None:
-    with Embedded(settings(tmp_path / "home"), offering()) as server:
+    with EmbeddedServer(settings(tmp_path / "home"), offering()) as server:
         socket = Path(server.address.removeprefix("unix:"))
         assert socket.is_socket()
         assert socket.parent.stat().st_mode & 0o777 == 0o700
@@ -53,7 +53,7 @@ def test_a_long_temporary_folder_does_not_make_the_socket_s_path_too_long(
     long.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(long))
     with (
-        Embedded(settings(tmp_path / "home"), offering()) as server,
+        EmbeddedServer(settings(tmp_path / "home"), offering()) as server,
         open_channel(server.address) as channel,
     ):
         archives = archive_pb2_grpc.ArchiveServiceStub(channel)
@@ -63,10 +63,10 @@ def test_a_long_temporary_folder_does_not_make_the_socket_s_path_too_long(
 
 def test_a_home_is_open_once(tmp_path: Path, offering: Callable[..., Any]) -> None:
     with (
-        Embedded(settings(tmp_path / "home"), offering()),
+        EmbeddedServer(settings(tmp_path / "home"), offering()),
         pytest.raises(FailedPrecondition, match="home"),
     ):
-        Embedded(settings(tmp_path / "home"), offering())
+        EmbeddedServer(settings(tmp_path / "home"), offering())
 
 
 def test_a_start_that_fails_leaves_neither_folder_nor_thread_behind(
@@ -75,11 +75,11 @@ def test_a_start_that_fails_leaves_neither_folder_nor_thread_behind(
     sockets = tmp_path / "t"
     sockets.mkdir()
     monkeypatch.setattr(embedded.tempfile, "tempdir", str(sockets))
-    monkeypatch.setattr(embedded, "LONGEST_SOCKET", 1_000)
+    monkeypatch.setattr(embedded, "MAX_SOCKET_PATH_BYTES", 1_000)
     (tmp_path / "home").write_text("a file where the folder should be")
     before = threading.active_count()
     with pytest.raises(Exception, match="home"):
-        Embedded(settings(tmp_path / "home"), offering())
+        EmbeddedServer(settings(tmp_path / "home"), offering())
     assert list(sockets.iterdir()) == []
     assert threading.active_count() <= before + 1  # gRPC ends its own thread a moment later
 

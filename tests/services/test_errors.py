@@ -23,6 +23,7 @@ DETAILS = {
     "PEER_UNAVAILABLE": "RetryInfo",
     "FAILED_PRECONDITION": "PreconditionFailure",
     "MISSING_WEIGHTS": "PreconditionFailure",
+    "SYNTHESIS_FAILED": "PreconditionFailure",
 }
 
 
@@ -144,7 +145,7 @@ def test_a_long_message_is_cut_so_that_the_status_fits_into_headers(
 ) -> None:
     error = raised_by(lambda: failing(InvalidInput("ü" * 100_000)).GetArchive(pb.GetArchiveRequest()))
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
-    assert len(error.details().encode()) <= errors.MAX_TEXT_BYTES
+    assert len(error.details().encode()) <= errors.MAX_STATUS_TEXT_BYTES
     assert error.details().endswith("ü...")
 
 
@@ -155,6 +156,13 @@ def test_an_overload_says_when_to_come_back(failing: Callable[[Exception], Any])
     retry = error_details_pb2.RetryInfo()
     assert any(detail.Unpack(retry) for detail in rpc_status.from_call(error).details)
     assert retry.retry_delay.ToMilliseconds() == 2_500
+
+
+def test_an_overload_keeps_its_delay_from_service_to_service(failing: Callable[[Exception], Any]) -> None:
+    stub = failing(errors.Overloaded("busy", retry_seconds=2.5))
+    with pytest.raises(errors.Overloaded) as caught, errors.translated("there"):
+        stub.GetArchive(pb.GetArchiveRequest())
+    assert caught.value.retry_seconds == 2.5
 
 
 def test_a_malformed_request_names_the_field(failing: Callable[[Exception], Any]) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from grpc_requests import Client as ReflectionClient
 
-from wordspot.indexer.audio import write_wav
+from wordspot import Client, FileQuery, StoredQuery
 from wordspot.indexer.records import Hit
-from wordspot.services.client import Client, FileQuery, Query, StoredQuery
+from wordspot.indexer.sound.audio import write_wav
+from wordspot.services.client.records import Query
 
 Start = Callable[..., list[str]]
 

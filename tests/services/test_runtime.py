@@ -13,15 +13,23 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf import descriptor_pool
+from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_requests import Client as ReflectionClient
+from grpc_status import rpc_status
 
-from wordspot.services import runtime
+from wordspot.services import errors, idle, runtime
 from wordspot.services.errors import MalformedRequest, PeerUnavailable, ServiceError
 from wordspot.services.runtime import Service, create_server, ensure_wanted, time_remaining
 from wordspot.services.settings import ServerSettings
 from wordspot.v1 import archive_pb2 as pb
-from wordspot.v1 import archive_pb2_grpc, embedding_pb2, search_pb2, segmentation_pb2  # noqa: F401
+from wordspot.v1 import (  # noqa: F401
+    archive_pb2_grpc,
+    embedding_pb2,
+    search_pb2,
+    segmentation_pb2,
+    segmentation_pb2_grpc,
+)
 
 NAME = "wordspot.v1.ArchiveService"
 
@@ -60,6 +68,9 @@ class Archives(archive_pb2_grpc.ArchiveServiceServicer):
                 time.sleep(0.01)
         finally:
             self.left.set()
+
+    def UploadRecording(self, request_iterator: Iterator[Any], context: grpc.ServicerContext) -> Any:
+        return pb.UploadRecordingResponse(already_present=not list(request_iterator))
 
     def CompactArchive(self, request: Any, context: grpc.ServicerContext) -> Any:
         self.entered.set()
@@ -130,6 +141,41 @@ def test_a_call_that_changes_something_is_tried_once(
     assert archives.calls == 1
 
 
+class Segments(segmentation_pb2_grpc.SegmentationServiceServicer):
+    """Reads the stream to its end."""
+
+    def Segment(
+        self, request_iterator: Iterator[Any], context: grpc.ServicerContext
+    ) -> Iterator[segmentation_pb2.SegmentResponse]:
+        for _ in request_iterator:
+            yield segmentation_pb2.SegmentResponse()
+
+
+@pytest.mark.parametrize(
+    ("arity", "method"),
+    [
+        ("unary_unary", f"{NAME}/GetArchive"),
+        ("unary_stream", f"{NAME}/WatchOperation"),
+        ("stream_unary", f"{NAME}/UploadRecording"),
+        ("stream_stream", "wordspot.v1.SegmentationService/Segment"),
+    ],
+)
+def test_bytes_that_are_no_message_are_refused_as_malformed(
+    arity: str, method: str, serving: Serving, service: Service
+) -> None:
+    segmenter = Service(
+        "wordspot.v1.SegmentationService",
+        lambda server: segmentation_pb2_grpc.add_SegmentationServiceServicer_to_server(Segments(), server),
+    )
+    channel, _ = serving(service, segmenter)
+    call = getattr(channel, arity)(f"/{method}", None, None)
+    request = b"\xff\xff" if arity.startswith("unary") else iter([b"\xff\xff"])
+    with pytest.raises(grpc.RpcError) as caught:
+        list(call(request, timeout=20))
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "a message of 2 bytes is not of the type of this call" in caught.value.details()
+
+
 def test_every_method_of_the_service_config_exists() -> None:
     config = json.loads(resources.files(runtime.__package__).joinpath("service_config.json").read_text())
     pool = descriptor_pool.Default()
@@ -177,8 +223,66 @@ def test_more_calls_than_allowed_are_turned_away(
     with pytest.raises(grpc.RpcError) as caught:
         stub.GetArchive(pb.GetArchiveRequest())
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "1 calls are under way" in caught.value.details()
+    assert errors.reason_of(caught.value) == "OVERLOADED"
+    assert retry_info(caught.value)
+    health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+    assert health.status == health_pb2.HealthCheckResponse.SERVING
     archives.release.set()
     first.result()
+    assert stub.GetArchive(pb.GetArchiveRequest(name="x")).archive.name == "x"
+
+
+def retry_info(error: Any) -> bool:
+    """Whether a status says when to try again."""
+    status = rpc_status.from_call(error)
+    return any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in status.details)
+
+
+def silent(channel: grpc.Channel, method: str) -> Any:
+    """A call that begins and sends nothing."""
+    released = threading.Event()
+
+    def messages() -> Iterator[bytes]:
+        released.wait()
+        yield b""
+
+    call = channel.stream_unary(f"/{method}").future(messages())
+    call.add_done_callback(lambda _: released.set())
+    return call
+
+
+def translated_name(stub: archive_pb2_grpc.ArchiveServiceStub) -> str:
+    with errors.translated("the server"):
+        return stub.GetArchive(pb.GetArchiveRequest(name="x")).archive.name
+
+
+SILENT_METHODS = (
+    f"{NAME}/GetArchive",
+    f"{NAME}/WatchOperation",
+    f"{NAME}/UploadRecording",
+    "grpc.health.v1.Health/Check",
+)
+
+
+@pytest.mark.parametrize("method", SILENT_METHODS)
+def test_a_call_that_sends_nothing_is_ended(method: str, serving: Serving, service: Service) -> None:
+    channel, _ = serving(service, stream_idle_seconds=0.3)
+    with pytest.raises(grpc.RpcError) as caught:
+        silent(channel, method).result(timeout=60)
+    assert caught.value.code() == grpc.StatusCode.CANCELLED
+
+
+def test_silent_calls_of_which_there_are_too_many_make_room(
+    serving: Serving, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idle, "MIN_IDLE_SECONDS", 0.0)
+    channel, _ = serving(service, max_calls=4, stream_idle_seconds=600)
+    calls = [silent(channel, f"{NAME}/GetArchive") for _ in range(4)]
+    stub = archive_pb2_grpc.ArchiveServiceStub(channel)
+    assert runtime.with_retries(lambda: translated_name(stub)) == "x"
+    for call in calls:
+        call.cancel()
 
 
 def test_a_message_above_the_limit_is_refused(serving: Serving, service: Service) -> None:
@@ -206,7 +310,7 @@ def test_chunks_are_bounded_and_keep_units_whole() -> None:
 
 def test_a_chunk_above_the_limit_names_field_and_sizes() -> None:
     runtime.checked_chunk(bytes(runtime.MAX_CHUNK_BYTES), "chunk")
-    with pytest.raises(MalformedRequest, match="262145 bytes; at most 262144") as caught:
+    with pytest.raises(MalformedRequest, match="at most 262,144 bytes, got 262,145") as caught:
         runtime.checked_chunk(bytes(runtime.MAX_CHUNK_BYTES + 1), "chunk")
     assert caught.value.field == "chunk"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wordspot.indexer import faults
-from wordspot.indexer.vectors.choice import KINDS
+from wordspot.indexer.vectors.policy import KINDS
 from wordspot.services import settings
 from wordspot.services.settings import (
     ModelHostSettings,
@@ -47,9 +47,9 @@ def test_nothing_set_means_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("environment", "told"),
     [
-        ({"WORDSPOT_PORT": "many"}, "WORDSPOT_PORT is 'many'"),
-        ({"WORDSPOT_PORT": "70000"}, "port is 70000; 0 to 65535"),
-        ({"WORDSPOT_REFLECTION": "maybe"}, "WORDSPOT_REFLECTION is 'maybe'"),
+        ({"WORDSPOT_PORT": "many"}, "WORDSPOT_PORT must be a number, got 'many'"),
+        ({"WORDSPOT_PORT": "70000"}, "port must be between 0 and 65,535, got 70000"),
+        ({"WORDSPOT_REFLECTION": "maybe"}, "WORDSPOT_REFLECTION must be one of .*, got 'maybe'"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(environment: dict[str, str], told: str) -> None:
@@ -58,9 +58,9 @@ def test_a_value_that_cannot_be_used_is_named(environment: dict[str, str], told:
 
 
 def test_choices_are_named() -> None:
-    with pytest.raises(SettingsError, match="detector is 'ears'; silero, energy, none"):
+    with pytest.raises(SettingsError, match="detector must be one of silero, energy, none, got 'ears'"):
         SegmenterSettings(detector="ears")
-    with pytest.raises(SettingsError, match="index_kind is 'magic'"):
+    with pytest.raises(SettingsError, match=r"index_kind must be one of .*, got 'magic'"):
         SearcherSettings(index_kind="magic")
 
 
@@ -69,7 +69,7 @@ def test_index_kinds_are_those_of_the_indexer() -> None:
 
 
 def test_bounds_hold_for_values_from_anywhere() -> None:
-    with pytest.raises(SettingsError, match="queue_sections is 0; 1 to 100000"):
+    with pytest.raises(SettingsError, match="queue_sections must be between 1 and 100,000, got 0"):
         ModelHostSettings(queue_sections=0)
 
 
@@ -104,5 +104,5 @@ def test_an_unknown_fault_is_an_error_that_lists_the_known() -> None:
 def test_a_field_that_may_be_nothing_is_read_as_its_type() -> None:
     assert ModelHostSettings.read({}).metrics_port is None
     assert ModelHostSettings.read({"WORDSPOT_METRICS_PORT": "9100"}).metrics_port == 9100
-    with pytest.raises(SettingsError, match="metrics_port is 70000; 0 to 65535 is allowed"):
+    with pytest.raises(SettingsError, match="metrics_port must be between 0 and 65,535, got 70000"):
         ModelHostSettings.read({"WORDSPOT_METRICS_PORT": "70000"})

@@ -5,8 +5,10 @@ import struct
 import numpy as np
 import pytest
 
+from wordspot.indexer.records import EncoderInfo
 from wordspot.services import wire
 from wordspot.services.errors import MalformedRequest
+from wordspot.v1 import embedding_pb2
 
 
 def test_samples_are_little_endian_floats() -> None:
@@ -26,12 +28,20 @@ def test_rows_come_back_in_their_shape() -> None:
     assert np.array_equal(wire.to_rows(wire.from_floats(rows), 4), rows)
 
 
+def test_what_is_known_of_an_encoder_comes_back_whole() -> None:
+    info = EncoderInfo("one", "2" * 64, 3, frame_dimension=4, ticks_per_frame=5, semantic_dimensions=6)
+    encoder = embedding_pb2.Encoder(**wire.from_encoder_info(info))
+    sent = embedding_pb2.Encoder.FromString(encoder.SerializeToString())
+    assert sent.meaning_dimension == 6
+    assert wire.to_encoder_info(sent) == info
+
+
 @pytest.mark.parametrize(
     ("pcm", "told"),
     [
-        (b"123", "pcm holds 3 bytes; a multiple of 4"),
-        (struct.pack("<2f", 1.0, float("nan")), "a sample of nan"),
-        (struct.pack("<f", float("-inf")), "a sample of -inf"),
+        (b"123", "pcm must have a multiple of 4 bytes, got 3"),
+        (struct.pack("<2f", 1.0, float("nan")), "finite samples, got nan"),
+        (struct.pack("<f", float("-inf")), "finite samples, got -inf"),
     ],
 )
 def test_samples_that_are_none_are_refused(pcm: bytes, told: str) -> None:
@@ -40,5 +50,5 @@ def test_samples_that_are_none_are_refused(pcm: bytes, told: str) -> None:
 
 
 def test_part_of_a_span_is_refused() -> None:
-    with pytest.raises(MalformedRequest, match="spans holds 13 bytes; a multiple of 12"):
+    with pytest.raises(MalformedRequest, match="spans must have a multiple of 12 bytes, got 13"):
         wire.to_spans(bytes(13), "spans")

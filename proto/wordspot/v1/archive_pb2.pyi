@@ -18,6 +18,13 @@ class RecordingState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RECORDING_STATE_INDEXED: _ClassVar[RecordingState]
     RECORDING_STATE_FAILED: _ClassVar[RecordingState]
 
+class StoredKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STORED_KIND_UNSPECIFIED: _ClassVar[StoredKind]
+    STORED_KIND_SEGMENT: _ClassVar[StoredKind]
+    STORED_KIND_UPLOAD: _ClassVar[StoredKind]
+    STORED_KIND_CATALOGUE: _ClassVar[StoredKind]
+
 class OperationState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     OPERATION_STATE_UNSPECIFIED: _ClassVar[OperationState]
@@ -30,6 +37,10 @@ RECORDING_STATE_UNSPECIFIED: RecordingState
 RECORDING_STATE_ADDED: RecordingState
 RECORDING_STATE_INDEXED: RecordingState
 RECORDING_STATE_FAILED: RecordingState
+STORED_KIND_UNSPECIFIED: StoredKind
+STORED_KIND_SEGMENT: StoredKind
+STORED_KIND_UPLOAD: StoredKind
+STORED_KIND_CATALOGUE: StoredKind
 OPERATION_STATE_UNSPECIFIED: OperationState
 OPERATION_STATE_RUNNING: OperationState
 OPERATION_STATE_SUCCEEDED: OperationState
@@ -38,7 +49,7 @@ OPERATION_STATE_CANCELLED: OperationState
 OPERATION_STATE_INTERRUPTED: OperationState
 
 class Archive(_message.Message):
-    __slots__ = ("name", "encoder", "encoder_hash", "recordings", "indexed_recordings", "audio_seconds", "spans", "segments", "bytes_on_disk", "create_time")
+    __slots__ = ("name", "encoder", "encoder_hash", "recordings", "indexed_recordings", "audio_seconds", "spans", "segments", "bytes_on_disk", "create_time", "quarantined")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ENCODER_FIELD_NUMBER: _ClassVar[int]
     ENCODER_HASH_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +60,7 @@ class Archive(_message.Message):
     SEGMENTS_FIELD_NUMBER: _ClassVar[int]
     BYTES_ON_DISK_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    QUARANTINED_FIELD_NUMBER: _ClassVar[int]
     name: str
     encoder: str
     encoder_hash: str
@@ -59,10 +71,21 @@ class Archive(_message.Message):
     segments: int
     bytes_on_disk: int
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, name: _Optional[str] = ..., encoder: _Optional[str] = ..., encoder_hash: _Optional[str] = ..., recordings: _Optional[int] = ..., indexed_recordings: _Optional[int] = ..., audio_seconds: _Optional[float] = ..., spans: _Optional[int] = ..., segments: _Optional[int] = ..., bytes_on_disk: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    quarantined: _containers.RepeatedCompositeFieldContainer[QuarantinedSegment]
+    def __init__(self, name: _Optional[str] = ..., encoder: _Optional[str] = ..., encoder_hash: _Optional[str] = ..., recordings: _Optional[int] = ..., indexed_recordings: _Optional[int] = ..., audio_seconds: _Optional[float] = ..., spans: _Optional[int] = ..., segments: _Optional[int] = ..., bytes_on_disk: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantined: _Optional[_Iterable[_Union[QuarantinedSegment, _Mapping]]] = ...) -> None: ...
+
+class QuarantinedSegment(_message.Message):
+    __slots__ = ("name", "problem", "recordings")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    RECORDINGS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    problem: str
+    recordings: int
+    def __init__(self, name: _Optional[str] = ..., problem: _Optional[str] = ..., recordings: _Optional[int] = ...) -> None: ...
 
 class Recording(_message.Message):
-    __slots__ = ("id", "archive", "path", "sha256", "duration_seconds", "sample_rate", "channels", "format", "state", "problem", "create_time")
+    __slots__ = ("id", "archive", "path", "sha256", "duration_seconds", "sample_rate", "channels", "format", "state", "problem", "create_time", "warnings")
     ID_FIELD_NUMBER: _ClassVar[int]
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
@@ -74,6 +97,7 @@ class Recording(_message.Message):
     STATE_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     id: str
     archive: str
     path: str
@@ -85,7 +109,8 @@ class Recording(_message.Message):
     state: RecordingState
     problem: str
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, id: _Optional[str] = ..., archive: _Optional[str] = ..., path: _Optional[str] = ..., sha256: _Optional[str] = ..., duration_seconds: _Optional[float] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ..., format: _Optional[str] = ..., state: _Optional[_Union[RecordingState, str]] = ..., problem: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., archive: _Optional[str] = ..., path: _Optional[str] = ..., sha256: _Optional[str] = ..., duration_seconds: _Optional[float] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ..., format: _Optional[str] = ..., state: _Optional[_Union[RecordingState, str]] = ..., problem: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CreateArchiveRequest(_message.Message):
     __slots__ = ("name",)
@@ -152,6 +177,38 @@ class CompactArchiveResponse(_message.Message):
     segments_after: int
     bytes_freed: int
     def __init__(self, segments_before: _Optional[int] = ..., segments_after: _Optional[int] = ..., bytes_freed: _Optional[int] = ...) -> None: ...
+
+class VerifyArchiveRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class VerifyArchiveResponse(_message.Message):
+    __slots__ = ("kind", "name", "size_bytes", "recordings", "problem")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    RECORDINGS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    kind: StoredKind
+    name: str
+    size_bytes: int
+    recordings: int
+    problem: str
+    def __init__(self, kind: _Optional[_Union[StoredKind, str]] = ..., name: _Optional[str] = ..., size_bytes: _Optional[int] = ..., recordings: _Optional[int] = ..., problem: _Optional[str] = ...) -> None: ...
+
+class RepairArchiveRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class RepairArchiveResponse(_message.Message):
+    __slots__ = ("operation",)
+    OPERATION_FIELD_NUMBER: _ClassVar[int]
+    operation: Operation
+    def __init__(self, operation: _Optional[_Union[Operation, _Mapping]] = ...) -> None: ...
 
 class UploadRecordingRequest(_message.Message):
     __slots__ = ("header", "chunk")

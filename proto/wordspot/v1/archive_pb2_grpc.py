@@ -60,6 +60,16 @@ class ArchiveServiceStub:
                 request_serializer=wordspot_dot_v1_dot_archive__pb2.CompactArchiveRequest.SerializeToString,
                 response_deserializer=wordspot_dot_v1_dot_archive__pb2.CompactArchiveResponse.FromString,
                 _registered_method=True)
+        self.VerifyArchive = channel.unary_stream(
+                '/wordspot.v1.ArchiveService/VerifyArchive',
+                request_serializer=wordspot_dot_v1_dot_archive__pb2.VerifyArchiveRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_archive__pb2.VerifyArchiveResponse.FromString,
+                _registered_method=True)
+        self.RepairArchive = channel.unary_unary(
+                '/wordspot.v1.ArchiveService/RepairArchive',
+                request_serializer=wordspot_dot_v1_dot_archive__pb2.RepairArchiveRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_archive__pb2.RepairArchiveResponse.FromString,
+                _registered_method=True)
         self.UploadRecording = channel.stream_unary(
                 '/wordspot.v1.ArchiveService/UploadRecording',
                 request_serializer=wordspot_dot_v1_dot_archive__pb2.UploadRecordingRequest.SerializeToString,
@@ -157,6 +167,23 @@ class ArchiveServiceServicer:
 
     def CompactArchive(self, request, context):
         """Merges segments and drops what was deleted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyArchive(self, request, context):
+        """Compares every byte that is stored for an archive with its checksums. Sends the result of the
+        catalogue, of each segment, then of each uploaded file. Damaged segments are in quarantine
+        afterwards: not searched.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RepairArchive(self, request, context):
+        """Starts indexing anew, from their files, the recordings of segments in quarantine. A recording
+        whose file is missing or has changed gets a problem.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -276,6 +303,16 @@ def add_ArchiveServiceServicer_to_server(servicer, server):
                     servicer.CompactArchive,
                     request_deserializer=wordspot_dot_v1_dot_archive__pb2.CompactArchiveRequest.FromString,
                     response_serializer=wordspot_dot_v1_dot_archive__pb2.CompactArchiveResponse.SerializeToString,
+            ),
+            'VerifyArchive': grpc.unary_stream_rpc_method_handler(
+                    servicer.VerifyArchive,
+                    request_deserializer=wordspot_dot_v1_dot_archive__pb2.VerifyArchiveRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_archive__pb2.VerifyArchiveResponse.SerializeToString,
+            ),
+            'RepairArchive': grpc.unary_unary_rpc_method_handler(
+                    servicer.RepairArchive,
+                    request_deserializer=wordspot_dot_v1_dot_archive__pb2.RepairArchiveRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_archive__pb2.RepairArchiveResponse.SerializeToString,
             ),
             'UploadRecording': grpc.stream_unary_rpc_method_handler(
                     servicer.UploadRecording,
@@ -479,6 +516,60 @@ class ArchiveService:
             '/wordspot.v1.ArchiveService/CompactArchive',
             wordspot_dot_v1_dot_archive__pb2.CompactArchiveRequest.SerializeToString,
             wordspot_dot_v1_dot_archive__pb2.CompactArchiveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyArchive(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/wordspot.v1.ArchiveService/VerifyArchive',
+            wordspot_dot_v1_dot_archive__pb2.VerifyArchiveRequest.SerializeToString,
+            wordspot_dot_v1_dot_archive__pb2.VerifyArchiveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RepairArchive(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wordspot.v1.ArchiveService/RepairArchive',
+            wordspot_dot_v1_dot_archive__pb2.RepairArchiveRequest.SerializeToString,
+            wordspot_dot_v1_dot_archive__pb2.RepairArchiveResponse.FromString,
             options,
             channel_credentials,
             insecure,

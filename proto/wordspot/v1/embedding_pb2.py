@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bwordspot/v1/embedding.proto\x12\x0bwordspot.v1\"\x15\n\x13ListEncodersRequest\">\n\x14ListEncodersResponse\x12&\n\x08\x65ncoders\x18\x01 \x03(\x0b\x32\x14.wordspot.v1.Encoder\"!\n\x11GetEncoderRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\";\n\x12GetEncoderResponse\x12%\n\x07\x65ncoder\x18\x01 \x01(\x0b\x32\x14.wordspot.v1.Encoder\"\xc0\x01\n\x07\x45ncoder\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\x12\x17\n\x0f\x66rame_dimension\x18\x04 \x01(\x05\x12\x17\n\x0fticks_per_frame\x18\x05 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12\x16\n\tthreshold\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x11meaning_dimension\x18\x08 \x01(\x05\x42\x0c\n\n_threshold\"\x96\x01\n\x0c\x45mbedRequest\x12*\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x18.wordspot.v1.EmbedConfigH\x00\x12)\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x18.wordspot.v1.RegionAudioH\x00\x12\'\n\x05spans\x18\x03 \x01(\x0b\x32\x16.wordspot.v1.SpanTableH\x00\x42\x06\n\x04part\"<\n\x0b\x45mbedConfig\x12\x0f\n\x07\x65ncoder\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\t\x12\x0e\n\x06\x66rames\x18\x03 \x01(\x08\"*\n\x0bRegionAudio\x12\x0e\n\x06region\x18\x01 \x01(\x05\x12\x0b\n\x03pcm\x18\x02 \x01(\x0c\"\x1a\n\tSpanTable\x12\r\n\x05spans\x18\x01 \x01(\x0c\"\x97\x01\n\rEmbedResponse\x12+\n\x07vectors\x18\x01 \x01(\x0b\x32\x18.wordspot.v1.VectorBlockH\x00\x12)\n\x06\x66rames\x18\x02 \x01(\x0b\x32\x17.wordspot.v1.FrameBlockH\x00\x12&\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x17.wordspot.v1.SectionEndH\x00\x42\x06\n\x04part\".\n\x0bVectorBlock\x12\x11\n\tdimension\x18\x01 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"=\n\nFrameBlock\x12\x0e\n\x06region\x18\x01 \x01(\x05\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"\x1b\n\nSectionEnd\x12\r\n\x05spans\x18\x01 \x01(\x05\x32\xfa\x01\n\x10\x45mbeddingService\x12S\n\x0cListEncoders\x12 .wordspot.v1.ListEncodersRequest\x1a!.wordspot.v1.ListEncodersResponse\x12M\n\nGetEncoder\x12\x1e.wordspot.v1.GetEncoderRequest\x1a\x1f.wordspot.v1.GetEncoderResponse\x12\x42\n\x05\x45mbed\x12\x19.wordspot.v1.EmbedRequest\x1a\x1a.wordspot.v1.EmbedResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bwordspot/v1/embedding.proto\x12\x0bwordspot.v1\"\x15\n\x13ListEncodersRequest\">\n\x14ListEncodersResponse\x12&\n\x08\x65ncoders\x18\x01 \x03(\x0b\x32\x14.wordspot.v1.Encoder\"!\n\x11GetEncoderRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\";\n\x12GetEncoderResponse\x12%\n\x07\x65ncoder\x18\x01 \x01(\x0b\x32\x14.wordspot.v1.Encoder\"\x9b\x02\n\x07\x45ncoder\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\t\x12\x11\n\tdimension\x18\x03 \x01(\x05\x12\x17\n\x0f\x66rame_dimension\x18\x04 \x01(\x05\x12\x17\n\x0fticks_per_frame\x18\x05 \x01(\x05\x12\x13\n\x0b\x64\x65scription\x18\x06 \x01(\t\x12\x16\n\tthreshold\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x11meaning_dimension\x18\x08 \x01(\x05\x12\x15\n\rquery_padding\x18\t \x01(\x05\x12\x32\n\x0b\x63\x61libration\x18\n \x01(\x0b\x32\x18.wordspot.v1.CalibrationH\x01\x88\x01\x01\x42\x0c\n\n_thresholdB\x0e\n\x0c_calibration\"t\n\x0b\x43\x61libration\x12\x0f\n\x07signals\x18\x01 \x03(\t\x12\r\n\x05means\x18\x02 \x03(\x01\x12\x0e\n\x06scales\x18\x03 \x03(\x01\x12\x0f\n\x07weights\x18\x04 \x03(\x01\x12\x11\n\tintercept\x18\x05 \x01(\x01\x12\x11\n\tfitted_on\x18\x06 \x01(\t\"\x96\x01\n\x0c\x45mbedRequest\x12*\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x18.wordspot.v1.EmbedConfigH\x00\x12)\n\x05\x61udio\x18\x02 \x01(\x0b\x32\x18.wordspot.v1.RegionAudioH\x00\x12\'\n\x05spans\x18\x03 \x01(\x0b\x32\x16.wordspot.v1.SpanTableH\x00\x42\x06\n\x04part\"<\n\x0b\x45mbedConfig\x12\x0f\n\x07\x65ncoder\x18\x01 \x01(\t\x12\x0c\n\x04hash\x18\x02 \x01(\t\x12\x0e\n\x06\x66rames\x18\x03 \x01(\x08\"*\n\x0bRegionAudio\x12\x0e\n\x06region\x18\x01 \x01(\x05\x12\x0b\n\x03pcm\x18\x02 \x01(\x0c\"\x1a\n\tSpanTable\x12\r\n\x05spans\x18\x01 \x01(\x0c\"\x97\x01\n\rEmbedResponse\x12+\n\x07vectors\x18\x01 \x01(\x0b\x32\x18.wordspot.v1.VectorBlockH\x00\x12)\n\x06\x66rames\x18\x02 \x01(\x0b\x32\x17.wordspot.v1.FrameBlockH\x00\x12&\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x17.wordspot.v1.SectionEndH\x00\x42\x06\n\x04part\".\n\x0bVectorBlock\x12\x11\n\tdimension\x18\x01 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"=\n\nFrameBlock\x12\x0e\n\x06region\x18\x01 \x01(\x05\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"\x1b\n\nSectionEnd\x12\r\n\x05spans\x18\x01 \x01(\x05\x32\xfa\x01\n\x10\x45mbeddingService\x12S\n\x0cListEncoders\x12 .wordspot.v1.ListEncodersRequest\x1a!.wordspot.v1.ListEncodersResponse\x12M\n\nGetEncoder\x12\x1e.wordspot.v1.GetEncoderRequest\x1a\x1f.wordspot.v1.GetEncoderResponse\x12\x42\n\x05\x45mbed\x12\x19.wordspot.v1.EmbedRequest\x1a\x1a.wordspot.v1.EmbedResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,23 +40,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETENCODERRESPONSE']._serialized_start=166
   _globals['_GETENCODERRESPONSE']._serialized_end=225
   _globals['_ENCODER']._serialized_start=228
-  _globals['_ENCODER']._serialized_end=420
-  _globals['_EMBEDREQUEST']._serialized_start=423
-  _globals['_EMBEDREQUEST']._serialized_end=573
-  _globals['_EMBEDCONFIG']._serialized_start=575
-  _globals['_EMBEDCONFIG']._serialized_end=635
-  _globals['_REGIONAUDIO']._serialized_start=637
-  _globals['_REGIONAUDIO']._serialized_end=679
-  _globals['_SPANTABLE']._serialized_start=681
-  _globals['_SPANTABLE']._serialized_end=707
-  _globals['_EMBEDRESPONSE']._serialized_start=710
-  _globals['_EMBEDRESPONSE']._serialized_end=861
-  _globals['_VECTORBLOCK']._serialized_start=863
-  _globals['_VECTORBLOCK']._serialized_end=909
-  _globals['_FRAMEBLOCK']._serialized_start=911
-  _globals['_FRAMEBLOCK']._serialized_end=972
-  _globals['_SECTIONEND']._serialized_start=974
-  _globals['_SECTIONEND']._serialized_end=1001
-  _globals['_EMBEDDINGSERVICE']._serialized_start=1004
-  _globals['_EMBEDDINGSERVICE']._serialized_end=1254
+  _globals['_ENCODER']._serialized_end=511
+  _globals['_CALIBRATION']._serialized_start=513
+  _globals['_CALIBRATION']._serialized_end=629
+  _globals['_EMBEDREQUEST']._serialized_start=632
+  _globals['_EMBEDREQUEST']._serialized_end=782
+  _globals['_EMBEDCONFIG']._serialized_start=784
+  _globals['_EMBEDCONFIG']._serialized_end=844
+  _globals['_REGIONAUDIO']._serialized_start=846
+  _globals['_REGIONAUDIO']._serialized_end=888
+  _globals['_SPANTABLE']._serialized_start=890
+  _globals['_SPANTABLE']._serialized_end=916
+  _globals['_EMBEDRESPONSE']._serialized_start=919
+  _globals['_EMBEDRESPONSE']._serialized_end=1070
+  _globals['_VECTORBLOCK']._serialized_start=1072
+  _globals['_VECTORBLOCK']._serialized_end=1118
+  _globals['_FRAMEBLOCK']._serialized_start=1120
+  _globals['_FRAMEBLOCK']._serialized_end=1181
+  _globals['_SECTIONEND']._serialized_start=1183
+  _globals['_SECTIONEND']._serialized_end=1210
+  _globals['_EMBEDDINGSERVICE']._serialized_start=1213
+  _globals['_EMBEDDINGSERVICE']._serialized_end=1463
 # @@protoc_insertion_point(module_scope)

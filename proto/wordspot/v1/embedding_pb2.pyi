@@ -29,7 +29,7 @@ class GetEncoderResponse(_message.Message):
     def __init__(self, encoder: _Optional[_Union[Encoder, _Mapping]] = ...) -> None: ...
 
 class Encoder(_message.Message):
-    __slots__ = ("name", "hash", "dimension", "frame_dimension", "ticks_per_frame", "description", "threshold", "meaning_dimension")
+    __slots__ = ("name", "hash", "dimension", "frame_dimension", "ticks_per_frame", "description", "threshold", "meaning_dimension", "query_padding", "calibration")
     NAME_FIELD_NUMBER: _ClassVar[int]
     HASH_FIELD_NUMBER: _ClassVar[int]
     DIMENSION_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +38,8 @@ class Encoder(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     MEANING_DIMENSION_FIELD_NUMBER: _ClassVar[int]
+    QUERY_PADDING_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
     name: str
     hash: str
     dimension: int
@@ -46,7 +48,25 @@ class Encoder(_message.Message):
     description: str
     threshold: float
     meaning_dimension: int
-    def __init__(self, name: _Optional[str] = ..., hash: _Optional[str] = ..., dimension: _Optional[int] = ..., frame_dimension: _Optional[int] = ..., ticks_per_frame: _Optional[int] = ..., description: _Optional[str] = ..., threshold: _Optional[float] = ..., meaning_dimension: _Optional[int] = ...) -> None: ...
+    query_padding: int
+    calibration: Calibration
+    def __init__(self, name: _Optional[str] = ..., hash: _Optional[str] = ..., dimension: _Optional[int] = ..., frame_dimension: _Optional[int] = ..., ticks_per_frame: _Optional[int] = ..., description: _Optional[str] = ..., threshold: _Optional[float] = ..., meaning_dimension: _Optional[int] = ..., query_padding: _Optional[int] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ...) -> None: ...
+
+class Calibration(_message.Message):
+    __slots__ = ("signals", "means", "scales", "weights", "intercept", "fitted_on")
+    SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    MEANS_FIELD_NUMBER: _ClassVar[int]
+    SCALES_FIELD_NUMBER: _ClassVar[int]
+    WEIGHTS_FIELD_NUMBER: _ClassVar[int]
+    INTERCEPT_FIELD_NUMBER: _ClassVar[int]
+    FITTED_ON_FIELD_NUMBER: _ClassVar[int]
+    signals: _containers.RepeatedScalarFieldContainer[str]
+    means: _containers.RepeatedScalarFieldContainer[float]
+    scales: _containers.RepeatedScalarFieldContainer[float]
+    weights: _containers.RepeatedScalarFieldContainer[float]
+    intercept: float
+    fitted_on: str
+    def __init__(self, signals: _Optional[_Iterable[str]] = ..., means: _Optional[_Iterable[float]] = ..., scales: _Optional[_Iterable[float]] = ..., weights: _Optional[_Iterable[float]] = ..., intercept: _Optional[float] = ..., fitted_on: _Optional[str] = ...) -> None: ...
 
 class EmbedRequest(_message.Message):
     __slots__ = ("config", "audio", "spans")

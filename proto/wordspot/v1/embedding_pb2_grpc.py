@@ -69,7 +69,8 @@ class EmbeddingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Embed(self, request_iterator, context):
-        """Sections in, vectors and frame features out, section by section in the order sent.
+        """Sections in, vectors and frame features out, section by section in the order sent. At most 300 s of audio
+        a section.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -29,7 +29,8 @@ class ModelServiceStub:
     """Runs any model by name. Equal seeds give equal bytes.
 
     A model can do what its capabilities say; anything else is INVALID_ARGUMENT. It is loaded when it is first
-    asked for. A full queue answers RESOURCE_EXHAUSTED with a RetryInfo.
+    asked for. A full queue, and calls under way that hold too many bytes together, answer RESOURCE_EXHAUSTED
+    with a RetryInfo. The work of a call ends when its caller leaves or its deadline passes.
     """
 
     def __init__(self, channel):
@@ -124,7 +125,8 @@ class ModelServiceServicer:
     """Runs any model by name. Equal seeds give equal bytes.
 
     A model can do what its capabilities say; anything else is INVALID_ARGUMENT. It is loaded when it is first
-    asked for. A full queue answers RESOURCE_EXHAUSTED with a RetryInfo.
+    asked for. A full queue, and calls under way that hold too many bytes together, answer RESOURCE_EXHAUSTED
+    with a RetryInfo. The work of a call ends when its caller leaves or its deadline passes.
     """
 
     def ListModels(self, request, context):
@@ -324,7 +326,8 @@ class ModelService:
     """Runs any model by name. Equal seeds give equal bytes.
 
     A model can do what its capabilities say; anything else is INVALID_ARGUMENT. It is loaded when it is first
-    asked for. A full queue answers RESOURCE_EXHAUSTED with a RetryInfo.
+    asked for. A full queue, and calls under way that hold too many bytes together, answer RESOURCE_EXHAUSTED
+    with a RetryInfo. The work of a call ends when its caller leaves or its deadline passes.
     """
 
     @staticmethod

@@ -122,20 +122,24 @@ class SearchResponse(_message.Message):
     def __init__(self, result: _Optional[_Union[SearchResult, _Mapping]] = ...) -> None: ...
 
 class SearchResult(_message.Message):
-    __slots__ = ("label", "hits", "compared", "seconds", "threshold", "synthesis")
+    __slots__ = ("label", "hits", "compared", "seconds", "threshold", "synthesis", "p_threshold", "warnings")
     LABEL_FIELD_NUMBER: _ClassVar[int]
     HITS_FIELD_NUMBER: _ClassVar[int]
     COMPARED_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     SYNTHESIS_FIELD_NUMBER: _ClassVar[int]
+    P_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     label: str
     hits: _containers.RepeatedCompositeFieldContainer[Hit]
     compared: _audio_pb2.Interval
     seconds: float
     threshold: float
     synthesis: Synthesis
-    def __init__(self, label: _Optional[str] = ..., hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., compared: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., seconds: _Optional[float] = ..., threshold: _Optional[float] = ..., synthesis: _Optional[_Union[Synthesis, _Mapping]] = ...) -> None: ...
+    p_threshold: float
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, label: _Optional[str] = ..., hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., compared: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., seconds: _Optional[float] = ..., threshold: _Optional[float] = ..., synthesis: _Optional[_Union[Synthesis, _Mapping]] = ..., p_threshold: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Synthesis(_message.Message):
     __slots__ = ("synthesiser", "language", "speakers")
@@ -148,17 +152,19 @@ class Synthesis(_message.Message):
     def __init__(self, synthesiser: _Optional[str] = ..., language: _Optional[str] = ..., speakers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Hit(_message.Message):
-    __slots__ = ("recording", "path", "start_seconds", "end_seconds", "score", "detected")
+    __slots__ = ("recording", "path", "start_seconds", "end_seconds", "score", "detected", "p_correct")
     RECORDING_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     START_SECONDS_FIELD_NUMBER: _ClassVar[int]
     END_SECONDS_FIELD_NUMBER: _ClassVar[int]
     SCORE_FIELD_NUMBER: _ClassVar[int]
     DETECTED_FIELD_NUMBER: _ClassVar[int]
+    P_CORRECT_FIELD_NUMBER: _ClassVar[int]
     recording: str
     path: str
     start_seconds: float
     end_seconds: float
     score: float
     detected: bool
-    def __init__(self, recording: _Optional[str] = ..., path: _Optional[str] = ..., start_seconds: _Optional[float] = ..., end_seconds: _Optional[float] = ..., score: _Optional[float] = ..., detected: _Optional[bool] = ...) -> None: ...
+    p_correct: float
+    def __init__(self, recording: _Optional[str] = ..., path: _Optional[str] = ..., start_seconds: _Optional[float] = ..., end_seconds: _Optional[float] = ..., score: _Optional[float] = ..., detected: _Optional[bool] = ..., p_correct: _Optional[float] = ...) -> None: ...

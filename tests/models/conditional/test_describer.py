@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from wordspot.models import artifact, registry
-from wordspot.models.artifact import ArtifactCard
+from wordspot.models.artifact import TrainingRecord
 from wordspot.models.conditional.captioner import Captioner, CaptionerConfig
 from wordspot.models.conditional.clip_captioner import ClipCaptioner, ClipCaptionerConfig
 from wordspot.models.conditional.describer import Describer
-from wordspot.models.datasets.caption_batches import CaptionData, Motion, vocabulary_of
+from wordspot.models.datasets.caption_batches import CaptionData, ExampleMotion, vocabulary_of
 from wordspot.models.datasets.captioned import Captions
 from wordspot.models.errors import BadInput
 from wordspot.models.trainer import Plan, fit
@@ -56,7 +56,7 @@ def shown(clips: bool, count: int, seed: int) -> Captions:
 def data(name: str) -> CaptionData:
     clips = name == "clip_captioner"
     train = shown(clips, 120, 0)
-    motion = Motion(1.0, shift=0.0, turn=0.0, zoom=0.0)
+    motion = ExampleMotion(1.0, shift=0.0, turn=0.0, zoom=0.0)
     return CaptionData(train, shown(clips, 30, 1), vocabulary_of(train, 9, "en"), 24, 0, motion)
 
 
@@ -69,70 +69,75 @@ def name(request: pytest.FixtureRequest) -> str:
 def model(name: str) -> Describer[Any]:
     torch.manual_seed(0)
     kind, config = SMALL[name]
-    made = kind(config)
-    made.prepare(data(name))
-    return made.eval()
+    describer = kind(config)
+    describer.prepare(data(name))
+    return describer.eval()
 
 
 def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def told(model: Describer[Any], example: torch.Tensor, **options: Any) -> str:
+def text_of(model: Describer[Any], example: torch.Tensor, **options: Any) -> str:
     return "".join(piece for piece, _ in model.describe(example, rng(), **options))
 
 
-def test_it_learns_to_say_what_is_shown_and_where(name: str, model: Describer[Any], tmp_path: Path) -> None:
+def test_it_learns_to_describe_what_is_shown_and_where(
+    name: str, model: Describer[Any], tmp_path: Path
+) -> None:
     plan = Plan(steps=150, learning_rate=1e-2, warm_up=10, validate_every=50)
     fit(model, data(name), plan, tmp_path)
     test = shown(name == "clip_captioner", 24, 2)
-    right = [told(model.eval(), one) == text for one, text in zip(test.tensor(), test.texts, strict=True)]
+    right = [
+        text_of(model.eval(), example) == text
+        for example, text in zip(test.tensor(), test.texts, strict=True)
+    ]
     assert np.mean(right) > 0.8
 
 
-def test_for_each_piece_it_says_where_it_looked(name: str, model: Describer[Any]) -> None:
+def test_each_piece_comes_with_attention_weights_whose_sum_is_one(name: str, model: Describer[Any]) -> None:
     example = shown(name == "clip_captioner", 1, 0).tensor()[0]
     parts = list(model.describe(example, rng()))
     assert parts
-    for _, looks in parts:
-        assert looks.shape == ((3,) if name == "clip_captioner" else (2, 2))
-        assert float(looks.sum()) == pytest.approx(1.0, abs=1e-5)
+    for _, weights in parts:
+        assert weights.shape == ((3,) if name == "clip_captioner" else (2, 2))
+        assert float(weights.sum()) == pytest.approx(1.0, abs=1e-5)
 
 
-def test_drawn_descriptions_go_by_the_seed_and_likeliest_ones_do_not(
+def test_sampled_descriptions_go_by_the_seed_and_likeliest_ones_do_not(
     name: str, model: Describer[Any]
 ) -> None:
     example = shown(name == "clip_captioner", 1, 0).tensor()[0]
-    drawn = {
+    sampled = {
         seed: "".join(piece for piece, _ in model.describe(example, rng(seed), temperature=2.0))
         for seed in range(6)
     }
-    assert len(set(drawn.values())) > 1
-    assert drawn[3] == "".join(piece for piece, _ in model.describe(example, rng(3), temperature=2.0))
-    assert told(model, example) == told(model, example)
+    assert len(set(sampled.values())) > 1
+    assert sampled[3] == "".join(piece for piece, _ in model.describe(example, rng(3), temperature=2.0))
+    assert text_of(model, example) == text_of(model, example)
 
 
 def test_another_shape_and_a_temperature_of_nothing_are_refused(model: Describer[Any]) -> None:
-    with pytest.raises(BadInput, match=r"an example of shape \(3, 5, 5\); \(.*16, 16\) is allowed"):
+    with pytest.raises(BadInput, match=r"must have the shape \(.*16, 16\), got \(3, 5, 5\)"):
         next(model.describe(torch.zeros(3, 5, 5), rng()))
-    with pytest.raises(BadInput, match="temperature 0: above 0 is allowed"):
+    with pytest.raises(BadInput, match="temperature must be above 0, got 0"):
         next(model.describe(torch.zeros(model.shape), rng(), temperature=0))
 
 
 def test_saved_and_loaded_it_says_the_same(name: str, model: Describer[Any], tmp_path: Path) -> None:
-    artifact.save(model, ArtifactCard(name="one", model=name, config={}, weights_sha256=""), tmp_path)
+    artifact.save(model, TrainingRecord("one"), tmp_path)
     again: Any
     again, card = registry.load(str(tmp_path))
-    assert (card.capabilities, card.options) == (("describe",), ("temperature",))
+    assert (card.model, card.capabilities, card.options) == (name, ("describe",), ("temperature",))
     for example in shown(name == "clip_captioner", 4, 0).tensor():
-        assert told(again, example) == told(model, example)
+        assert text_of(again, example) == text_of(model, example)
 
 
 def test_examples_are_moved_as_wholes_and_what_comes_in_is_ground() -> None:
     clip = shown(True, 8, 0).tensor()
-    moved = Motion(1.0, shift=4.0, turn=0.0, zoom=0.0, mirrored=True)(clip, rng(1))
+    moved = ExampleMotion(1.0, shift=4.0, turn=0.0, zoom=0.0, mirrored=True)(clip, rng(1))
     assert moved.shape == clip.shape
     assert torch.equal(moved[:, :2], torch.ones_like(moved[:, :2]))
     assert not torch.equal(moved[:, 2], clip[:, 2])
-    still = Motion(1.0, shift=0.0, turn=0.0, zoom=0.0)(clip, rng(1))
+    still = ExampleMotion(1.0, shift=0.0, turn=0.0, zoom=0.0)(clip, rng(1))
     torch.testing.assert_close(still, clip, atol=1e-5, rtol=0)

@@ -11,17 +11,17 @@ import pytest
 import torch
 
 from wordspot.models import artifact, registry
-from wordspot.models.artifact import ArtifactCard
+from wordspot.models.artifact import TrainingRecord
 from wordspot.models.conditional.sequence_to_sequence import (
     SequenceToSequence,
     SequenceToSequenceConfig,
     reading_of,
 )
-from wordspot.models.conditional.vocabulary import Vocabulary
 from wordspot.models.datasets.text_pair_batches import TURN, PairData, counted
 from wordspot.models.datasets.text_pairs import Pair
 from wordspot.models.errors import BadInput
 from wordspot.models.trainer import Plan, fit
+from wordspot.models.vocabulary import Vocabulary
 
 WORDS = 20
 CONFIG = SequenceToSequenceConfig(
@@ -50,11 +50,11 @@ def data(config: SequenceToSequenceConfig) -> PairData:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> SequenceToSequence:
     torch.manual_seed(0)
-    made = SequenceToSequence(CONFIG)
-    made.prepare(data(CONFIG))
+    model = SequenceToSequence(CONFIG)
+    model.prepare(data(CONFIG))
     plan = Plan(steps=250, learning_rate=1e-2, warm_up=10, validate_every=50)
-    fit(made, data(CONFIG), plan, tmp_path_factory.mktemp("plan"))
-    return made.eval()
+    fit(model, data(CONFIG), plan, tmp_path_factory.mktemp("plan"))
+    return model.eval()
 
 
 def rng(seed: int = 0) -> torch.Generator:
@@ -62,9 +62,9 @@ def rng(seed: int = 0) -> torch.Generator:
 
 
 def test_it_entitles_what_it_never_saw_by_copying_the_name(model: SequenceToSequence) -> None:
-    asked = pairs(["zebra", "yak", "gnu", "emu"])
+    unseen = pairs(["zebra", "yak", "gnu", "emu"])
     assert not {"zebra", "yak"} & set(model.vocabulary.tokens)
-    for pair in asked:
+    for pair in unseen:
         assert model.sample(1, rng(), condition=pair.given) == [pair.answer]
 
 
@@ -73,8 +73,8 @@ def test_a_stream_is_the_best_answer_and_ends_when_enough_came(model: SequenceTo
     whole = list(model.generate(50, rng(), condition=condition))
     assert "".join(whole) == model.sample(1, rng(), condition=condition)[0]
     assert list(model.generate(2, rng(), condition=condition)) == whole[:2]
-    drawn = "".join(model.generate(50, rng(4), condition=condition, temperature=2.0))
-    assert drawn == model.sample(1, rng(4), condition=condition, temperature=2.0)[0]
+    sampled = "".join(model.generate(50, rng(4), condition=condition, temperature=2.0))
+    assert sampled == model.sample(1, rng(4), condition=condition, temperature=2.0)[0]
 
 
 def test_several_answers_are_as_many_as_were_asked_for(model: SequenceToSequence) -> None:
@@ -82,25 +82,25 @@ def test_several_answers_are_as_many_as_were_asked_for(model: SequenceToSequence
     best = model.sample(6, rng(), condition=condition)
     assert len(best) == 6
     assert best[0] == model.sample(1, rng(), condition=condition)[0]
-    drawn = model.sample(6, rng(), condition=condition, temperature=3.0)
-    assert len(set(drawn)) > 1
-    assert drawn == model.sample(6, rng(), condition=condition, temperature=3.0)
+    sampled = model.sample(6, rng(), condition=condition, temperature=3.0)
+    assert len(set(sampled)) > 1
+    assert sampled == model.sample(6, rng(), condition=condition, temperature=3.0)
 
 
-def test_nats_are_those_of_each_answer_by_itself(model: SequenceToSequence) -> None:
+def test_answers_have_the_same_likelihood_together_and_alone(model: SequenceToSequence) -> None:
     condition, answers = "zebra is a tool for you and me.", ["the tool zebra", "the game", "the font zebra"]
-    nats, tokens = model.nats(condition, answers)
+    nats, tokens = model.answer_nll(condition, answers)
     assert tokens.tolist() == [4, 3, 4]
     assert float(nats[0]) == float(nats.min())
-    for answer, some in zip(answers, nats.tolist(), strict=True):
-        assert float(model.nats(condition, [answer])[0]) == pytest.approx(some, rel=1e-4)
+    for answer, expected in zip(answers, nats.tolist(), strict=True):
+        assert float(model.answer_nll(condition, [answer])[0]) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("condition", ["", " \n\t "])
 def test_nothing_to_answer_is_refused(model: SequenceToSequence, condition: str) -> None:
-    for ask in (model.sample, lambda *given, **said: list(model.generate(*given, **said))):
-        with pytest.raises(BadInput, match="a text to answer is allowed"):
-            ask(1, rng(), condition=condition)
+    for call in (model.sample, lambda *args, **options: list(model.generate(*args, **options))):
+        with pytest.raises(BadInput, match="condition must be a text to answer"):
+            call(1, rng(), condition=condition)
 
 
 def test_of_a_long_text_the_beginning_is_read_of_a_conversation_the_end(model: SequenceToSequence) -> None:
@@ -116,8 +116,7 @@ def test_of_a_long_text_the_beginning_is_read_of_a_conversation_the_end(model: S
 
 
 def test_saved_and_loaded_it_answers_the_same(model: SequenceToSequence, tmp_path: Path) -> None:
-    card = ArtifactCard(name="one", model="sequence_to_sequence", config={}, weights_sha256="")
-    artifact.save(model, card, tmp_path)
+    artifact.save(model, TrainingRecord("one"), tmp_path)
     again: Any
     again, read = registry.load(str(tmp_path))
     assert set(read.capabilities) == {"generate", "sample"}
@@ -127,14 +126,14 @@ def test_saved_and_loaded_it_answers_the_same(model: SequenceToSequence, tmp_pat
 
 
 def test_an_epoch_shows_every_pair_once_in_batches_of_texts_about_as_long() -> None:
-    some = [Pair(" ".join(["a"] * (1 + n % 50)), f"b{n}", str(n)) for n in range(400)]
-    vocabulary = Vocabulary.of(counted(some, "en"), 500, "en")
+    texts = [Pair(" ".join(["a"] * (1 + n % 50)), f"b{n}", str(n)) for n in range(400)]
+    vocabulary = Vocabulary.of(counted(texts, "en"), 500, "en")
     config = replace(CONFIG, words=500, most=60)
-    made = PairData(some, some[:30], reading_of(config, vocabulary), 20, 0)
-    batches = [made.batch(step) for step in range(20)]
+    dataset = PairData(texts, texts[:30], reading_of(config, vocabulary), 20, 0)
+    batches = [dataset.batch(step) for step in range(20)]
     names = [int(row[0]) for batch in batches for row in batch.answers]
     assert len(set(names)) == 400
     lengths = [(batch.given != 0).sum(dim=1) for batch in batches]
-    assert all(int(some.max() - some.min()) <= 5 for some in lengths)
-    assert [row.tolist() for row in made.batch(20).answers] != [row.tolist() for row in batches[0].answers]
-    assert torch.equal(made.batch(7).given, batches[7].given)
+    assert all(int(batch.max() - batch.min()) <= 5 for batch in lengths)
+    assert [row.tolist() for row in dataset.batch(20).answers] != [row.tolist() for row in batches[0].answers]
+    assert torch.equal(dataset.batch(7).given, batches[7].given)

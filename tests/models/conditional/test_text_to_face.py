@@ -34,13 +34,13 @@ def batch(count: int = 8) -> PictureBatch:
 
 
 def test_wrong_descriptions_are_wrong_and_some_in_one_trait_alone(model: TextToFace) -> None:
-    described = model.known.of_labels(torch.arange(12).repeat(50))
-    wrong = model.wrong(described, rng())
-    differ = (wrong != described).sum(dim=1)
+    described = model.descriptions.of_labels(torch.arange(12).repeat(50))
+    mismatched = model.mismatched(described, rng())
+    differ = (mismatched != described).sum(dim=1)
     assert int(differ.min()) == 1
     assert int(differ.max()) == 3
-    assert (wrong >= 0).all()
-    assert (wrong < torch.tensor(model.known.sizes)).all()
+    assert (mismatched >= 0).all()
+    assert (mismatched < torch.tensor(model.descriptions.sizes)).all()
 
 
 def test_what_the_condition_leaves_open_is_drawn_for_each(model: TextToFace) -> None:
@@ -89,14 +89,14 @@ def test_a_real_picture_with_a_wrong_text_is_told_from_one_with_its_own(model: T
     step = torch.optim.Adam(model.players()["discriminator"], 5e-3)
     pictures = torch.zeros(12, 3, 8, 8)
     for label in range(12):
-        hair, eyes, long = model.known.of_labels(torch.tensor([label]))[0].tolist()
+        hair, eyes, long = model.descriptions.of_labels(torch.tensor([label]))[0].tolist()
         pictures[label, hair, :4], pictures[label, eyes, 4:6], pictures[label, :, 6:] = 1.0, 1.0, float(long)
     some = PictureBatch(pictures, torch.arange(12))
     for n in range(150):
         step.zero_grad()
         model.loss("discriminator", some, rng(n)).value.backward()
         step.step()
-    described = model.known.of_labels(some.labels)
+    described = model.descriptions.of_labels(some.labels)
     with torch.no_grad():
         own, other = (
             model.critic(PictureBatch(pictures, labels))(pictures)

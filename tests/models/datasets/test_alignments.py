@@ -24,3 +24,9 @@ def test_phones_follow_one_another_without_gaps() -> None:
 def test_words_and_phones_are_known_of_the_same_clips_nearly_all() -> None:
     words, phones = set(alignments.words()), set(alignments.phones())
     assert len(words & phones) > 0.98 * len(words | phones)
+
+
+def test_the_clips_of_queries_are_among_those_with_words() -> None:
+    asked = alignments.query_clips()
+    assert len(asked) == 271
+    assert asked <= set(alignments.words())

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from wordspot.models.datasets import captioned, openclipart, stamps, wesnoth
-from wordspot.models.datasets.captioned import Shown
+from wordspot.models.datasets.captioned import CaptionSource, Shown
 from wordspot.models.datasets.package import DatasetError
 
 
 @pytest.fixture
-def source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, list[Shown]]:
+def source(only: Callable[..., None]) -> dict[str, list[Shown]]:
     """What a source called "toys" holds; put in before it is asked for."""
     held: dict[str, list[Shown]] = {"toys": []}
-    one = captioned.Source("toys", (), "none", lambda root: held["toys"], "by family")
-    monkeypatch.setattr(captioned, "sources", lambda: {"toys": one})
+    only(CaptionSource("toys", (), "none", "by family", lambda root: held["toys"]))
     return held
 
 
@@ -61,9 +61,9 @@ def test_sources_that_hold_nothing_or_are_not_known_are_named(
     source: dict[str, list[Shown]], tmp_path: Path
 ) -> None:
     with pytest.raises(DatasetError, match="source 'toys' yielded nothing"):
-        captioned.prepare("toys", tmp_path)
-    with pytest.raises(DatasetError, match="no captions 'games', there are toys"):
-        captioned.prepare("games", tmp_path)
+        captioned.captions(("toys",), "en", tmp_path)
+    with pytest.raises(DatasetError, match="no captions 'games'; there are toys"):
+        captioned.captions(("games",), "en", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from wordspot.models.datasets import asterisk, drascula, festvox_ru, fillets_cs, hedgewars, tuxpaint
+from wordspot.models.datasets import (
+    asterisk,
+    asterisk_prompts,
+    drascula,
+    festvox_ru,
+    fillets_cs,
+    hedgewars,
+    klettres,
+    tuxpaint,
+)
 
 
 def put_audio(path: Path, rate: int, channels: int = 1, tone: float = 10) -> None:
@@ -43,10 +52,31 @@ def test_asterisk_prompts_come_with_their_text_and_without_tones(tmp_path: Path)
     ]
 
 
-def test_asterisk_in_another_language_reads_that_voice_only(tmp_path: Path) -> None:
+def test_asterisk_in_another_language_reads_what_that_voice_says(tmp_path: Path) -> None:
     put_audio(tmp_path / asterisk.SOUNDS / "fr_CA_f_June/vm-and.wav", 8_000)
     put_audio(tmp_path / asterisk.SOUNDS / "it_IT_m_Carlo/vm-and.wav", 8_000)
+    soundfile.write(tmp_path / asterisk.SOUNDS / "fr_CA_f_June/is.wav", np.zeros(0), 8_000)
     assert [(take.speaker, take.language) for take in asterisk.french(tmp_path)] == [("June", "fr")]
+
+
+def test_prompts_by_other_speakers_bear_the_same_names(tmp_path: Path) -> None:
+    folder = tmp_path / asterisk.SOUNDS / "fr"
+    tone = np.sin(np.arange(4_000) / 5) * 0.5
+    for name in ("vm-goodbye", "digits/1", "beep"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / f"{name}.gsm", tone, 8_000, format="RAW", subtype="GSM610")
+    put_audio(tmp_path / asterisk.SOUNDS / "it_IT_f_Menardi/vm-goodbye.wav", 8_000)
+    takes = list(asterisk_prompts.french(tmp_path))
+    assert [(take.name, take.speaker, take.language) for take in takes] == [
+        ("digits/1", "Armelle", "fr"),
+        ("vm-goodbye", "Armelle", "fr"),
+    ]
+    assert takes[0].rate == 8_000
+    assert abs(len(takes[0].samples) - len(tone)) < 320
+    assert np.corrcoef(takes[0].samples[:3_900], tone[:3_900])[0, 1] > 0.9
+    assert [(take.name, take.speaker) for take in asterisk_prompts.italian(tmp_path)] == [
+        ("vm-goodbye", "Menardi")
+    ]
 
 
 def test_hedgewars_labels_are_file_names_of_english_voices(tmp_path: Path) -> None:
@@ -119,3 +149,18 @@ def test_a_recording_that_two_stamps_share_is_taken_once(tmp_path: Path) -> None
     put_audio(folder / "crow.ogg", 44_100, tone=12)
     (take,) = tuxpaint.convert(tmp_path)
     assert (take.group, take.speaker, take.text) == ("crow-1", None, None)
+
+
+def test_letters_and_syllables_come_with_what_is_said_and_without_czech(tmp_path: Path) -> None:
+    folder = tmp_path / klettres.FOLDER
+    for name in ("cs/alpha/a", "de/alpha/ae", "pt_BR/syllab/ba"):
+        put_audio(folder / f"{name}.ogg", 22_050)
+    (folder / "de/sounds.xml").write_text(
+        '<!-- <sound name="X" file="pt_BR/syllab/ba.ogg" /> -->\n<sound name="Ä" file="de/alpha/ae.ogg" />\n',
+        encoding="utf-8",
+    )
+    takes = list(klettres.convert(tmp_path))
+    assert [(take.name, take.language, take.group, take.text) for take in takes] == [
+        ("de/alpha/ae", "de", "de", "ä"),
+        ("pt_BR/syllab/ba", "pt", "pt_BR", None),
+    ]

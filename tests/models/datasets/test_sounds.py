@@ -9,8 +9,8 @@ import pytest
 from wordspot.models.datasets import sounds as sound_sources
 from wordspot.models.datasets import speech
 from wordspot.models.datasets.package import DatasetError, Package
-from wordspot.models.datasets.sounds import FULL_SCALE, RATE, SoundData, Sounds, Source, sounds, trimmed
-from wordspot.models.datasets.speech import Take
+from wordspot.models.datasets.sounds import FULL_SCALE, RATE, SoundData, Sounds, sounds, sounds_of, trimmed
+from wordspot.models.datasets.speech import SpeechSource, Take
 
 Build = Callable[..., Package]
 SENTENCES = 9
@@ -26,12 +26,13 @@ def read_aloud(root: Path) -> Iterator[Take]:
 
 
 @pytest.fixture
-def novel(build: Build, packages: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def novel(build: Build, packages: Path, only: Callable[..., None]) -> Path:
     """The folder of a package of sentences, which is the only source of sounds there is."""
     package = build("novel", {"usr/share/novel.txt": b""})
-    one = speech.Source("novel", (package,), "public domain", 0.0, read_aloud)
-    monkeypatch.setattr(speech, "sources", lambda: {"novel": one})
-    monkeypatch.setattr(sound_sources, "SOURCES", {"novel": Source("novel", validation=2, test=3)})
+    only(
+        SpeechSource("novel", (package,), "public domain", "trains", 0.0, read_aloud),
+        sounds_of("novel", (package,), "public domain", validation=2, test=3),
+    )
     return packages
 
 
@@ -66,11 +67,11 @@ def test_sounds_are_converted_once(novel: Path, tmp_path: Path) -> None:
 
 
 def test_an_unknown_source_or_one_too_small_is_told(novel: Path, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no sounds 'cats', there are novel"):
+    with pytest.raises(DatasetError, match="no sounds 'cats-8khz'; there are novel-8khz"):
         sounds("cats", "train", tmp_path)
     some = speech.clips("novel", tmp_path, novel)
     with pytest.raises(DatasetError, match="5 clips of 'novel'; more than 5 are needed"):
-        sound_sources.divided(some[:5], Source("novel", validation=2, test=3))
+        sound_sources.divided(some[:5], sounds_of("novel", (), "", validation=2, test=3))
 
 
 def test_what_is_quiet_throughout_or_very_short_is_left_as_it_is() -> None:

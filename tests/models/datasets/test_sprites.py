@@ -25,7 +25,7 @@ def test_a_folder_is_divided_by_its_files_and_always_alike(tmp_path: Path) -> No
     for number in range(60):
         (tmp_path / "more").mkdir(exist_ok=True)
         Image.new("RGB", (40, 40), (number, 0, 0)).save(tmp_path / f"more/{number}.PNG")
-    name = sprites.own(tmp_path, 10, 12)
+    name = pictures.own(tmp_path, 10, 12)
     found = {split: pictures.pictures(name, split, tmp_path) for split in ("train", "validation", "test")}
     assert sum(map(len, found.values())) == 60
     assert len(found["train"]) > 40 > 20 > len(found["test"]) > 0
@@ -37,10 +37,10 @@ def test_a_folder_is_divided_by_its_files_and_always_alike(tmp_path: Path) -> No
 def test_a_folder_without_pictures_or_with_a_broken_one_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("none here")
     with pytest.raises(DatasetError, match="no pictures"):
-        sprites.load(sprites.own(tmp_path, 20, 20))
+        pictures.load_own(pictures.own(tmp_path, 20, 20))
     (tmp_path / "broken.png").write_bytes(b"not a picture")
     with pytest.raises(DatasetError, match=r"broken\.png"):
-        sprites.load(sprites.own(tmp_path, 20, 20))
+        pictures.load_own(pictures.own(tmp_path, 20, 20))
 
 
 def test_a_recipe_of_a_model_takes_a_folder_in_place_of_its_pictures(tmp_path: Path) -> None:

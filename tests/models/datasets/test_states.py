@@ -13,7 +13,7 @@ from wordspot.models.errors import BadInput
 
 
 class Loudness:
-    """A listener that counts what it is given."""
+    """A states_name that counts what it is given."""
 
     def __init__(self) -> None:
         self.calls: list[int] = []
@@ -52,10 +52,10 @@ def test_what_was_heard_is_not_heard_again(cuts: list[Cut], tmp_path: Path) -> N
 
 def test_cuts_can_be_heard_one_by_one(cuts: list[Cut], tmp_path: Path) -> None:
     listen = Loudness()
-    states.cached(tmp_path / "kept", "some", cuts, listen, alone=True)
+    states.cached(tmp_path / "kept", "some", cuts, listen, one_by_one=True)
     assert listen.calls == [1, 1, 1, 1]
 
 
 def test_nothing_to_hear_is_an_error() -> None:
-    with pytest.raises(BadInput, match="nothing to listen to"):
+    with pytest.raises(BadInput, match="0 cuts to encode"):
         states.compute([], Loudness())

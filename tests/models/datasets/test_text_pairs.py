@@ -9,7 +9,8 @@ import pytest
 
 from wordspot.models.datasets import conversations, headlines, package_descriptions, text_pairs
 from wordspot.models.datasets.package import DatasetError
-from wordspot.models.datasets.text_pairs import Pair
+from wordspot.models.datasets.source import sources
+from wordspot.models.datasets.text_pairs import Pair, TextPairSource
 
 
 def test_an_answer_stands_behind_three_turns_at_most() -> None:
@@ -119,8 +120,8 @@ def test_descriptions_of_packages_are_held_together_by_their_source(tmp_path: Pa
 
 
 def test_sources_are_told_apart_by_name() -> None:
-    assert set(text_pairs.sources()) == {"conversations", "headlines", "package-descriptions"}
-    with pytest.raises(DatasetError, match="no pairs of texts 'novels', there are conversations"):
-        text_pairs.prepare("novels", Path("nowhere"))
+    assert set(sources(TextPairSource)) == {"conversations", "headlines", "package-descriptions"}
+    with pytest.raises(DatasetError, match="no pairs of texts 'novels'; there are conversations"):
+        text_pairs.pairs("novels", Path("nowhere"))
     with pytest.raises(ValueError, match="registered already"):
         text_pairs.source("headlines", packages=(), licence="", language="zh", family="x")(lambda root: [])

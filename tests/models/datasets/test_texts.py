@@ -4,7 +4,7 @@ import bz2
 import dataclasses
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,8 @@ import pytest
 from wordspot.models.datasets import analogies, catalogue, chitchat, gcide, tang, texts, wikipedia, wordnet
 from wordspot.models.datasets.analogies import Analogy
 from wordspot.models.datasets.package import DatasetError, PythonPackage
+from wordspot.models.datasets.source import find
+from wordspot.models.datasets.texts import TextSource
 
 
 def put(path: Path, content: bytes) -> None:
@@ -69,7 +71,7 @@ def test_poems_are_characters_and_doubtful_ones_are_left_out(tmp_path: Path) -> 
 
 
 @pytest.fixture
-def some_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
+def some_text(only: Callable[..., None]) -> list[int]:
     """A source without packages; how often it was converted."""
     converted: list[int] = []
 
@@ -77,34 +79,33 @@ def some_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[int]:
         converted.append(1)
         yield from ("One word, another!", "...", "Last")
 
-    texts.sources()
-    monkeypatch.setitem(texts._sources, "some", texts.Source("some", (), "MIT", convert))
+    only(TextSource("some", (), "MIT", "trains", convert))
     return converted
 
 
 def test_a_text_is_converted_once_and_again_when_its_licence_changes(
-    some_text: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    some_text: list[int], tmp_path: Path, only: Callable[..., None]
 ) -> None:
     for _ in range(2):
         assert list(texts.lines("some", tmp_path)) == [["one", "word", "another"], ["last"]]
     assert len(some_text) == 1
     assert {entry.name: entry.fetched for entry in catalogue.entries(tmp_path)}["some"]
-    changed = dataclasses.replace(texts._sources["some"], licence="GPL")
-    monkeypatch.setitem(texts._sources, "some", changed)
+    only(dataclasses.replace(find("some", TextSource), licence="GPL"))
     assert catalogue.fetch("some", tmp_path) == tmp_path / "datasets/some"
     assert len(some_text) == 2
 
 
 def test_a_text_that_does_not_exist_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="no text 'novels', there are chitchat, gcide"):
+    with pytest.raises(DatasetError, match="no text 'novels'; there are chitchat, gcide"):
         list(texts.lines("novels", tmp_path))
 
 
-def test_analogies_come_by_section_and_pairs_by_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(analogies, "prepare", lambda home: tmp_path)
-    put(tmp_path / "questions-words.txt", b": family\nKing Queen Man Woman\n: gram\nhot hotter big bigger\n")
+def test_analogies_come_by_section_and_pairs_by_test(tmp_path: Path) -> None:
+    folder = analogies.ANALOGIES.folder(tmp_path)
+    put(folder / "source.json", analogies.ANALOGIES.stamp.encode())
+    put(folder / "questions-words.txt", b": family\nKing Queen Man Woman\n: gram\nhot hotter big bigger\n")
     for name in analogies.FILES[1:]:
-        put(tmp_path / name, b"# about\n# Word 1\tWord 2\tMean\nLove\tsex\t6.77\n")
+        put(folder / name, b"# about\n# Word 1\tWord 2\tMean\nLove\tsex\t6.77\n")
     assert analogies.sections(tmp_path) == {
         "family": [Analogy("king", "queen", "man", "woman")],
         "gram": [Analogy("hot", "hotter", "big", "bigger")],

@@ -8,7 +8,7 @@ import torch
 
 from wordspot.models import audio
 from wordspot.models.datasets.spectra import Spectra
-from wordspot.models.datasets.views import TICKS, ContrastiveData, Pairs, ViewBatch
+from wordspot.models.datasets.views import TICKS, ContrastiveData, MinedPairs, ViewBatch
 from wordspot.models.errors import BadInput
 
 
@@ -26,12 +26,12 @@ def ramps() -> Spectra:
     return Spectra(rows, bounds, tuple(str(i) for i in range(60)))  # type: ignore[arg-type]
 
 
-def pairs_of(spectra: Spectra, count: int) -> Pairs:
+def pairs_of(spectra: Spectra, count: int) -> MinedPairs:
     rng = np.random.default_rng(1)
     clips = np.stack([rng.permutation(len(spectra.names))[:2] for _ in range(count)])
     start = spectra.bounds[clips] + 4
     size = rng.uniform(30, 50, (count, 2))
-    return Pairs(clips, start[..., None] + size[..., None] * np.linspace(0, 1, 8))
+    return MinedPairs(clips, start[..., None] + size[..., None] * np.linspace(0, 1, 8))
 
 
 def read(batch: ViewBatch, view: int, rows: torch.Tensor, ticks: torch.Tensor) -> torch.Tensor:
@@ -71,7 +71,7 @@ def test_rows_show_one_place_twice_or_a_pair(ramps: Spectra) -> None:
 
 
 def test_a_view_that_is_alone_holds_the_stretch_and_little_else(ramps: Spectra) -> None:
-    batch = ContrastiveData(ramps, as_they_are, 3, alone=1.0).batch(0)
+    batch = ContrastiveData(ramps, as_they_are, 3, isolated=1.0).batch(0)
     assert (batch.lengths[1] - 160 <= 0).all()
     assert (batch.lengths[1] < batch.lengths[0]).float().mean() > 0.5
     assert (batch.features[1, 0, int(batch.lengths[1, 0]) :] == 0).all()
@@ -97,7 +97,7 @@ def test_what_is_kept_for_validation_is_not_trained_on(ramps: Spectra) -> None:
 def test_pairs_can_be_kept(ramps: Spectra, tmp_path: Path) -> None:
     pairs = pairs_of(ramps, 9)
     pairs.save(tmp_path / "new/pairs.npz")
-    loaded = Pairs.load(tmp_path / "new/pairs.npz")
+    loaded = MinedPairs.load(tmp_path / "new/pairs.npz")
     np.testing.assert_array_equal(loaded.clips, pairs.clips)
     np.testing.assert_array_equal(loaded.anchors, pairs.anchors)
 

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from wordspot.models import registry
-from wordspot.models.encoders import SpanEncoder, load_encoder
+from wordspot.models import audio, registry
+from wordspot.models.encoders import Encoder, load_encoder
 from wordspot.models.encoders.contrastive import Contrastive
 from wordspot.models.encoders.convolutional import ConvolutionalConfig
 from wordspot.models.encoders.correspondence import Correspondence
+from wordspot.models.encoders.filterbank import Filterbank, FilterbankConfig
 from wordspot.models.encoders.naive import Naive, NaiveConfig
-from wordspot.models.encoders.phonetic import Phonetic
 from wordspot.models.encoders.sequence_autoencoder import (
     DenoisingSequenceAutoencoder,
     SequenceAutoencoder,
     SequenceAutoencoderConfig,
 )
-from wordspot.models.encoders.spans import SpanModel
+from wordspot.models.encoders.spans import SpanEncoder, SpanModel
+from wordspot.models.encoders.transformer import Transformer, TransformerConfig
 from wordspot.models.errors import BadInput
 
+SPEECH = Path(__file__).parents[2] / "data/speech.flac"
 SMALL = ConvolutionalConfig(width=24, dilations=(1, 2), frame_dimension=16, dimension=20, parts=2)
 FRESH: dict[str, tuple[type[SpanModel[Any]], Any]] = {
     "fresh naive": (Naive, NaiveConfig(parts=4)),
@@ -30,7 +33,21 @@ FRESH: dict[str, tuple[type[SpanModel[Any]], Any]] = {
     "fresh dsa": (DenoisingSequenceAutoencoder, SequenceAutoencoderConfig(hidden=16)),
     "fresh contrastive": (Contrastive, SMALL),
     "fresh correspondence": (Correspondence, SMALL),
-    "fresh phonetic": (Phonetic, SMALL),
+    "fresh filterbank": (Filterbank, FilterbankConfig(parts=4, cepstra=8)),
+    "fresh transformer": (
+        Transformer,
+        TransformerConfig(
+            states=32,
+            layers=2,
+            heads=2,
+            feed_forward=48,
+            whitened=24,
+            hidden=16,
+            frame_dimension=16,
+            dimension=20,
+            parts=2,
+        ),
+    ),
 }
 SPANS = np.array([[0, 0, 20], [1, 5, 80], [0, 0, 35], [1, 5, 33], [1, 10, 11], [0, 15, 50]], dtype=np.int32)
 
@@ -43,7 +60,7 @@ SHIPPED = [
 
 
 @pytest.fixture(params=[*FRESH, *SHIPPED])
-def encoder(request: pytest.FixtureRequest) -> SpanEncoder:
+def encoder(request: pytest.FixtureRequest) -> Encoder:
     if request.param in FRESH:
         torch.manual_seed(3)
         model_type, config = FRESH[request.param]
@@ -56,7 +73,7 @@ def section(vowels: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     return [vowels[:8_000], vowels[8_000:21_000]], SPANS
 
 
-def test_vectors_are_unit_rows_and_frames_cover_the_regions(encoder: SpanEncoder, section: Any) -> None:
+def test_vectors_are_unit_rows_and_frames_cover_the_regions(encoder: Encoder, section: Any) -> None:
     ((vectors, frames),) = encoder.embed_sections([section])
     assert vectors.shape == (len(SPANS), encoder.dimension)
     assert vectors.dtype == np.float32
@@ -67,7 +84,7 @@ def test_vectors_are_unit_rows_and_frames_cover_the_regions(encoder: SpanEncoder
     ]
 
 
-def test_company_in_a_batch_changes_nothing(encoder: SpanEncoder, section: Any, vowels: np.ndarray) -> None:
+def test_company_in_a_batch_changes_nothing(encoder: Encoder, section: Any, vowels: np.ndarray) -> None:
     other = ([vowels[::-1].copy(), vowels], np.array([[0, 0, 150], [1, 3, 40]], dtype=np.int32))
     ((alone, frames_alone),) = encoder.embed_sections([section])
     together = encoder.embed_sections([other, section, ([], np.zeros((0, 3), np.int32))])
@@ -77,7 +94,7 @@ def test_company_in_a_batch_changes_nothing(encoder: SpanEncoder, section: Any, 
     assert together[2][0].shape == (0, encoder.dimension)
 
 
-def test_the_order_of_spans_is_kept(encoder: SpanEncoder, section: Any) -> None:
+def test_the_order_of_spans_is_kept(encoder: Encoder, section: Any) -> None:
     waves, spans = section
     order = np.array([4, 2, 0, 5, 1, 3])
     ((vectors, _),) = encoder.embed_sections([section])
@@ -85,26 +102,36 @@ def test_the_order_of_spans_is_kept(encoder: SpanEncoder, section: Any) -> None:
     np.testing.assert_allclose(shuffled, vectors[order], atol=2e-5)
 
 
-def test_padding_beyond_a_regions_length_changes_nothing(encoder: SpanEncoder, vowels: np.ndarray) -> None:
-    (features,) = encoder.model.normalise([encoder.model.features(torch.from_numpy(vowels[:8_000]))])
+@pytest.fixture(params=[*FRESH, *SHIPPED])
+def model(request: pytest.FixtureRequest) -> SpanModel[Any]:
+    if request.param in FRESH:
+        torch.manual_seed(3)
+        model_type, config = FRESH[request.param]
+        return model_type(config).eval()
+    return registry.load(request.param)[0]  # type: ignore[return-value]
+
+
+def test_padding_beyond_a_regions_length_changes_nothing(model: SpanModel[Any], vowels: np.ndarray) -> None:
+    (features,) = model.normalise([model.features(torch.from_numpy(vowels[:8_000]))])
     spans = torch.tensor([[0, 0, 50], [0, 11, 50], [0, 30, 45]])
     padded = torch.cat([features, torch.full((25, features.shape[1]), 7.0)])
     with torch.inference_mode():
-        bare = encoder.model.embed(features[None], torch.tensor([50]), spans)
-        same = encoder.model.embed(padded[None], torch.tensor([50]), spans)
+        bare = model.embed(features[None], torch.tensor([50]), spans)
+        same = model.embed(padded[None], torch.tensor([50]), spans)
     torch.testing.assert_close(bare, same, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("row", [[2, 0, 5], [-1, 0, 5], [0, 5, 5], [0, 8, 3], [0, 0, 51], [1, -1, 4]])
-def test_a_span_outside_its_region_is_refused(encoder: SpanEncoder, section: Any, row: list[int]) -> None:
+def test_a_span_outside_its_region_is_refused(encoder: Encoder, section: Any, row: list[int]) -> None:
     with pytest.raises(BadInput, match="span"):
         encoder.embed_sections([(section[0], np.array([row], dtype=np.int32))])
 
 
-def test_a_loud_and_a_quiet_take_get_the_same_vector(encoder: SpanEncoder, section: Any) -> None:
-    waves, spans = section
-    ((vectors, _), (louder, _)) = encoder.embed_sections([section, ([4.0 * w for w in waves], spans)])
-    assert (vectors * louder).sum(axis=1).min() > 0.98
+def test_a_loud_and_a_quiet_take_get_the_same_vector(encoder: Encoder) -> None:
+    wave = audio.load(SPEECH, 0.5, 3.0)
+    spans = np.array([[0, 20, 60], [0, 50, 120], [0, 100, 180], [0, 150, 260]], np.int32)
+    ((loud, _), (quiet, _)) = encoder.embed_sections([([wave], spans), ([0.25 * wave], spans)])
+    assert (loud * quiet).sum(axis=1).min() > 0.97
 
 
 def test_every_shipped_encoder_loads_under_the_hash_of_its_card() -> None:
@@ -115,13 +142,13 @@ def test_every_shipped_encoder_loads_under_the_hash_of_its_card() -> None:
 
 
 def test_regions_of_many_lengths_are_embedded_as_if_alone(
-    encoder: SpanEncoder, vowels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+    encoder: Encoder, vowels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cuts = [(0, 9_000), (500, 30_000), (2_000, 4_000), (100, 25_000), (7_000, 9_500)]
     waves = [vowels[start:stop] for start, stop in cuts]
     spans = np.array([[3, 10, 90], [0, 0, 50], [2, 1, 12], [1, 4, 150], [3, 0, 20]], dtype=np.int32)
     ((whole, frames),) = encoder.embed_sections([(waves, spans)])
-    monkeypatch.setattr("wordspot.models.encoders.spans.PADDED_TICKS", 60)
+    monkeypatch.setattr("wordspot.models.runtime.sections.PADDED_TICKS", 60)
     ((bucketed, frames_bucketed),) = encoder.embed_sections([(waves, spans)])
     np.testing.assert_allclose(bucketed, whole, atol=2e-5)
     for first, second in zip(frames, frames_bucketed, strict=True):

@@ -4,13 +4,13 @@ import torch
 from torch import nn
 
 from wordspot.models.encoders import convolutional
-from wordspot.models.encoders.phonetic import Phonetic
+from wordspot.models.encoders.contrastive import Contrastive
 
 
-def network() -> Phonetic:
+def network() -> Contrastive:
     """With random weights and norms that have seen something."""
     torch.manual_seed(0)
-    model = Phonetic(Phonetic.Config(width=32, dilations=(1, 4)))
+    model = Contrastive(Contrastive.Config(width=32, dilations=(1, 4)))
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d):
             nn.init.uniform_(module.running_mean, -0.2, 0.2)
@@ -25,11 +25,11 @@ def test_a_frozen_network_hears_what_its_layers_hear(monkeypatch):
     model = network()
     lengths = torch.tensor([400, 257, 256, 255, 9, 3, 2, 1])
     features = torch.randn(len(lengths), 400, 40)
-    expected = model.hear(features, lengths)
+    expected = model.frames(features, lengths)
     model.freeze()
     for at_once in (1, 150, 1_500):
         monkeypatch.setattr(convolutional, "STEPS_AT_ONCE", at_once)
-        heard = model.hear(features, lengths)
+        heard = model.frames(features, lengths)
         assert heard.shape == expected.shape
         for ours, theirs, length in zip(heard, expected, lengths.tolist(), strict=True):
             inside = -(-length // 2)
@@ -45,6 +45,6 @@ def test_a_frozen_network_that_is_trained_again_is_frozen_no_more():
         model.output.bias += 1.0
     model.eval()
     with torch.inference_mode():
-        changed = model.hear(features, lengths)
+        changed = model.frames(features, lengths)
         model.freeze()
-        torch.testing.assert_close(model.hear(features, lengths), changed, atol=2e-6, rtol=0)
+        torch.testing.assert_close(model.frames(features, lengths), changed, atol=2e-6, rtol=0)

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wordspot.models import registry
+from wordspot.models import recipe, registry
 from wordspot.models.encoders import load_encoder
-from wordspot.models.train import train
 
 pytestmark = pytest.mark.gpu
 
@@ -25,5 +24,5 @@ def test_vectors_on_the_device_equal_those_of_the_cpu(name: str, vowels: np.ndar
 
 
 def test_training_on_the_device_writes_an_artifact(folder: Path, tmp_path: Path) -> None:
-    card = train("dsa", folder, tmp_path / "mine", steps=3, device="cuda")
+    card = recipe.find("dsa").of_own(folder).train(tmp_path, tmp_path / "mine", steps=3, device="cuda")
     assert load_encoder(str(tmp_path / "mine")).hash == card.hash

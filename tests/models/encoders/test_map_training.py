@@ -11,15 +11,15 @@ from torch import Tensor
 from wordspot.models import trainer
 from wordspot.models.datasets.states import States
 from wordspot.models.encoders.frame_map import MapConfig, MappedSpanModel
+from wordspot.models.encoders.losses import supervised_contrastive_loss
 from wordspot.models.encoders.map_training import (
     NO_PHONE,
-    Corpus,
     MapTraining,
-    PairBatch,
-    PairData,
     Token,
+    TokenPairBatch,
+    TokenPairData,
+    WhitenedCorpus,
     average_precision,
-    contrast,
     draw_pairs,
     draw_tokens,
     phone_rows,
@@ -38,13 +38,13 @@ CONFIG = MapConfig(states=20, whitened=16, hidden=24, frame_dimension=12, dimens
 class Echo(MappedSpanModel[MapConfig]):
     """Its large network is the identity."""
 
-    listener = "echo"
+    states_name = "echo"
 
     def states(self, features: Tensor, lengths: Tensor) -> Tensor:
         return features[:, ::2]
 
 
-def corpus(seed: int, words: Sequence[str] = WORDS, phones: bool = False) -> Corpus:
+def corpus(seed: int, words: Sequence[str] = WORDS, phones: bool = False) -> WhitenedCorpus:
     """Every word once by each speaker, in frames 8 to 20 of a cut of its own. A word is three fixed rows one
     after another; a speaker adds a row of his own to all; the rest is noise."""
     fixed = np.random.default_rng(7)
@@ -63,16 +63,18 @@ def corpus(seed: int, words: Sequence[str] = WORDS, phones: bool = False) -> Cor
     bounds = np.arange(len(rows) + 1) * LENGTH
     states = States(np.concatenate(rows).astype(np.float16), bounds, tuple(names))
     kinds = np.tile(np.arange(LENGTH) // 10, len(rows)) if phones else None
-    return Corpus(states, tokens, kinds)
+    return WhitenedCorpus(states, tokens, kinds)
 
 
-def prepared(seed: int = 0) -> tuple[MapTraining, PairData]:
+def prepared(seed: int = 0) -> tuple[MapTraining, TokenPairData]:
     torch.manual_seed(seed)
     model = Echo(CONFIG)
     acted, alone, made = corpus(1, phones=True), corpus(2), corpus(3)
     model.map.measure(torch.from_numpy(acted.whitened.rows.astype(np.float32)))
-    corpora = [Corpus(whiten(c.whitened, model.map), c.tokens, c.phones) for c in (acted, alone, made)]
-    return MapTraining(model, 3), PairData(*corpora, seed, words=(16, 12))
+    corpora = [
+        WhitenedCorpus(whiten(c.whitened, model.map), c.tokens, c.phones) for c in (acted, alone, made)
+    ]
+    return MapTraining(model, 3), TokenPairData(*corpora, seed, words=(16, 12))
 
 
 def test_pairs_are_of_one_word_and_different_speakers() -> None:
@@ -119,7 +121,7 @@ def test_held_out_words_never_train() -> None:
 
 def test_words_by_one_speaker_are_left_out_and_none_at_all_is_an_error() -> None:
     tokens = {word: said[:1] for word, said in corpus(0).tokens.items()}
-    with pytest.raises(BadInput, match="of 60 words none of two speakers to train"):
+    with pytest.raises(BadInput, match="none of 60 words is by two speakers and to train"):
         vocabulary(tokens, held_out=False)
 
 
@@ -132,7 +134,9 @@ def test_the_contrast_is_the_mean_over_pairs_of_minus_log_softmax() -> None:
         total = torch.stack([torch.exp(3 * unit[one] @ unit[i]) for i in others]).sum()
         logs = [torch.log(torch.exp(3 * unit[one] @ unit[i]) / total) for i in others if word[i] == word[one]]
         expected.append(-torch.stack(logs).mean())
-    torch.testing.assert_close(contrast(unit, word, torch.tensor(3.0)), torch.stack(expected).mean())
+    torch.testing.assert_close(
+        supervised_contrastive_loss(unit, word, torch.tensor(3.0)), torch.stack(expected).mean()
+    )
 
 
 def test_padding_does_not_enter_the_loss() -> None:
@@ -143,8 +147,8 @@ def test_padding_does_not_enter_the_loss() -> None:
     phones = torch.nn.functional.pad(acted.phones, (0, 9), value=NO_PHONE)
     longer = type(acted)(wider, acted.start, acted.stop, acted.word, phones)
     rng = trainer.generator("cpu", 0, 0)
-    first = training.loss("model", PairBatch((acted, made)), rng).value
-    second = training.loss("model", PairBatch((longer, made)), rng).value
+    first = training.loss("model", TokenPairBatch((acted, made)), rng).value
+    second = training.loss("model", TokenPairBatch((longer, made)), rng).value
     torch.testing.assert_close(first, second, atol=1e-4, rtol=1e-5)
 
 
@@ -181,6 +185,8 @@ def test_an_untrained_map_passes_the_first_whitened_dimensions_on() -> None:
 
 def test_each_row_has_the_phone_spoken_there() -> None:
     states = States(np.zeros((14, 2), np.float16), np.array([0, 6, 14]), ("a", "b"))
-    rows, kinds = phone_rows(states, {"b": (("AH", 0.0, 0.05), ("B", 0.05, 0.12)), "c": (("Z", 0.0, 0.1),)})
+    rows, kinds = phone_rows(
+        states.names, states.bounds, {"b": (("AH", 0.0, 0.05), ("B", 0.05, 0.12)), "c": (("Z", 0.0, 0.1),)}
+    )
     assert kinds == 3
     assert rows.tolist() == [NO_PHONE] * 6 + [0, 0, 1, 1, 1, 1, NO_PHONE, NO_PHONE]

@@ -1,4 +1,4 @@
-"""Meanings on synthetic spans: two kinds that sound unlike and have the same company mean alike."""
+"""Meanings on synthetic spans: two kinds that sound unlike and occur in the same contexts mean alike."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import pytest
 import torch
 
 from wordspot.models import artifact, registry
-from wordspot.models.artifact import ArtifactCard
+from wordspot.models.artifact import TrainingRecord
 from wordspot.models.encoders import load_encoder
+from wordspot.models.encoders.archive_spans import ArchiveSpans
+from wordspot.models.encoders.contrastive import Contrastive
 from wordspot.models.encoders.convolutional import ConvolutionalConfig
-from wordspot.models.encoders.phonetic import Phonetic
 from wordspot.models.encoders.semantic import (
-    REACH,
+    CONTEXT_TICKS,
     Semantic,
     SemanticConfig,
-    Spans,
-    cluster,
-    company,
+    cooccurrences,
     factorised,
     learn,
+    spherical_k_means,
 )
 from wordspot.models.errors import BadInput
 
@@ -30,8 +30,8 @@ SMALL = ConvolutionalConfig(width=8, dilations=(1,), frame_dimension=6, dimensio
 WORDS = 12  # each 40 ticks long; 0 and 1 stand among 4 to 7, 2 and 3 among 8 to 11
 
 
-def archive(recordings: int = 60, said: int = 60, dimension: int = 16) -> tuple[Spans, np.ndarray]:
-    """Spans of words in a row, and which word each is."""
+def archive(recordings: int = 60, said: int = 60, dimension: int = 16) -> tuple[ArchiveSpans, np.ndarray]:
+    """ArchiveSpans of words in a row, and which word each is."""
     rng = np.random.default_rng(0)
     sounds = rng.standard_normal((WORDS, dimension))
     words = []
@@ -43,7 +43,7 @@ def archive(recordings: int = 60, said: int = 60, dimension: int = 16) -> tuple[
     vectors = sounds[word] + 0.15 * rng.standard_normal((len(word), dimension))
     start = np.tile(40 * np.arange(said), recordings)
     return (
-        Spans(vectors.astype(np.float32), np.repeat(np.arange(recordings), said), start, start + 40),
+        ArchiveSpans(vectors.astype(np.float32), np.repeat(np.arange(recordings), said), start, start + 40),
         word,
     )
 
@@ -51,19 +51,16 @@ def archive(recordings: int = 60, said: int = 60, dimension: int = 16) -> tuple[
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    card = ArtifactCard(
-        name="ear",
-        model="phonetic",
-        config={},
-        weights_sha256="",
+    card = TrainingRecord(
+        "ear",
         licence="Apache-2.0",
         detection_threshold=4.5,
     )
-    artifact.save(Phonetic(SMALL), card, tmp_path / "models/ear")
+    artifact.save(Contrastive(SMALL), card, tmp_path / "models/ear")
     return tmp_path
 
 
-def test_what_has_like_company_means_alike_however_it_sounds(home: Path) -> None:
+def test_what_occurs_in_like_contexts_means_alike_however_it_sounds(home: Path) -> None:
     spans, word = archive()
     learn(spans, "ear", home / "models/semantic", home=home)
     model: Any
@@ -94,8 +91,8 @@ def test_its_vectors_are_the_parents_with_the_meaning_beside(home: Path) -> None
     audio = 0.1 * rng.standard_normal(16_000).astype(np.float32)
     table = np.array([[0, 10, 60], [0, 30, 90]], np.int32)
     parent, semantic = (load_encoder(name, home) for name in ("ear", "semantic"))
-    assert (parent.meaning, semantic.meaning) == (0, 64)
-    assert semantic.dimension == parent.dimension + semantic.meaning
+    assert (parent.semantic_dimensions, semantic.semantic_dimensions) == (0, 64)
+    assert semantic.dimension == parent.dimension + semantic.semantic_dimensions
     assert semantic.frame_dimension == parent.frame_dimension
     assert semantic.threshold == 4.5
     ((sound, frames),), ((both, same_frames),) = (
@@ -106,10 +103,10 @@ def test_its_vectors_are_the_parents_with_the_meaning_beside(home: Path) -> None
     np.testing.assert_allclose(same_frames[0], frames[0], atol=2e-3)
 
 
-def test_company_begins_behind_a_span_and_ends_with_the_recording() -> None:
-    start = np.array([0, 20, 40, 40 + REACH + 41, 0])
-    spans = Spans(np.eye(5, dtype=np.float32), np.array([0, 0, 0, 0, 1]), start, start + 40)
-    counts = company(spans, torch.arange(5), 5).toarray()
+def test_a_context_begins_behind_a_span_and_ends_with_the_recording() -> None:
+    start = np.array([0, 20, 40, 40 + CONTEXT_TICKS + 41, 0])
+    spans = ArchiveSpans(np.eye(5, dtype=np.float32), np.array([0, 0, 0, 0, 1]), start, start + 40)
+    counts = cooccurrences(spans, torch.arange(5), 5).toarray()
     wanted = np.zeros((5, 5))
     wanted[0, 2] = wanted[2, 0] = 1  # 1 overlaps both, 3 is too far from all, 4 is elsewhere
     np.testing.assert_array_equal(counts, wanted)
@@ -118,14 +115,14 @@ def test_company_begins_behind_a_span_and_ends_with_the_recording() -> None:
 def test_kinds_are_the_clouds_that_there_are() -> None:
     spans, word = archive()
     unit = torch.from_numpy(spans.vectors / np.linalg.norm(spans.vectors, axis=1, keepdims=True))
-    centres = cluster(unit, 2 * WORDS, 0)
+    centres = spherical_k_means(unit, 2 * WORDS, 0)
     own = (unit @ centres.T).argmax(dim=1).numpy()
     agreed = sum(np.bincount(word[own == kind]).max() for kind in np.unique(own))
     assert agreed / len(word) > 0.95
 
 
 def test_products_of_vectors_come_near_the_information() -> None:
-    counts = company(archive()[0], torch.from_numpy(archive()[1]), WORDS)
+    counts = cooccurrences(archive()[0], torch.from_numpy(archive()[1]), WORDS)
     vectors = factorised(counts, WORDS - 1)
     alike = vectors @ vectors.T
     assert min(alike[0, 1], alike[0, 4]) > max(alike[0, 2], alike[0, 9])

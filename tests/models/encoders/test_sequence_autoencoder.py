@@ -86,14 +86,14 @@ def test_the_denoising_kind_hears_noise_and_is_judged_on_the_clean() -> None:
     quiet = SegmentBatch(given.clean, given.clean, given.lengths)
     rng = generator("cpu", 0, 0)
     assert model.loss("model", given, rng).value != model.loss("model", quiet, rng).value
-    torch.testing.assert_close(model.heard(given), given.noisy)
+    torch.testing.assert_close(model.encoder_input(given), given.noisy)
 
 
-def test_settling_centres_and_scales_the_vectors() -> None:
+def test_fitted_statistics_centre_and_scale_the_vectors() -> None:
     torch.manual_seed(0)
     model = SequenceAutoencoder(SMALL).eval()
     batches = [batch(seed) for seed in range(4)]
-    model.settle(batches)
+    model.fit_statistics(batches)
     vectors = torch.cat([model.encode(b.clean, b.lengths) for b in batches])
     settled = ((vectors - model.centre) * model.scale).detach()
     torch.testing.assert_close(settled.mean(dim=0), torch.zeros(32), atol=1e-4, rtol=0)

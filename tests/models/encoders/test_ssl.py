@@ -61,8 +61,8 @@ def test_padding_and_neighbours_change_nothing(model: Ssl, vowels: np.ndarray) -
     padded = nn.utils.rnn.pad_sequence(regions, batch_first=True)
     padded[0, len(regions[0]) :] = 7.0
     with torch.inference_mode():
-        together = model.hear(padded, torch.tensor([51, 200]))
-        alone = model.hear(regions[0][None], torch.tensor([51]))
+        together = model.frames(padded, torch.tensor([51, 200]))
+        alone = model.frames(regions[0][None], torch.tensor([51]))
     torch.testing.assert_close(together[0, :26], alone[0], atol=1e-5, rtol=0)
     assert not together[0, 26:].any()
 
@@ -83,18 +83,33 @@ def test_a_network_on_another_grid_is_brought_to_20_ms(vowels: np.ndarray) -> No
 
 
 def test_the_network_is_no_part_of_the_artifact(model: Ssl, tmp_path: Path) -> None:
-    card = artifact.ArtifactCard("mine", "ssl", {}, "")
-    card = artifact.save(model, card, tmp_path)
+    card = artifact.save(model, artifact.TrainingRecord("mine"), tmp_path)
     again = artifact.restore(Ssl, tmp_path, card)
     assert set(again.state_dict()) == set(model.state_dict())
     assert all(name.startswith(("map.", "projection.")) for name in again.state_dict())
 
 
-def test_weights_that_cannot_be_had_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_are_not_there_are_named_and_not_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a download")
+
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
-    with pytest.raises(MissingWeights, match=r"WAVLM_BASE_PLUS's weights are neither in .*checkpoints"):
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    with pytest.raises(MissingWeights, match=r"WAVLM_BASE_PLUS's weights are not in .*; put .*\.pth there"):
         pretrained("WAVLM_BASE_PLUS")
+
+
+def test_a_file_that_is_no_network_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with pytest.raises(MissingWeights) as missing:
+        pretrained("HUBERT_BASE")
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / str(missing.value).split()[-2]).write_bytes(b"junk")
+    with pytest.raises(MissingWeights, match="does not hold HUBERT_BASE's weights"):
+        pretrained("HUBERT_BASE")
 
 
 def test_an_unknown_network_is_refused_with_the_known_ones() -> None:

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -12,8 +16,9 @@ from torch import Tensor
 from wordspot.models import audio
 from wordspot.models.encoders import load_encoder, whisper_weights
 from wordspot.models.encoders.spans import SpanEncoder
-from wordspot.models.encoders.whisper import GAP_TICKS, WINDOW_TICKS, Whisper, WhisperConfig
+from wordspot.models.encoders.whisper import Whisper, WhisperConfig
 from wordspot.models.errors import MissingWeights
+from wordspot.models.runtime.packing import GAP_TICKS, WINDOW_TICKS
 
 SPEECH = Path(__file__).parents[2] / "data/speech.flac"
 PROMPTS = ((0.7, 3.86), (5.06, 6.65), (7.65, 10.48))
@@ -83,7 +88,7 @@ def test_the_map_of_the_states_is_what_is_heard() -> None:
     model.map.measure(torch.randn(500, 80) @ torch.randn(80, 80))
     features, lengths = torch.rand(1, 120, 80), torch.tensor([120])
     with torch.inference_mode():
-        heard = model.hear(features, lengths)
+        heard = model.frames(features, lengths)
         mapped = torch.nn.functional.normalize(model.map(model.states(features, lengths)), dim=2)
     torch.testing.assert_close(heard[:, :58], mapped[:, :58])  # the map's edge sees the silence or nothing
 
@@ -133,7 +138,7 @@ def test_a_region_of_more_than_30_s_is_heard_to_its_end(encoder: SpanEncoder) ->
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Path]:
     """A machine without any weights; makes the folder that WORDSPOT_WHISPER names."""
-    modules = [module for known in whisper_weights.KNOWN.values() for module, _ in known.parts]
+    modules = [module for known in whisper_weights.WHISPER_WEIGHTS.values() for module, _ in known.parts]
     for module in ("huggingface_hub", *modules):
         monkeypatch.setitem(sys.modules, module, None)
     monkeypatch.setenv(whisper_weights.CACHE_VARIABLE, str(tmp_path / "home"))
@@ -155,6 +160,54 @@ def test_weights_of_another_hash_are_refused(bare: Callable[[], Path]) -> None:
     (bare() / "model.bin").write_bytes(b"something else")
     with pytest.raises(MissingWeights, match=r"model\.bin has SHA-256 [0-9a-f]{64}, expected d01c3014"):
         whisper_weights.find("base")
+
+
+@dataclass
+class Hub:
+    """Takes the place of `huggingface_hub`: offers files, and remembers what was asked for."""
+
+    files: dict[str, bytes]
+    revisions: list[str] = field(default_factory=list)
+
+    def download(self, repository: str, name: str, *, revision: str, local_dir: Path) -> None:
+        assert repository == "Systran/faster-whisper-base"
+        self.revisions.append(revision)
+        (local_dir / ".cache").mkdir(exist_ok=True)
+        (local_dir / name).write_bytes(self.files[name])
+
+
+@pytest.fixture
+def hub(bare: Callable[[], Path], monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """One that offers what is pinned."""
+    base = whisper_weights.WHISPER_WEIGHTS["base"]
+    hub = Hub({name: name.encode() for name in base.files})
+    pinned = {name: hashlib.sha256(content).hexdigest() for name, content in hub.files.items()}
+    monkeypatch.setitem(whisper_weights.WHISPER_WEIGHTS, "base", replace(base, files=pinned))
+    module = ModuleType("huggingface_hub")
+    module.__spec__ = ModuleSpec("huggingface_hub", None)
+    module.__dict__["hf_hub_download"] = hub.download
+    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
+    return hub
+
+
+def test_the_hub_is_asked_for_the_pinned_revision_once(hub: Hub, tmp_path: Path) -> None:
+    folder = whisper_weights.find("base")
+    assert folder == tmp_path / "home" / "whisper" / "base"
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == hub.files
+    assert set(hub.revisions) == {"ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66"}
+    asked = len(hub.revisions)
+    assert whisper_weights.find("base") == folder
+    assert len(hub.revisions) == asked
+
+
+@pytest.mark.parametrize("name", sorted(whisper_weights.WHISPER_WEIGHTS["base"].files))
+def test_a_downloaded_file_of_another_hash_is_refused_and_none_is_kept(
+    name: str, hub: Hub, tmp_path: Path
+) -> None:
+    hub.files[name] = b"something else"
+    with pytest.raises(MissingWeights, match=rf"{name} has SHA-256 [0-9a-f]{{64}}, expected"):
+        whisper_weights.find("base")
+    assert list((tmp_path / "home" / "whisper").iterdir()) == []
 
 
 def test_unknown_weights_are_refused_with_the_known_ones() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from wordspot.models import artifact, evaluation, registry
-from wordspot.models.artifact import ArtifactCard
+from wordspot.models.artifact import TrainingRecord
 from wordspot.models.datasets import analogies, texts
 from wordspot.models.datasets.analogies import Analogy
 from wordspot.models.encoders.word_vectors import SkipGramRecipe, WordVectors
@@ -55,8 +55,7 @@ def test_what_is_not_known_is_said_with_what_may_be_meant() -> None:
 
 def test_saved_and_loaded_words_are_the_same(tmp_path: Path) -> None:
     model = WordVectors.of(["straße", "東京", "it's"], torch.eye(3))
-    card = ArtifactCard(name="one", model="word_vectors", config={}, weights_sha256="")
-    artifact.save(model, card, tmp_path, half=True)
+    artifact.save(model, TrainingRecord("one"), tmp_path, half=True)
     again, read = registry.load(str(tmp_path))
     assert isinstance(again, WordVectors)
     assert again.words == ["straße", "東京", "it's"]
@@ -74,8 +73,7 @@ def test_judged_are_coverage_and_accuracy_with_and_without_the_given_words(
     monkeypatch.setattr(analogies, "sections", lambda home: asked)
     pairs = [("king", "queen", 8.0), ("king", "hot", 1.0), ("rome", "italy", 9.0)]
     monkeypatch.setattr(analogies, "likeness", lambda home: {"some": pairs, "others": [("a", "b", 1.0)]})
-    card = ArtifactCard(name="one", model="word_vectors", config={}, weights_sha256="")
-    card = artifact.save(grid(), card, tmp_path)
+    card = artifact.save(grid(), TrainingRecord("one"), tmp_path)
     figures = {metric.name: metric for metric in evaluation.measure(grid(), card, tmp_path)}
     assert figures["family_coverage"].value == 0.5
     assert figures["family"].value == figures["capitals"].value == figures["lecture"].value == 1

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wordspot.models.generators.objectives import LOSS_MARGIN, OBJECTIVES, Judged
+from wordspot.models.generators.objectives import LOSS_MARGIN, OBJECTIVES, Scored
 
 SHIFT = 1.0  # real: N(0, 1); drawn: N(SHIFT, 1)
 
@@ -29,7 +29,7 @@ def expected_loss(name: str, score: Callable[[Tensor], Tensor], count: int = 400
     noise = torch.randn((2, count), generator=rng, dtype=torch.float64)
     real, fake = noise[0], noise[1] + SHIFT
     shaped = [some[:, None, None, None] for some in (real, fake)]
-    judged = [Judged(some, score(points)) for some, points in zip(shaped, (real, fake), strict=True)]
+    judged = [Scored(some, score(points)) for some, points in zip(shaped, (real, fake), strict=True)]
     return float(OBJECTIVES[name].discriminator(*judged))
 
 
@@ -86,7 +86,7 @@ def trained(name: str, real: Tensor, fake: Tensor, steps: int = 400) -> nn.Modul
     rng = torch.Generator().manual_seed(0)
     objective = OBJECTIVES[name]
     for _ in range(steps):
-        judged = Judged(real, network(real)), Judged(fake, network(fake))
+        judged = Scored(real, network(real)), Scored(fake, network(fake))
         loss = objective.discriminator(*judged)
         if name == "wasserstein":
             loss = loss + 10 * objective.penalty(network, *judged, rng)
@@ -102,7 +102,7 @@ def pull(name: str) -> float:
     real, fake = noise[0], noise[1] + 4
     network = trained(name, real, fake)
     moved = fake.clone().requires_grad_()
-    loss = 64 * OBJECTIVES[name].generator(Judged(moved, network(moved)))
+    loss = 64 * OBJECTIVES[name].generator(Scored(moved, network(moved)))
     (slope,) = torch.autograd.grad(loss, moved)
     return float(slope.mean())
 
@@ -114,14 +114,14 @@ def test_between_disjoint_supports_jensen_shannon_does_not_pull_and_wasserstein_
 
 def test_a_loss_sensitive_margin_grows_with_the_difference_of_the_pictures() -> None:
     objective = OBJECTIVES["loss_sensitive"]
-    real = Judged(torch.ones(4, 1, 2, 2), torch.full((4,), 0.05))
-    near = Judged(torch.full((4, 1, 2, 2), 0.9), torch.zeros(4))
-    far = Judged(torch.zeros(4, 1, 2, 2), torch.zeros(4))
+    real = Scored(torch.ones(4, 1, 2, 2), torch.full((4,), 0.05))
+    near = Scored(torch.full((4, 1, 2, 2), 0.9), torch.zeros(4))
+    far = Scored(torch.zeros(4, 1, 2, 2), torch.zeros(4))
     assert float(objective.discriminator(real, near)) == 0  # the scores are farther apart than the pictures
     assert float(objective.discriminator(real, far)) == pytest.approx(4 * LOSS_MARGIN - 0.05)
 
 
 def test_a_boundary_seeking_generator_wants_scores_at_the_boundary() -> None:
     objective = OBJECTIVES["boundary_seeking"]
-    losses = [float(objective.generator(Judged(torch.zeros(1), torch.tensor([s])))) for s in (-2.0, 0.0, 2.0)]
+    losses = [float(objective.generator(Scored(torch.zeros(1), torch.tensor([s])))) for s in (-2.0, 0.0, 2.0)]
     assert losses[1] == 0 < losses[0] == losses[2]

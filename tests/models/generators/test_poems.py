@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from wordspot.models import artifact, registry
-from wordspot.models.artifact import ArtifactCard
+from wordspot.models.artifact import TrainingRecord
 from wordspot.models.datasets.poems import FORMS, Form, PoemBatch, PoemData, Poems, read
 from wordspot.models.errors import BadInput
-from wordspot.models.generators.poem_gan import PoemGan, PoemGanConfig, company
+from wordspot.models.generators.poem_gan import PoemGan, PoemGanConfig, context_vectors
 from wordspot.models.generators.poem_language_model import PoemLanguageModel, PoemLanguageModelConfig
-from wordspot.models.generators.poems import PoemWriter, draw
+from wordspot.models.generators.poems import PoemModel
+from wordspot.models.sampling import sample_categorical
 from wordspot.models.trainer import Plan, fit, validate
 
 COUNT = 24
@@ -54,10 +55,10 @@ def rng(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def fresh(name: str) -> PoemWriter[Any]:
+def fresh(name: str) -> PoemModel[Any]:
     torch.manual_seed(1)
     model = registry.model_class(name)(CONFIGS[name])
-    assert isinstance(model, PoemWriter)
+    assert isinstance(model, PoemModel)
     model.prepare(DATA)
     return model.eval()
 
@@ -68,7 +69,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def writer(name: str) -> PoemWriter[Any]:
+def writer(name: str) -> PoemModel[Any]:
     return fresh(name)
 
 
@@ -88,7 +89,7 @@ def language_model() -> PoemLanguageModel:
 
 @torch.inference_mode()
 @pytest.mark.parametrize("form", FORMS)
-def test_a_poem_has_the_form_that_was_asked_for(writer: PoemWriter[Any], form: str) -> None:
+def test_a_poem_has_the_form_that_was_asked_for(writer: PoemModel[Any], form: str) -> None:
     written = writer.sample(3, rng(), condition=form)
     assert len(written) == 3
     for text in written:
@@ -99,7 +100,7 @@ def test_a_poem_has_the_form_that_was_asked_for(writer: PoemWriter[Any], form: s
 
 
 @torch.inference_mode()
-def test_the_same_seed_gives_the_same_poems_whatever_was_drawn_before(writer: PoemWriter[Any]) -> None:
+def test_the_same_seed_gives_the_same_poems_whatever_was_drawn_before(writer: PoemModel[Any]) -> None:
     first = writer.sample(4, rng(5), condition="7x4")
     torch.rand(10)
     assert writer.sample(4, rng(5), condition="7x4") == first
@@ -111,38 +112,38 @@ def test_the_same_seed_gives_the_same_poems_whatever_was_drawn_before(writer: Po
 
 
 @torch.inference_mode()
-def test_a_low_temperature_takes_what_is_likeliest(writer: PoemWriter[Any]) -> None:
+def test_a_low_temperature_takes_what_is_likeliest(writer: PoemModel[Any]) -> None:
     low, lower, high = (
-        writer.write(FORMS["5x4"], 8, rng(), temperature) for temperature in (1e-4, 1e-5, 50.0)
+        writer.sample_characters(FORMS["5x4"], 8, rng(), temperature) for temperature in (1e-4, 1e-5, 50.0)
     )
     assert (low == lower).float().mean() > 0.95
     assert (low == high).float().mean() < 0.5
 
 
-def test_an_unknown_form_is_told_which_there_are(writer: PoemWriter[Any]) -> None:
+def test_an_unknown_form_is_told_which_there_are(writer: PoemModel[Any]) -> None:
     for ask in (writer.sample, lambda *given, **wanted: list(writer.generate(*given, **wanted))):
         with pytest.raises(BadInput, match=r"no form 'haiku'; there are 5x4, 7x4, 5x8, 7x8"):
             ask(1, rng(), condition="haiku")
 
 
-def test_a_vocabulary_of_another_size_is_refused(writer: PoemWriter[Any]) -> None:
+def test_a_vocabulary_of_another_size_is_refused(writer: PoemModel[Any]) -> None:
     short = PoemData(Poems(LETTERS[:-1], DATA.train.verses), DATA.train, batch_size=16, seed=0)
-    with pytest.raises(BadInput, match="23 characters in the data, 24 in the model"):
+    with pytest.raises(BadInput, match="must have 24 characters as the model has, got 23"):
         writer.prepare(short)
 
 
 @torch.inference_mode()
-def test_an_artifact_brings_its_own_vocabulary(name: str, writer: PoemWriter[Any], tmp_path: Path) -> None:
-    card = ArtifactCard(name="one", model=name, config={}, weights_sha256="")
-    artifact.save(writer, card, tmp_path / "whole")
-    artifact.save(writer, card, tmp_path / "half", half=True)
+def test_an_artifact_brings_its_own_vocabulary(name: str, writer: PoemModel[Any], tmp_path: Path) -> None:
+    record = TrainingRecord("one")
+    artifact.save(writer, record, tmp_path / "whole")
+    artifact.save(writer, record, tmp_path / "half", half=True)
     again, read_card = registry.load(str(tmp_path / "whole"))
     half, _ = registry.load(str(tmp_path / "half"))
-    assert isinstance(again, PoemWriter)
-    assert isinstance(half, PoemWriter)
+    assert isinstance(again, PoemModel)
+    assert isinstance(half, PoemModel)
     assert again.sample(3, rng(), condition="5x8") == writer.sample(3, rng(), condition="5x8")
     assert half.characters == writer.characters == LETTERS
-    assert read_card.modality == "text"
+    assert (read_card.model, read_card.modality) == (name, "text")
     assert {"sample", "generate"} <= set(read_card.capabilities)
 
 
@@ -172,20 +173,20 @@ def test_training_brings_the_gan_closer_to_the_poems(tmp_path: Path) -> None:
 
 def test_what_is_drawn_comes_as_often_as_its_chance() -> None:
     chances = torch.tensor([0.5, 0.0, 0.2, 0.3])
-    drawn = draw(chances.expand(20_000, 4), rng())
+    drawn = sample_categorical(chances.expand(20_000, 4), rng())
     shares = torch.bincount(drawn, minlength=4) / 20_000
     assert shares[1] == 0
     torch.testing.assert_close(shares, chances, atol=0.015, rtol=0)
 
 
-def test_characters_in_the_same_company_lie_close() -> None:
+def test_characters_with_the_same_contexts_have_similar_vectors() -> None:
     """Pairs 0, 1 and 2, 3 and so on stand for each other."""
     pairs = rising(200, 2)
     verses = {
         name: 2 * (rows // 2) + np.random.default_rng(0).integers(0, 2, rows.shape)
         for name, rows in pairs.verses.items()
     }
-    vectors = company(Poems(LETTERS, verses), 8)
+    vectors = context_vectors(Poems(LETTERS, verses), 8)
     torch.testing.assert_close(vectors.norm(dim=1), torch.ones(COUNT))
     nearest = (vectors @ vectors.T).fill_diagonal_(-2).argmax(dim=1)
     assert nearest.tolist() == [n ^ 1 for n in range(COUNT)]
@@ -235,7 +236,9 @@ def test_the_penalty_is_how_far_the_slope_is_from_one(gan: PoemGan, length: floa
 
 def test_the_quality_of_real_poems_is_better_than_that_of_noise(gan: PoemGan) -> None:
     class Reciter(PoemGan):
-        def write(self, form: Form, count: int, rng: torch.Generator, temperature: float) -> Tensor:
+        def sample_characters(
+            self, form: Form, count: int, rng: torch.Generator, temperature: float
+        ) -> Tensor:
             return torch.from_numpy(DATA.train.verses[form.name][:count])
 
     reciter = Reciter(CONFIGS["poem_gan"])
@@ -297,7 +300,7 @@ def test_dropping_out_is_by_the_given_chance_alone(language_model: PoemLanguageM
 def test_it_writes_as_it_reads(language_model: PoemLanguageModel) -> None:
     """The chance by which a character is drawn is that which the whole poem's reading gives it."""
     form = FORMS["5x4"]
-    rows = language_model.write(form, 4_000, rng(), 1.0)
+    rows = language_model.sample_characters(form, 4_000, rng(), 1.0)
     first = rows[rows[:, 0] == rows[0, 0]]
     shares = torch.bincount(first[:, 1], minlength=COUNT) / len(first)
     asked = first[:1].repeat(COUNT, 1)

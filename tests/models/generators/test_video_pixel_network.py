@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from wordspot.models import artifact, registry
-from wordspot.models.artifact import ArtifactCard
+from wordspot.models.artifact import TrainingRecord
 from wordspot.models.datasets.moving_digits import VideoBatch
 from wordspot.models.errors import BadInput
+from wordspot.models.generators.video_layers import move_pictures
 from wordspot.models.generators.video_pixel_network import (
-    NEVER_SURE,
+    MIN_PROBABILITY,
     VideoPixelNetwork,
     VideoPixelNetworkConfig,
-    carried,
 )
 from wordspot.models.trainer import Plan, fit
 
@@ -124,7 +124,7 @@ def test_nats_of_a_network_that_learned_nothing_are_those_of_black_frames() -> N
     for parameter in model.head.parameters():
         parameter.zero_()
     future = clips[:, ALONE.seen :].flatten(1)
-    expected = -(future * math.log(NEVER_SURE) + (1 - future) * math.log(1 - NEVER_SURE)).sum(dim=1)
+    expected = -(future * math.log(MIN_PROBABILITY) + (1 - future) * math.log(1 - MIN_PROBABILITY)).sum(dim=1)
     torch.testing.assert_close(model.nll(clips, rng()), expected)
 
 
@@ -136,7 +136,7 @@ def test_pictures_are_taken_from_frames_and_carried_on_as_the_shares_say() -> No
     shares = torch.zeros((1, 3, 2, 9, 4, 6))
     shares[:, :, 0, 3] = 1.0  # a pixel becomes what its left neighbour was
     shares[:, :, 1, (1, 4)] = 0.5  # half of what was above, half of what was here
-    found = carried(frames, taken, shares)
+    found = move_pictures(frames, taken, shares)
     assert found.shape == (1, 4, 2, 4, 6)
     assert not found[0, 0].any()
     for time, column in ((1, 3), (2, 4), (3, 5)):
@@ -191,9 +191,9 @@ def test_without_a_past_a_frame_is_drawn_whatever_went_before() -> None:
 @pytest.mark.parametrize(
     ("known", "told"),
     [
-        (first(2).flip(1), "the first frames"),
-        (first(2)[:, :3], "the first frames"),
-        (first(0), "at least 1"),
+        (first(2).flip(1), "must be the first of each clip"),
+        (first(2)[:, :3], "must be the first of each clip"),
+        (first(0), "at least 1 frame of each clip must be known"),
     ],
 )
 def test_known_frames_that_are_not_the_first_ones_are_refused(known: Tensor, told: str) -> None:
@@ -203,15 +203,15 @@ def test_known_frames_that_are_not_the_first_ones_are_refused(known: Tensor, tol
 
 def test_other_shapes_and_temperatures_are_refused() -> None:
     model = network()
-    with pytest.raises(BadInput, match=r"allowed are \(B, T\) of \(1, 6, 8\)"):
+    with pytest.raises(BadInput, match=r"must have the shape \(B, T\) of \(1, 6, 8\)"):
         model.complete(some()[..., :4], first(2), rng())
-    with pytest.raises(BadInput, match="2 frames; more than 2"):
+    with pytest.raises(BadInput, match="more than 2 frames, got 2"):
         model.nll(some()[:, :2], rng())
-    with pytest.raises(BadInput, match="temperature 0"):
+    with pytest.raises(BadInput, match="temperature must be above 0"):
         model.sample(1, rng(), temperature=0.0)
     with pytest.raises(BadInput, match="7 x 8"):
         VideoPixelNetwork(dataclasses.replace(SMALL, height=7))
-    with pytest.raises(BadInput, match="5 frames seen of 5"):
+    with pytest.raises(BadInput, match="seen must be between 1 and 4 of 5 frames, got 5"):
         VideoPixelNetwork(dataclasses.replace(SMALL, seen=5))
 
 
@@ -230,8 +230,7 @@ def test_it_learns_where_things_go_and_without_a_past_it_cannot(tmp_path: Path) 
 @torch.inference_mode()
 def test_saved_and_loaded_it_draws_the_same(tmp_path: Path) -> None:
     model = network()
-    card = ArtifactCard(name="one", model="video_pixel_network", config={}, weights_sha256="")
-    artifact.save(model, card, tmp_path)
+    artifact.save(model, TrainingRecord("one"), tmp_path)
     again, read = registry.load(str(tmp_path))
     assert again.config == SMALL
     assert read.modality == "video"

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from wordspot.models import artifact, queues, registry
-from wordspot.models.artifact import ArtifactCard
+from wordspot.models import artifact, registry, wavenet_queues
+from wordspot.models.artifact import TrainingRecord
 from wordspot.models.datasets.sounds import FULL_SCALE, RATE, SoundBatch, SoundData, Sounds
 from wordspot.models.errors import BadInput
 from wordspot.models.generators import wavenet
@@ -28,10 +28,10 @@ def rng(seed: int = 0) -> torch.Generator:
 @pytest.fixture
 def model() -> WaveNet:
     torch.manual_seed(3)
-    made = WaveNet(SMALL).eval()
+    network = WaveNet(SMALL).eval()
     with torch.no_grad():
-        made.logits.weight.mul_(20)  # so that what is heard makes a difference
-    return made
+        network.logits.weight.mul_(20)  # so that what is padded makes a difference
+    return network
 
 
 def some_codes(*shape: int) -> Tensor:
@@ -43,12 +43,12 @@ def test_a_sample_depends_on_all_of_its_receptive_field_and_on_nothing_else(mode
     assert SMALL.receptive_field == FIELD
     assert WaveNetConfig().receptive_field == 2_048
     codes = some_codes(1, 50)
-    before = model.weigh(codes)[0]
+    before = model.next_code_logits(codes)[0]
     assert before.shape == (50 - FIELD + 1, SMALL.codes)
     for place in range(50):
         other = codes.clone()
         other[0, place] = (codes[0, place] + 100) % SMALL.codes
-        changed = (model.weigh(other)[0] != before).any(dim=1).nonzero().flatten().tolist()
+        changed = (model.next_code_logits(other)[0] != before).any(dim=1).nonzero().flatten().tolist()
         # The output at i is of the sample behind codes i to i + FIELD - 1.
         assert changed == list(range(max(0, place - FIELD + 1), min(place, 50 - FIELD) + 1))
 
@@ -56,24 +56,26 @@ def test_a_sample_depends_on_all_of_its_receptive_field_and_on_nothing_else(mode
 @torch.inference_mode()
 def test_step_by_step_it_says_the_same_as_in_one_pass(model: WaveNet) -> None:
     codes = some_codes(3, 70)
-    heard = pad(codes, (FIELD, 0), value=model.silent)
-    expected = model.weigh(heard[:, :-1])  # (3, 70, codes)
-    weights, state, found = model.weights(), model.silence(3), []
+    padded = pad(codes, (FIELD, 0), value=model.silent_code)
+    expected = model.next_code_logits(padded[:, :-1])  # (3, 70, codes)
+    weights, state, outputs = model.queue_weights(), model.silent_queues(3), []
     for part in codes.T.split((1, 30, 39)):
-        taken, logits = queues.advance(weights, state, np.zeros(part.shape), 1.0, part.contiguous().numpy())
+        taken, logits = wavenet_queues.advance(
+            weights, state, np.zeros(part.shape), 1.0, part.contiguous().numpy()
+        )
         np.testing.assert_array_equal(taken, part.numpy())
-        found.append(torch.from_numpy(logits))
-    torch.testing.assert_close(torch.cat(found).transpose(0, 1), expected, atol=2e-5, rtol=1e-5)
+        outputs.append(torch.from_numpy(logits))
+    torch.testing.assert_close(torch.cat(outputs).transpose(0, 1), expected, atol=2e-5, rtol=1e-5)
 
 
 @torch.inference_mode()
 def test_what_is_drawn_surprises_as_much_as_the_chances_say(model: WaveNet) -> None:
-    drawn = model.encoded(model.sample(300, rng()))
+    drawn = model.mu_law_encode(model.sample(300, rng()))
     mixed = drawn[:, torch.randperm(SMALL.samples, generator=rng())]
     excess = []
     for codes in (drawn, mixed):
-        heard = pad(codes, (FIELD, 0), value=model.silent)
-        chances = model.weigh(heard[:, :-1]).log_softmax(dim=2)
+        padded = pad(codes, (FIELD, 0), value=model.silent_code)
+        chances = model.next_code_logits(padded[:, :-1]).log_softmax(dim=2)
         surprise = -chances.gather(2, codes[:, :, None])[..., 0]
         entropy = -(chances.exp() * chances).sum(dim=2)
         excess.append(float((surprise - entropy).mean()))  # nats a sample
@@ -87,7 +89,7 @@ def test_codes_are_drawn_as_often_as_their_chance_says(model: WaveNet) -> None:
         parameter.zero_()
     model.logits.bias[:4] = torch.tensor([9.0, 10.0, 11.0, 10.5])
     for temperature in (0.5, 1.0, 2.0):
-        codes = model.encoded(model.sample(400, rng(), temperature=temperature))
+        codes = model.mu_law_encode(model.sample(400, rng(), temperature=temperature))
         shares = torch.bincount(codes.flatten(), minlength=SMALL.codes) / codes.numel()
         torch.testing.assert_close(shares, (model.logits.bias / temperature).softmax(0), atol=0.01, rtol=0)
 
@@ -116,19 +118,19 @@ def test_the_same_seed_gives_the_same_sound(model: WaveNet) -> None:
 def test_nats_are_those_of_every_sample_from_the_first(
     model: WaveNet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sounds = model.decoded(some_codes(2, 33))
+    sounds = model.mu_law_decode(some_codes(2, 33))
     expected = []
-    for codes in pad(some_codes(2, 33), (FIELD, 0), value=model.silent):
-        steps = [model.weigh(codes[None, n : n + FIELD])[0, 0].log_softmax(0) for n in range(33)]
+    for codes in pad(some_codes(2, 33), (FIELD, 0), value=model.silent_code):
+        steps = [model.next_code_logits(codes[None, n : n + FIELD])[0, 0].log_softmax(0) for n in range(33)]
         expected.append(-sum(step[codes[n + FIELD]] for n, step in enumerate(steps)))
     torch.testing.assert_close(model.nll(sounds, rng()), torch.stack(expected))
-    monkeypatch.setattr(wavenet, "STRETCH", 7)
+    monkeypatch.setattr(wavenet, "CHUNK_SAMPLES", 7)
     torch.testing.assert_close(model.nll(sounds, rng()), torch.stack(expected))
 
 
 @torch.inference_mode()
 def test_what_is_known_is_heard_but_not_asked_for(model: WaveNet) -> None:
-    sounds = model.decoded(some_codes(2, 40))
+    sounds = model.mu_law_decode(some_codes(2, 40))
     everything = model.nll(sounds, rng()).sum()
     first = model.nll(sounds[:, :25], rng()).sum()
     rest = model.loss("model", SoundBatch(sounds, known=25), rng())
@@ -140,16 +142,16 @@ def test_what_is_known_is_heard_but_not_asked_for(model: WaveNet) -> None:
 
 def test_every_code_is_a_level_of_its_own(model: WaveNet) -> None:
     codes = torch.arange(SMALL.codes)
-    levels = model.decoded(codes)
+    levels = model.mu_law_decode(codes)
     assert bool((levels.diff() > 0).all())
-    assert torch.equal(model.encoded(levels), codes)
-    assert int(model.encoded(torch.zeros(1))) == model.silent
-    assert torch.equal(model.encoded(torch.tensor([-7.0, 7.0])), codes[[0, -1]])
+    assert torch.equal(model.mu_law_encode(levels), codes)
+    assert int(model.mu_law_encode(torch.zeros(1))) == model.silent_code
+    assert torch.equal(model.mu_law_encode(torch.tensor([-7.0, 7.0])), codes[[0, -1]])
 
 
 def test_tanh_without_a_call_is_tanh() -> None:
     points = np.linspace(-30, 30, 20_001, dtype=np.float32)
-    found = np.array([queues._tanh(point) for point in points])
+    found = np.array([wavenet_queues._tanh(point) for point in points])
     np.testing.assert_allclose(found, np.tanh(points.astype(np.float64)), atol=3e-7)
 
 
@@ -158,7 +160,7 @@ def test_steps_are_compiled_once_for_all(model: WaveNet) -> None:
     model.sample(2, rng(), temperature=2)
     with torch.inference_mode():
         list(model.generate(1, rng()))
-    assert len(queues._advance.signatures) == 1  # type: ignore[attr-defined]
+    assert len(wavenet_queues._advance.signatures) == 1  # type: ignore[attr-defined]
 
 
 def tones(count: int) -> Sounds:
@@ -176,8 +178,7 @@ def test_it_learns_and_is_the_same_when_stored_and_loaded(tmp_path: Path) -> Non
     before = validate(model, data.validation(), 0, "cpu")
     plan = Plan(steps=60, learning_rate=8e-3, warm_up=5, validate_every=30)
     assert fit(model, data, plan, tmp_path / "training").best < 0.75 * before
-    card = ArtifactCard(name="one", model="wavenet", config={}, weights_sha256="")
-    artifact.save(model, card, tmp_path)
+    artifact.save(model, TrainingRecord("one"), tmp_path)
     again, read = registry.load(str(tmp_path))
     assert (again.config, read.modality) == (SMALL, "sound")
     assert set(read.capabilities) == {"sample", "generate", "nll"}
@@ -187,7 +188,7 @@ def test_it_learns_and_is_the_same_when_stored_and_loaded(tmp_path: Path) -> Non
 
 
 def test_what_makes_no_sense_is_refused(model: WaveNet) -> None:
-    with pytest.raises(BadInput, match=r"12 channels; multiples of 8 are allowed"):
+    with pytest.raises(BadInput, match="channels must be a multiple of 8, got 12"):
         WaveNet(WaveNetConfig(channels=12))
-    with pytest.raises(BadInput, match=r"a temperature of 0\.0; above 0 is allowed"):
+    with pytest.raises(BadInput, match=r"temperature must be above 0, got 0\.0"):
         model.sample(1, rng(), temperature=0.0)

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from wordspot.models.artifact import ArtifactCard, Metric
+from tests.models.cards import card_of
+from wordspot.models.artifact import Metric
 from wordspot.models.datasets.pictures import Pictures
 from wordspot.models.evaluation import Subject
 from wordspot.models.judges import drawings, pictures
@@ -38,7 +39,7 @@ def data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def judged(judge: Any, model: Any) -> dict[str, Metric]:
-    card = ArtifactCard(name="one", model="none", config={}, weights_sha256="", data={"source": "slopes"})
+    card = card_of("fake", "picture", "sample", data={"source": "slopes"})
     return {metric.name: metric for metric in judge(Subject(model, card, Path("nowhere")))}
 
 
@@ -71,12 +72,14 @@ def test_copies_of_training_pictures_are_found() -> None:
 
 
 def test_one_picture_again_and_again_is_not_distinct() -> None:
-    assert judged(drawings.novelty, Drawer(DATA["test"].tensor()[:1]))["distinct"].value == 1 / drawings.MANY
+    assert (
+        judged(drawings.novelty, Drawer(DATA["test"].tensor()[:1]))["distinct"].value == 1 / drawings.SET_SIZE
+    )
 
 
 def test_a_completion_is_compared_with_the_nearest_training_picture() -> None:
-    wise = judged(drawings.completions, Drawer(DATA["train"].tensor()))
-    blind = judged(drawings.completions, Drawer(DATA["train"].tensor(), wise=False))
+    wise = judged(drawings.completion, Drawer(DATA["train"].tensor()))
+    blind = judged(drawings.completion, Drawer(DATA["train"].tensor(), wise=False))
     for covered in (50, 75):
         assert wise[f"hidden_{covered}_of_nearest"].value < 1 < blind[f"hidden_{covered}_of_nearest"].value
         assert wise[f"hidden_error_{covered}"].baseline == blind[f"hidden_error_{covered}"].baseline
@@ -96,9 +99,9 @@ def test_energies_are_judged_by_how_well_they_tell_real_pictures() -> None:
     sets = SimpleNamespace(
         test=real, normal=torch.rand(real.shape, generator=torch.Generator().manual_seed(0))
     )
-    (found,) = drawings._of_energies(Auto(), sets)  # type: ignore[arg-type]
+    (found,) = drawings._energy(Auto(), sets)  # type: ignore[arg-type]
     assert (found.name, found.value) == ("energy_auc", 1.0)
-    assert drawings._of_energies(Drawer(real), sets) == []  # type: ignore[arg-type]
+    assert drawings._energy(Drawer(real), sets) == []  # type: ignore[arg-type]
 
 
 class Copier:

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from wordspot.models.artifact import ArtifactCard, Metric
+from tests.models.cards import card_of
+from wordspot.models.artifact import Metric
 from wordspot.models.conditional.descriptions import Descriptions
 from wordspot.models.datasets.faces import new_pairs
 from wordspot.models.datasets.pictures import Pictures
@@ -48,7 +49,7 @@ DATA = {"train": real(TRAIN, 1), "test": real(TEST, 2)}
 class Reader:
     """wrong_hair: whether it never sees which hair it is."""
 
-    known = KNOWN
+    descriptions = KNOWN
 
     def __init__(self, wrong_hair: bool = False) -> None:
         self.wrong_hair = wrong_hair
@@ -56,7 +57,7 @@ class Reader:
     def encode(self, pictures: Tensor) -> Tensor:
         return pictures[:, :, 0, 0]
 
-    def described(self, pictures: Tensor) -> Tensor:
+    def predict_traits(self, pictures: Tensor) -> Tensor:
         found = (LEVELS * self.encode(pictures)).round().long()
         found[:, 0] += int(self.wrong_hair)
         return found
@@ -65,7 +66,7 @@ class Reader:
 class Painter:
     """blind: pairs of colours of hair and eyes that it draws with other eyes."""
 
-    known = KNOWN
+    descriptions = KNOWN
     config = SimpleNamespace()
 
     def __init__(self, blind: tuple[tuple[int, int], ...] = (), deaf: bool = False) -> None:
@@ -89,22 +90,14 @@ class Painter:
 def data(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (faces, drawings, seen):
         monkeypatch.setattr(module, "pictures", lambda name, split, home: DATA[split])
-    drawings._usual.cache_clear()
+    drawings._nearest_distances.cache_clear()
     made = {"face-attributes": Reader(), "faces": Painter()}
     monkeypatch.setattr(faces.registry, "folders", lambda home: dict.fromkeys(made, home))
     monkeypatch.setattr(faces.registry, "load", lambda name, home: (made[name], None))
 
 
 def judged(model: Any, capability: str, source: str = "faces") -> dict[str, Metric]:
-    card = ArtifactCard(
-        name="one",
-        model="none",
-        config={},
-        weights_sha256="",
-        modality="picture",
-        capabilities=(capability,),
-        data={"source": source},
-    )
+    card = card_of("fake", "picture", capability, data={"source": source})
     return {metric.name: metric for metric in measure(model, card, Path("nowhere"))}
 
 

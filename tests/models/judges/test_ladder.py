@@ -38,9 +38,9 @@ def seen(home: Path) -> Callable[[Tensor], Seen]:
     @torch.inference_mode()
     def see(some: Tensor) -> Seen:
         return Seen(
-            frechet.distance(sets.read(sets.test), sets.read(some)),
+            frechet.distance(sets.features(sets.test), sets.features(some)),
             frechet.distance(frechet.random_features(sets.test), frechet.random_features(some)),
-            drawings.coverage(sets.read(sets.test[: drawings.MANY]), sets.read(some)),
+            drawings.coverage(sets.features(sets.test[: drawings.SET_SIZE]), sets.features(some)),
             sets.least_class(some),
         )
 
@@ -50,7 +50,7 @@ def seen(home: Path) -> Callable[[Tensor], Seen]:
 @pytest.fixture(scope="module")
 def real(home: Path) -> Tensor:
     """As many training pictures as are drawn of a model, and their labels' order left alone."""
-    return pictures("digits", "train", home).tensor()[-drawings.MANY :]
+    return pictures("digits", "train", home).tensor()[-drawings.SET_SIZE :]
 
 
 def noisy(some: Tensor, share: float) -> Tensor:
@@ -92,7 +92,7 @@ def test_one_class_by_itself_is_far_away_and_lacks_all_others(
     seen: Callable[[Tensor], Seen], home: Path, real: Tensor
 ) -> None:
     train = pictures("digits", "train", home)
-    ones = train.tensor()[torch.from_numpy(train.labels == 1)][: drawings.MANY]
+    ones = train.tensor()[torch.from_numpy(train.labels == 1)][: drawings.SET_SIZE]
     whole, alone = seen(real), seen(ones)
     assert alone.distance > 10 * whole.distance
     assert alone.coverage < 0.3 < 0.8 < whole.coverage
@@ -101,6 +101,6 @@ def test_one_class_by_itself_is_far_away_and_lacks_all_others(
 
 def test_a_collapsed_generator_meets_no_threshold(seen: Callable[[Tensor], Seen], real: Tensor) -> None:
     """Twenty good pictures over and over: each is read as a digit, and all classes may be there."""
-    found = seen(real[:20].repeat(drawings.MANY // 20, 1, 1, 1))
+    found = seen(real[:20].repeat(drawings.SET_SIZE // 20, 1, 1, 1))
     assert found.coverage < 0.6
     assert found.distance > 5 * seen(real).distance

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from wordspot.models.artifact import ArtifactCard, Metric
+from tests.models.cards import card_of
+from wordspot.models.artifact import Metric
 from wordspot.models.datasets.poems import FORMS, Poems
 from wordspot.models.evaluation import measure
 from wordspot.models.judges import poems as judges
@@ -42,15 +43,7 @@ def data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def judged(model: Any, *capabilities: str, source: str = "poems") -> dict[str, Metric]:
-    card = ArtifactCard(
-        name="one",
-        model="none",
-        config={},
-        weights_sha256="",
-        modality="text",
-        capabilities=capabilities,
-        data={"source": source},
-    )
+    card = card_of("fake", "text", *capabilities, data={"source": source})
     return {metric.name: metric for metric in measure(model, card, Path("nowhere"))}
 
 
@@ -128,7 +121,7 @@ def test_a_lost_character_spoils_the_form_and_nothing_else() -> None:
     ],
 )
 def test_a_right_form_has_its_lines_without_repetition(text: str, expected: bool) -> None:
-    assert judges.right(text, FORM, LETTERS) is expected
+    assert judges.keeps_form(text, FORM, LETTERS) is expected
 
 
 class Chance:
@@ -157,7 +150,7 @@ def test_the_chances_after_a_character_add_up_to_one(before: int) -> None:
 
     def nats(*line: int) -> float:
         """Of one line, out of four of the same."""
-        return bigrams.nats({f"{len(line)}x4": np.array([line * 4])}, alone=False) / 4
+        return bigrams.nats({f"{len(line)}x4": np.array([line * 4])}, unigram=False) / 4
 
     again = (nats(*[before] * 7) - nats(*[before] * 5)) / 2  # of a character behind itself
     first_four = nats(*[before] * 5) - again

@@ -14,7 +14,8 @@ import torch
 from scipy.linalg import sqrtm
 from torch import Tensor
 
-from wordspot.models.artifact import ArtifactCard, Metric
+from tests.models.cards import card_of
+from wordspot.models.artifact import Metric
 from wordspot.models.datasets.sounds import FULL_SCALE, RATE, Sounds
 from wordspot.models.evaluation import measure
 from wordspot.models.judges import sounds as judges
@@ -35,24 +36,16 @@ DATA = {"train": noise(20, 0), "test": noise(8, 1)}
 @pytest.fixture(autouse=True)
 def data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judges, "sounds", lambda name, split, home: DATA[split])
-    judges.order_1.cache_clear()
+    judges.markov_chain.cache_clear()
 
 
 def judged(model: Any, capability: str) -> dict[str, Metric]:
-    card = ArtifactCard(
-        name="one",
-        model="none",
-        config={},
-        weights_sha256="",
-        modality="sound",
-        capabilities=(capability,),
-        data={"source": "noise"},
-    )
+    card = card_of("fake", "sound", capability, data={"source": "noise"})
     return {metric.name: metric for metric in measure(model, card, Path("nowhere"))}
 
 
-def table() -> judges.Order1:
-    return judges.order_1("noise", Path("nowhere"), 256)
+def table() -> judges.MarkovChain:
+    return judges.markov_chain("noise", Path("nowhere"), 256)
 
 
 class Table:
@@ -91,9 +84,9 @@ def test_bits_are_counted_a_sample() -> None:
 
 def test_chances_of_the_table_are_those_of_its_pairs() -> None:
     codes = np.tile([3, 7, 3, 9], 50_000)
-    one = judges.Order1([codes], 256)
+    one = judges.MarkovChain([codes], 256)
     torch.manual_seed(0)
-    drawn = judges.encoded(one.sample(50, 400, torch.Generator().manual_seed(0)).flatten(), 256)
+    drawn = judges.mu_law_codes(one.sample(50, 400, torch.Generator().manual_seed(0)).flatten(), 256)
     after = drawn[1:][drawn[:-1] == 3]
     assert np.isin(after, [7, 9]).mean() > 0.99
     assert (after == 7).mean() == pytest.approx(0.5, abs=0.02)
@@ -133,8 +126,8 @@ def test_speed_is_measured_in_times_of_real_time(monkeypatch: pytest.MonkeyPatch
     model = Slow()
     monkeypatch.setattr(judges, "time", model)
     found = judged(model, "generate")
-    seconds = 0.03 + 0.02 * judges.PARTS
-    assert found["real_time_factor"].value == pytest.approx(0.1 * judges.PARTS / seconds)
+    seconds = 0.03 + 0.02 * judges.TIMED_PARTS
+    assert found["real_time_factor"].value == pytest.approx(0.1 * judges.TIMED_PARTS / seconds)
     assert found["real_time_factor"].baseline == pytest.approx(1 / (0.05 * RATE))
     assert found["first_part_s"].value == pytest.approx(0.05)
 

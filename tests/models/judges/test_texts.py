@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from wordspot.models.artifact import ArtifactCard, Metric
-from wordspot.models.conditional.vocabulary import END, Vocabulary
+from tests.models.cards import card_of
+from wordspot.models.artifact import Metric
 from wordspot.models.datasets.captioned import Captions
 from wordspot.models.datasets.text_pair_batches import Reading
 from wordspot.models.datasets.text_pairs import Pair
@@ -21,6 +21,7 @@ from wordspot.models.evaluation import measure
 from wordspot.models.judges import captions as caption_judge
 from wordspot.models.judges import conversations as chat_judge
 from wordspot.models.judges import titles as title_judge
+from wordspot.models.vocabulary import END, Vocabulary
 
 NAMES = [f"thing{n}" for n in range(60)]
 TITLED = [
@@ -30,15 +31,7 @@ TITLED = [
 
 
 def judged(model: Any, source: str, capability: str, modality: str, **data: Any) -> dict[str, Metric]:
-    card = ArtifactCard(
-        name="one",
-        model="none",
-        config={},
-        weights_sha256="",
-        modality=modality,
-        capabilities=(capability,),
-        data={"source": source, **data},
-    )
+    card = card_of("fake", modality, capability, data={"source": source, **data})
     return {metric.name: metric for metric in measure(model, card, Path("nowhere"))}
 
 
@@ -53,7 +46,7 @@ class Entitler:
     def sample(self, count: int, rng: torch.Generator, *, condition: str) -> list[str]:
         return [self.entitle(condition)] * count
 
-    def nats(self, condition: str, answers: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def answer_nll(self, condition: str, answers: Sequence[str]) -> tuple[Tensor, Tensor]:
         near = [1.0 if answer.split()[-1] in condition else 5.0 for answer in answers]
         return torch.tensor(near), torch.ones(len(answers), dtype=torch.int64)
 
@@ -119,7 +112,7 @@ class Talker:
     def sample(self, count: int, rng: torch.Generator, *, condition: str) -> list[str]:
         return [self.answer(condition)] * count
 
-    def nats(self, condition: str, answers: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def answer_nll(self, condition: str, answers: Sequence[str]) -> tuple[Tensor, Tensor]:
         tokens = torch.tensor([len(self.reading.answer(answer, ())) for answer in answers])
         known = [self.wise and (condition, answer) in self.true for answer in answers]
         return tokens * torch.tensor([0.1 if one else 3.0 for one in known]), tokens
@@ -131,7 +124,7 @@ def test_who_knows_the_answers_is_found_out_and_who_says_always_the_same_too(
     splits = {"train": TALK[:500], "validation": TALK[500:510], "test": TALK[510:]}
     monkeypatch.setattr(chat_judge, "pairs", lambda name, home: splits)
     monkeypatch.setattr(chat_judge, "CANDIDATES", 10)
-    monkeypatch.setattr(chat_judge, "FIRST", 2)
+    monkeypatch.setattr(chat_judge, "TOP", 2)
     wise = judged(Talker(lambda given: f"hi {given[-3:]}", wise=True), "conversations", "sample", "text")
     dull = judged(Talker(lambda given: "i am fine", wise=False), "conversations", "sample", "text")
     assert wise["perplexity"].value == pytest.approx(np.exp(0.1))

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from wordspot.models.artifact import ArtifactCard, Metric
+from tests.models.cards import card_of
+from wordspot.models.artifact import Metric
 from wordspot.models.datasets.moving_digits import Motion, MovingDigits, Sprites, entropy
 from wordspot.models.evaluation import measure
 from wordspot.models.judges import videos as judges
@@ -23,7 +24,7 @@ BARS = Sprites(np.full((3, 10, 10), [[[120]], [[180]], [[240]]], np.uint8), np.a
 @pytest.fixture(autouse=True)
 def data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(judges, "moving_digits", moving)
-    monkeypatch.setattr(judges, "CLIPS", 64)
+    monkeypatch.setattr(judges, "LIKELIHOOD_CLIPS", 64)
     monkeypatch.setattr(judges.registry, "folders", lambda home: {})
 
 
@@ -49,13 +50,11 @@ class Seer:
 
 
 def judged(model: Any, *capabilities: str, name: str = "one") -> dict[str, Metric]:
-    card = ArtifactCard(
+    card = card_of(
+        "fake",
+        "video",
+        *capabilities,
         name=name,
-        model="none",
-        config={},
-        weights_sha256="",
-        modality="video",
-        capabilities=capabilities,
         data={"source": "moving-digits", "motion": MOTION},
         metrics=(Metric("nats_over_bound", 0.0, threshold=1.15),),
     )

@@ -11,9 +11,9 @@ from PIL import Image
 
 from tests.services.small_models import put_all
 from wordspot.models import artifact
-from wordspot.models.artifact import ArtifactCard
+from wordspot.models.artifact import TrainingRecord
 from wordspot.models.conditional.sequence_to_sequence import SequenceToSequence, SequenceToSequenceConfig
-from wordspot.models.conditional.vocabulary import Vocabulary
+from wordspot.models.vocabulary import Vocabulary
 from wordspot.services import cli
 
 Run = Callable[..., tuple[int, str, str]]
@@ -26,9 +26,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         words=9, letters=40, dimension=6, reader=5, hidden=8, longest=4, last=True
     )
     model = SequenceToSequence(config)
-    model.writer.learn(Vocabulary(("you", "me", "here", "there", "¶"), "en"), [0, 0, 0, 0, 9, 9, 9, 9, 0])
-    card = ArtifactCard(name="chat", model="sequence_to_sequence", config={}, weights_sha256="")
-    artifact.save(model, card, tmp_path / "home/models/chat")
+    model.writer.set_vocabulary(
+        Vocabulary(("you", "me", "here", "there", "¶"), "en"), [0, 0, 0, 0, 9, 9, 9, 9, 0]
+    )
+    artifact.save(model, TrainingRecord("chat"), tmp_path / "home/models/chat")
     monkeypatch.setenv("WORDSPOT_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("WORDSPOT_ADDRESS", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -74,11 +75,14 @@ def test_json_tells_where_it_looked(run: Run) -> None:
     [
         ("describe nowhere.png --model teller", "nowhere.png is not a picture that can be read"),
         ("describe half.png --model poem", "cannot describe"),
-        ("describe frame0.png frame1.png --model witness", "a clip of 2 frames; 4 are allowed"),
-        ("describe half.png --model teller --attention x.gif", "a name that ends in .png is allowed"),
-        ("generate chat --condition a --condition-file b", "--condition and --condition-file; one of them"),
+        ("describe frame0.png frame1.png --model witness", "a clip must have 4 frames, got 2"),
+        ("describe half.png --model teller --attention x.gif", "must end in .png"),
+        (
+            "generate chat --condition a --condition-file b",
+            "--condition and --condition-file exclude each other",
+        ),
         ("generate chat --condition-file nowhere.txt", "--condition-file nowhere.txt"),
-        ("generate chat", "a text to answer is allowed"),
+        ("generate chat", "condition must be a text to answer"),
         ("chat sprites", "the condition 'hello'; low or high is allowed"),
     ],
 )

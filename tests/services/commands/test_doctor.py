@@ -16,15 +16,15 @@ def found(home: Path) -> dict[str, doctor.Finding]:
 def test_a_machine_that_is_ready_has_no_problem(tmp_path: Path) -> None:
     findings = found(tmp_path / "home")
     assert {finding.what for finding in findings.values() if not finding.ok} == set()
-    assert findings["encoder naive"].told.startswith("hash ")
-    assert findings["home"].told == f"{tmp_path / 'home'} can be written"
+    assert findings["encoder naive"].result.startswith("hash ")
+    assert findings["home"].result == f"{tmp_path / 'home'} can be written"
 
 
 def test_two_faiss_packages_are_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_version", lambda package: "1.15.1")
     finding = found(tmp_path)["faiss"]
     assert not finding.ok
-    assert "overwrite each other" in finding.told
+    assert "overwrite each other" in finding.result
 
 
 def test_no_faiss_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,10 +35,10 @@ def test_no_faiss_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_synthesiser_is_found_or_its_extra_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert found(tmp_path)["synthesis"].told.startswith("espeakng-loader ")
+    assert found(tmp_path)["synthesis"].result.startswith("espeakng-loader ")
     monkeypatch.setattr(doctor, "_version", lambda package: None)
     missing = found(tmp_path)["synthesis"]
-    assert (missing.ok, "wordspot[synthesis]" in missing.told) == (True, True)
+    assert (missing.ok, "wordspot[synthesis]" in missing.result) == (True, True)
 
 
 def test_a_damaged_encoder_is_a_problem(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_damaged_encoder_is_a_problem(tmp_path: Path) -> None:
     (folder / "card.json").write_text("{}")
     finding = found(tmp_path)["encoder mine"]
     assert not finding.ok
-    assert "card.json" in finding.told
+    assert "card.json" in finding.result
 
 
 def test_a_home_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from tests.services.small_models import Teller, put_all
+from wordspot import Models
 from wordspot.indexer.errors import InvalidInput
 from wordspot.oip import inference_pb2, inference_pb2_grpc
 from wordspot.services import png
-from wordspot.services.model_client import Models
-from wordspot.services.modelhost import __main__ as modelhost
-from wordspot.services.modelhost.hosting import load_models
+from wordspot.services.modelhost import app as modelhost
+from wordspot.services.modelhost.repository import load_models
 from wordspot.services.runtime import create_server, open_channel
 from wordspot.services.settings import ModelHostSettings, ServerSettings
 from wordspot.v1 import models_pb2 as pb
@@ -35,10 +35,10 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     home = tmp_path_factory.mktemp("home")
     put_all(home)
     settings = ModelHostSettings(home=home, device="cpu")
-    with closing(modelhost.load_encoders(settings)) as encoders, closing(load_models(settings)) as models:
+    with closing(load_models(settings)) as models:
         services = [
             modelhost.model_service(models),
-            modelhost.inference_service(models, encoders, settings),
+            modelhost.inference_service(models, settings),
         ]
         server, _ = create_server(services, ServerSettings())
         server.start()
@@ -48,7 +48,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def models(address: str) -> Iterator[Models]:
-    with Models.at(address) as client:
+    with Models(address) as client:
         yield client
 
 
@@ -93,11 +93,14 @@ def test_each_piece_comes_as_soon_as_it_is_known(models: Models, monkeypatch: py
     ("ask", "told"),
     [
         (lambda models: models.describe("sprites", PICTURE), "cannot describe; it can complete, generate"),
-        (lambda models: models.describe("teller", PICTURE[:4]), "has 6x4 pixels; 6x5 is allowed"),
-        (lambda models: models.describe_clip("teller", CLIP), "clips came; pictures are allowed"),
-        (lambda models: models.describe("witness", PICTURE), "pictures came; clips are allowed"),
-        (lambda models: models.describe_clip("witness", CLIP[:3]), "has 3 frames; 4 are allowed"),
-        (lambda models: models.describe("teller", PICTURE, temperature=0.0), "temperature is 0; 0.001 to"),
+        (lambda models: models.describe("teller", PICTURE[:4]), "must have 6x5 pixels, got 6x4"),
+        (lambda models: models.describe_clip("teller", CLIP), "takes pictures, got clips"),
+        (lambda models: models.describe("witness", PICTURE), "takes clips, got pictures"),
+        (lambda models: models.describe_clip("witness", CLIP[:3]), "must have 4 frames, got 3"),
+        (
+            lambda models: models.describe("teller", PICTURE, temperature=0.0),
+            "temperature must be between 0.001 and 1,000, got 0",
+        ),
     ],
 )
 def test_what_cannot_be_told_of_is_invalid(models: Models, ask: Any, told: str) -> None:
@@ -114,7 +117,7 @@ def test_one_at_a_time_is_described(address: str) -> None:
             with pytest.raises(grpc.RpcError) as caught:
                 list(stub.Describe(request))
             assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
-            assert f"{count} " in caught.value.details()
+            assert f"got {count}" in caught.value.details()
 
 
 def test_by_the_open_protocol_texts_and_attention_come_side_by_side(address: str) -> None:

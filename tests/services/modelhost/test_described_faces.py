@@ -12,17 +12,17 @@ import pytest
 import torch
 from PIL import Image
 
+from wordspot import Models
 from wordspot.models import artifact
-from wordspot.models.artifact import ArtifactCard
+from wordspot.models.artifact import TrainingRecord
 from wordspot.models.conditional.text_to_face import TextToFace, TextToFaceConfig
 from wordspot.models.gallery.text_to_face import PROMPTS
 from wordspot.oip import inference_pb2 as oip
 from wordspot.oip import inference_pb2_grpc
 from wordspot.services import cli
 from wordspot.services.errors import reason_of
-from wordspot.services.model_client import Models
-from wordspot.services.modelhost import __main__ as modelhost
-from wordspot.services.modelhost.hosting import load_models
+from wordspot.services.modelhost import app as modelhost
+from wordspot.services.modelhost.repository import load_models
 from wordspot.services.runtime import create_server, open_channel
 from wordspot.services.settings import ModelHostSettings, ServerSettings
 from wordspot.v1 import models_pb2 as pb
@@ -54,16 +54,15 @@ def painter() -> TextToFace:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, painter: TextToFace) -> Path:
     home = tmp_path_factory.mktemp("home")
-    card = ArtifactCard(name=NAME, model="text_to_face", config={}, weights_sha256="")
-    artifact.save(painter, card, home / "models" / NAME)
+    artifact.save(painter, TrainingRecord(NAME), home / "models" / NAME)
     return home
 
 
 @pytest.fixture(scope="module")
 def address(home: Path) -> Iterator[str]:
     settings = ModelHostSettings(home=home, device="cpu")
-    with closing(modelhost.load_encoders(settings)) as encoders, closing(load_models(settings)) as models:
-        offered = [modelhost.model_service(models), modelhost.inference_service(models, encoders, settings)]
+    with closing(load_models(settings)) as models:
+        offered = [modelhost.model_service(models), modelhost.inference_service(models, settings)]
         server, _ = create_server(offered, ServerSettings())
         server.start()
         yield server.address
@@ -115,7 +114,7 @@ def test_the_lecture_s_prompts_are_drawn_however_they_are_said(
 ) -> None:
     wanted = drawn(painter, prompt)
     inference = inference_pb2_grpc.GRPCInferenceServiceStub(channel)
-    with Models.at(address) as models:
+    with Models(address) as models:
         for said in (prompt, *OTHERWISE[prompt]):
             pixels = models.sample(NAME, COUNT, SEED, condition=said)
             assert pixels.shape == (COUNT, 8, 8, 3)

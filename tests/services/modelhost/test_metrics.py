@@ -9,12 +9,12 @@ import pytest
 import torch
 from prometheus_client.parser import text_string_to_metric_families
 
+from wordspot import Models
 from wordspot.models import artifact
-from wordspot.models.artifact import ArtifactCard
+from wordspot.models.artifact import TrainingRecord
 from wordspot.models.generators.vae import Vae, VaeConfig
-from wordspot.services.embedded import Embedded, Settings
+from wordspot.services.embedded import EmbeddedServer, EmbeddedSettings
 from wordspot.services.errors import ServiceError
-from wordspot.services.model_client import Models
 from wordspot.services.modelhost import metrics
 from wordspot.services.modelhost.statistics import Statistics
 from wordspot.services.settings import ModelHostSettings, SearcherSettings, ServerSettings
@@ -34,14 +34,13 @@ def read(port: int) -> dict[str, float]:
 def test_calls_are_counted_for_prometheus(tmp_path: Path) -> None:
     torch.manual_seed(0)
     vae = Vae(VaeConfig(height=8, width=6, hidden=(16,), code=4))
-    card = ArtifactCard(name="small", model="vae", config={}, weights_sha256="")
-    artifact.save(vae, card, tmp_path / "models/small")
-    settings = Settings(
+    artifact.save(vae, TrainingRecord("small"), tmp_path / "models/small")
+    settings = EmbeddedSettings(
         modelhost=ModelHostSettings(home=tmp_path, device="cpu", metrics_port=0),
         searcher=SearcherSettings(home=tmp_path),
         server=ServerSettings(port=0),
     )
-    with Embedded(settings) as embedded, Models.at(embedded.address) as models:
+    with EmbeddedServer(settings) as embedded, Models(embedded.address) as models:
         assert embedded.metrics_port
         for count in (3, 3, 20):
             models.sample("small", count, seed=1)
@@ -63,9 +62,9 @@ def test_calls_are_counted_for_prometheus(tmp_path: Path) -> None:
 
 def test_failures_are_counted_apart() -> None:
     statistics = Statistics()
-    watch = statistics.watch("small", str, lambda work: 5)
-    watch(["sample"], [2_000_000], 1_000_000, False)
-    watch(["sample", "encode"], [1_000, 2_000], 3_000_000_000, True)
+    observe = statistics.observer("small", str, lambda work: 5)
+    observe(["sample"], [2_000_000], 1_000_000, False)
+    observe(["sample", "encode"], [1_000, 2_000], 3_000_000_000, True)
     figures = statistics.of("small", "sample")
     assert (figures.failed.count, figures.failed.ns) == (1, 3_000_000)
     assert (figures.answered.count, figures.examples, dict(figures.batches)[5].count) == (1, 5, 1)
@@ -78,6 +77,6 @@ def test_a_port_in_use_is_told() -> None:
         port = taken.getsockname()[1]
         with (
             pytest.raises(ServiceError, match=f"metrics at 127.0.0.1:{port}"),
-            metrics.served((), "127.0.0.1", port),
+            metrics.served(Statistics(), "127.0.0.1", port),
         ):
             pass

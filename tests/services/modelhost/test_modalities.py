@@ -17,15 +17,15 @@ import pytest
 import torch
 
 from tests.services.small_models import SmallSound, SmallText, put_all
+from wordspot import Models, Sound
 from wordspot.indexer.errors import InvalidInput
 from wordspot.models import artifact, registry
-from wordspot.models.artifact import ArtifactCard
+from wordspot.models.artifact import TrainingRecord
 from wordspot.models.generators.vae import Vae, VaeConfig
 from wordspot.services import wav
 from wordspot.services.embedded import serving_models
 from wordspot.services.errors import reason_of
-from wordspot.services.model_client import Models, Sound
-from wordspot.services.modelhost.hosting import load_models
+from wordspot.services.modelhost.repository import load_models
 from wordspot.services.runtime import open_channel
 from wordspot.services.settings import ModelHostSettings
 from wordspot.v1 import models_pb2 as pb
@@ -39,13 +39,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """To be read only."""
     home = tmp_path_factory.mktemp("home")
     put_all(home)
-    put(home, "vae", "vae", Vae(VaeConfig(height=8, width=6, hidden=(16,), code=4)))
+    put(home, "vae", Vae(VaeConfig(height=8, width=6, hidden=(16,), code=4)))
     return home
 
 
-def put(home: Path, name: str, model_name: str, model: Any) -> Path:
+def put(home: Path, name: str, model: Any) -> Path:
     folder = home / "models" / name
-    artifact.save(model, ArtifactCard(name=name, model=model_name, config={}, weights_sha256=""), folder)
+    artifact.save(model, TrainingRecord(name), folder)
     return folder
 
 
@@ -57,7 +57,7 @@ def address(home: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def models(address: str) -> Iterator[Models]:
-    with Models.at(address) as client:
+    with Models(address) as client:
         yield client
 
 
@@ -81,7 +81,7 @@ def test_what_may_be_said_besides_is_told_and_stands_in_the_card(models: Models,
 
 
 def test_a_card_from_before_there_were_options_is_read(tmp_path: Path) -> None:
-    path = put(tmp_path, "old", "small_sound", SmallSound(SmallSound.Config())) / "card.json"
+    path = put(tmp_path, "old", SmallSound(SmallSound.Config())) / "card.json"
     old = json.loads(path.read_text())
     del old["options"]
     path.write_text(json.dumps(old))
@@ -199,26 +199,26 @@ BAD = {
     "a temperature of 0": (
         "Sample",
         draw("sound", temperature=0),
-        "temperature is 0; 0.001 to 1000 is allowed",
+        "temperature must be between 0.001 and 1,000, got 0",
     ),
-    "a negative temperature": ("Sample", draw("sound", temperature=-1.5), "temperature is -1.5; 0.001 to"),
-    "a temperature that is no number": ("Sample", draw("sound", temperature=math.nan), "temperature is nan;"),
-    "an endless temperature": ("Sample", draw("sound", temperature=math.inf), "temperature is inf; 0.001"),
+    "a negative temperature": ("Sample", draw("sound", temperature=-1.5), "1,000, got -1.5"),
+    "a temperature that is no number": ("Sample", draw("sound", temperature=math.nan), "1,000, got nan"),
+    "an endless temperature": ("Sample", draw("sound", temperature=math.inf), "1,000, got inf"),
     "the temperature of a series": (
         "Generate",
         pb.GenerateRequest(model="poem", count=1, temperature=-1),
-        "temperature is -1;",
+        "1,000, got -1",
     ),
-    "the temperature of the rest of a clip": ("Complete", seen(1, temperature=1e9), "temperature is 1e+09;"),
+    "the temperature of the rest of a clip": ("Complete", seen(1, temperature=1e9), "1,000, got 1e+09"),
     "a temperature for a model without": (
         "Sample",
         draw("sprites", temperature=2),
-        "temperature came; to sample, model 'sprites' takes condition",
+        "options of model 'sprites' for sample must be condition, got temperature",
     ),
     "a condition for a model without": (
         "Generate",
         pb.GenerateRequest(model="vae", count=1, condition="seven"),
-        "condition came; to generate, model 'vae' takes no options",
+        "options of model 'vae' for generate must be left out, got condition",
     ),
     "an unknown condition": (
         "Sample",
@@ -226,31 +226,43 @@ BAD = {
         "the condition 'middle'; low or high is allowed",
     ),
     "an unknown form": ("Sample", draw("poem", condition="sonnet"), "the form 'sonnet'; 5x4, 7x4"),
-    "too many sounds": ("Sample", pb.SampleRequest(model="sound", count=1_025), "1025 samples; 1 to 1,024"),
-    "a part of no sound": ("Generate", pb.GenerateRequest(model="sound"), "0 parts; 1 to 1,024"),
+    "too many sounds": (
+        "Sample",
+        pb.SampleRequest(model="sound", count=1_025),
+        "the number of samples must be between 1 and 1,024, got 1025",
+    ),
+    "a part of no sound": (
+        "Generate",
+        pb.GenerateRequest(model="sound"),
+        "the number of parts must be between 1 and 1,024, got 0",
+    ),
     "a series of clips": (
         "Generate",
         pb.GenerateRequest(model="clips", count=1),
         "cannot generate; it can complete, nll, sample",
     ),
-    "no sounds": ("GetLogLikelihood", sounds(), "0 sounds; 1 to 1,024"),
+    "no sounds": ("GetLogLikelihood", sounds(), "the number of sounds must be between 1 and 1,024, got 0"),
     "a sound of another rate": (
         "GetLogLikelihood",
         sounds(sound_file(rate=44_100)),
-        "sound 0 has 44100 samples a second; 8000 are allowed",
+        "sound 0 must have 8000 samples a second, got 44100",
     ),
     "a sound for two ears": (
         "GetLogLikelihood",
         sounds(sound_file(channels=2)),
-        "sound 0 has 2 channels of 16 bits; 1 of 16 is allowed",
+        "sound 0 must have 1 channel of 16 bits, got 2 of 16",
     ),
-    "a sound of 8 bits": ("GetLogLikelihood", sounds(sound_file(width=1)), "1 channels of 8 bits; 1 of 16"),
+    "a sound of 8 bits": (
+        "GetLogLikelihood",
+        sounds(sound_file(width=1)),
+        "1 channel of 16 bits, got 1 of 8",
+    ),
     "sounds of two lengths": (
         "GetLogLikelihood",
         sounds(sound_file(), sound_file(b"\0\1" * 9)),
-        "sound 1 has 9 samples; 10, as the first has, are allowed",
+        "sound 1 must have 10 samples, as the first has, got 9",
     ),
-    "an empty sound": ("GetLogLikelihood", sounds(sound_file(b"")), "sound 0 holds no samples"),
+    "an empty sound": ("GetLogLikelihood", sounds(sound_file(b"")), "sound 0 must have one sample or more"),
     "prose for a sound": ("GetLogLikelihood", sounds(b"prose"), "sound 0, 5 bytes, is not a WAV file"),
     "a sound whose header lies": (
         "GetLogLikelihood",
@@ -266,24 +278,28 @@ BAD = {
     "texts for a model of sounds": (
         "GetLogLikelihood",
         pb.GetLogLikelihoodRequest(model="sound", texts=pb.Texts(texts=["天"])),
-        "texts came; sounds are allowed by model 'sound'",
+        "model 'sound' takes sounds, got texts",
     ),
     "half a clip to be judged": (
         "GetLogLikelihood",
         pb.GetLogLikelihoodRequest(model="clips", clips=seen(2).clips),
-        "clip 0 has 2 frames; 4 are allowed",
+        "clip 0 must have 4 frames, got 2",
     ),
-    "a clip of which nothing is known": ("Complete", seen(0), "clip 0 has 0 frames; 1 to 4 are allowed"),
-    "a clip that is too long": ("Complete", seen(5), "clip 0 has 5 frames; 1 to 4 are allowed"),
+    "a clip of which nothing is known": (
+        "Complete",
+        seen(0),
+        "clip 0 must have between 1 and 4 frames, got 0",
+    ),
+    "a clip that is too long": ("Complete", seen(5), "clip 0 must have between 1 and 4 frames, got 5"),
     "masks for a clip": (
         "Complete",
         seen(1, known=pb.Pictures(png=[b""])),
-        "1 masks for clips; none are allowed",
+        "clips take no masks, got 1",
     ),
     "pictures for a model of clips": (
         "Complete",
         pb.CompleteRequest(model="clips", pictures=pb.Pictures(png=[b""])),
-        "pictures came; clips are allowed by model 'clips'",
+        "model 'clips' takes clips, got pictures",
     ),
 }
 
@@ -303,17 +319,17 @@ def test_bad_input_is_refused_by_what_came_and_what_is_allowed(
 
 
 def test_an_answer_that_no_message_holds_is_refused(tmp_path: Path) -> None:
-    put(tmp_path, "long", "small_sound", SmallSound(SmallSound.Config(samples=1_000_000)))
-    with Models.within(ModelHostSettings(home=tmp_path, device="cpu")) as models:
-        with pytest.raises(InvalidInput, match=r"the answer has \d+ bytes; at most 16777216 are allowed"):
+    put(tmp_path, "long", SmallSound(SmallSound.Config(samples=1_000_000)))
+    with serving_models(ModelHostSettings(home=tmp_path, device="cpu")) as address, Models(address) as models:
+        with pytest.raises(InvalidInput, match=r"the answer must have at most 16,777,216 bytes, got [\d,]+"):
             models.sample_sounds("long", 10, seed=0)
         assert models.sample_sounds("long", 1, seed=0).samples.shape == (1, 1_000_000)
 
 
 def test_what_was_asked_for_in_another_form_is_told(models: Models) -> None:
-    with pytest.raises(InvalidInput, match="pictures of 'sound' were asked for; sounds is what it makes"):
+    with pytest.raises(InvalidInput, match="model 'sound' gives sounds, not pictures"):
         models.sample("sound", 1, seed=0)
-    with pytest.raises(InvalidInput, match="sound of 'poem' were asked for; text is what it makes"):
+    with pytest.raises(InvalidInput, match="model 'poem' gives text, not sound"):
         next(models.generate_sound("poem", 1, seed=0))
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle  # noqa: TID251  # to see it refused
+import struct
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,19 +19,20 @@ import psutil
 import pytest
 import torch
 
+from wordspot import Models
 from wordspot.indexer.errors import DataLoss, FailedPrecondition, InvalidInput, NotFound
 from wordspot.models import artifact, registry
-from wordspot.models.artifact import ArtifactCard
+from wordspot.models.artifact import TrainingRecord
 from wordspot.models.encoders.deep_autoencoder import DeepAutoencoder, DeepAutoencoderConfig
 from wordspot.models.encoders.mlp import Mlp, MlpConfig
 from wordspot.models.encoders.naive import Naive, NaiveConfig
 from wordspot.models.encoders.word_vectors import WordVectors
 from wordspot.models.errors import BadInput
 from wordspot.models.generators.vae import Vae, VaeConfig
-from wordspot.services.embedded import Embedded, Settings
+from wordspot.services.embedded import EmbeddedServer, EmbeddedSettings, serving_models
 from wordspot.services.errors import Overloaded
-from wordspot.services.model_client import Models
-from wordspot.services.modelhost.hosting import Parts, Task, load_models
+from wordspot.services.modelhost.repository import load_models
+from wordspot.services.modelhost.tasks import PartQueue, Task
 from wordspot.services.runtime import open_channel
 from wordspot.services.settings import ModelHostSettings, SearcherSettings, ServerSettings
 from wordspot.v1 import embedding_pb2, embedding_pb2_grpc
@@ -44,26 +47,26 @@ WORDS = {
 }
 
 
-def put(home: Path, name: str, model_name: str, model: Any) -> Path:
+def put(home: Path, name: str, model: Any) -> Path:
     folder = home / "models" / name
-    artifact.save(model, ArtifactCard(name=name, model=model_name, config={}, weights_sha256=""), folder)
+    artifact.save(model, TrainingRecord(name), folder)
     return folder
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    put(tmp_path, "small-vae", "vae", Vae(VaeConfig(**SIZE, hidden=(16,), code=4)))
-    put(tmp_path, "small-mlp", "mlp", Mlp(MlpConfig(**SIZE, classes=3, hidden=(16,))))
+    put(tmp_path, "small-vae", Vae(VaeConfig(**SIZE, hidden=(16,), code=4)))
+    put(tmp_path, "small-mlp", Mlp(MlpConfig(**SIZE, classes=3, hidden=(16,))))
     coloured = DeepAutoencoder(DeepAutoencoderConfig(**SIZE, channels=3, hidden=(16,), code=2))
-    put(tmp_path, "small-colour", "deep_autoencoder", coloured)
-    put(tmp_path, "small-words", "word_vectors", WordVectors.of(list(WORDS), torch.tensor([*WORDS.values()])))
+    put(tmp_path, "small-colour", coloured)
+    put(tmp_path, "small-words", WordVectors.of(list(WORDS), torch.tensor([*WORDS.values()])))
     return tmp_path
 
 
 @pytest.fixture
 def models(home: Path) -> Iterator[Models]:
-    with Models.within(ModelHostSettings(home=home, device="cpu")) as client:
+    with serving_models(ModelHostSettings(home=home, device="cpu")) as address, Models(address) as client:
         yield client
 
 
@@ -118,44 +121,68 @@ def test_the_same_seed_gives_the_same_bytes_beside_other_callers(models: Models)
     [
         (lambda m: m.sample("cats", 1, 0), NotFound, "no model 'cats'; there are"),
         (lambda m: m.sample("small-mlp", 1, 0), InvalidInput, "cannot sample; it can classify, encode"),
-        (lambda m: m.sample("small-vae", 10_000, 0), InvalidInput, "10000 samples; 1 to 1,024"),
-        (lambda m: m.sample("small-vae", 0, 0), InvalidInput, "0 samples; 1 to 1,024"),
+        (
+            lambda m: m.sample("small-vae", 10_000, 0),
+            InvalidInput,
+            "the number of samples must be between 1 and 1,024, got 10000",
+        ),
+        (
+            lambda m: m.sample("small-vae", 0, 0),
+            InvalidInput,
+            "the number of samples must be between 1 and 1,024, got 0",
+        ),
         (
             lambda m: m.encode("small-vae", np.zeros((1, 6, 8), np.uint8)),
             InvalidInput,
-            "picture 0 has 8x6 pixels; 6x8 is allowed",
+            "picture 0 must have 6x8 pixels, got 8x6",
         ),
         (
             lambda m: m.decode("small-vae", np.zeros((2, 3), np.float32)),
             InvalidInput,
-            "code 0 has 3 numbers; 4 are allowed",
+            "code 0 must have 4 numbers, got 3",
         ),
         (
             lambda m: m.decode("small-vae", np.full((1, 4), np.nan, np.float32)),
             InvalidInput,
-            "not finite",
+            "codes must hold finite numbers",
         ),
-        (lambda m: m.encode("small-vae", np.zeros((0, 8, 6), np.uint8)), InvalidInput, "0 pictures"),
+        (
+            lambda m: m.encode("small-vae", np.zeros((0, 8, 6), np.uint8)),
+            InvalidInput,
+            "the number of pictures must be between 1 and 1,024, got 0",
+        ),
         (
             lambda m: m.complete("small-vae", pictures(1), np.ones((1, 6, 8), bool), 0),
             InvalidInput,
-            "picture 0 has 8x6 pixels; 6x8 is allowed",
+            "picture 0 must have 6x8 pixels, got 8x6",
         ),
         (
             lambda m: m.complete("small-vae", pictures(2), np.ones((1, 8, 6), bool), 0),
             InvalidInput,
-            "1 masks for 2 pictures",
+            "the number of masks must be that of pictures, 2, got 1",
         ),
-        (lambda m: list(m.generate("small-vae", 2_000, 0)), InvalidInput, "2000 parts; 1 to 1,024"),
-        (lambda m: m.encode("small-words", pictures(1)), InvalidInput, "pictures came; words are allowed"),
-        (lambda m: m.encode_words("small-vae", ["man"]), InvalidInput, "words came; pictures are allowed"),
-        (lambda m: m.encode_words("small-words", []), InvalidInput, "0 words; 1 to 1,024"),
+        (
+            lambda m: list(m.generate("small-vae", 2_000, 0)),
+            InvalidInput,
+            "the number of parts must be between 1 and 1,024, got 2000",
+        ),
+        (lambda m: m.encode("small-words", pictures(1)), InvalidInput, "takes words, got pictures"),
+        (lambda m: m.encode_words("small-vae", ["man"]), InvalidInput, "takes pictures, got words"),
+        (
+            lambda m: m.encode_words("small-words", []),
+            InvalidInput,
+            "the number of words must be between 1 and 1,024, got 0",
+        ),
         (
             lambda m: m.neighbours("small-words", "quen"),
             InvalidInput,
             "the word 'quen' is none of the 5 that are known; did you mean queen",
         ),
-        (lambda m: m.neighbours("small-words", "man", 0), InvalidInput, "0 neighbours; 1 to 1,024"),
+        (
+            lambda m: m.neighbours("small-words", "man", 0),
+            InvalidInput,
+            "the number of neighbours must be between 1 and 1,024, got 0",
+        ),
     ],
 )
 def test_bad_input_is_told_and_the_server_goes_on(
@@ -188,7 +215,7 @@ def test_what_is_known_of_a_picture_stays_and_the_rest_depends_on_the_seed(model
 
 def test_parts_come_as_they_are_made_and_none_after_the_caller_has_gone(home: Path) -> None:
     hosting = load_models(ModelHostSettings(home=home, device="cpu"))
-    model, made = hosting.get("small-vae")._model, []
+    model, made = hosting.get("small-vae").model.module, []
     generate = model.generate
 
     def counted(count: int, rng: torch.Generator) -> Iterator[torch.Tensor]:
@@ -198,8 +225,8 @@ def test_parts_come_as_they_are_made_and_none_after_the_caller_has_gone(home: Pa
             yield part
 
     model.generate = counted
-    parts = Parts()
-    stream = parts.until(hosting.begin("small-vae", Task("generate", count=500, parts=parts)))
+    parts = PartQueue()
+    stream = parts.parts_until(hosting.submit("small-vae", Task("generate", count=500, parts=parts)))
     assert next(stream).shape == (1, 8, 6)
     assert len(made) < 100
     stream.close()
@@ -210,7 +237,7 @@ def test_parts_come_as_they_are_made_and_none_after_the_caller_has_gone(home: Pa
 
 def test_a_stream_ends_with_its_last_part_and_not_with_those_that_wait_behind_it(home: Path) -> None:
     hosting = load_models(ModelHostSettings(home=home, device="cpu"))
-    model, go_on = hosting.get("small-vae")._model, threading.Semaphore(1)
+    model, go_on = hosting.get("small-vae").model.module, threading.Semaphore(1)
     generate = model.generate
 
     def held(count: int, rng: torch.Generator) -> Iterator[torch.Tensor]:
@@ -218,13 +245,13 @@ def test_a_stream_ends_with_its_last_part_and_not_with_those_that_wait_behind_it
         yield from generate(count, rng)
 
     model.generate = held
-    drawn = [Parts() for _ in range(3)]
-    running = [hosting.begin("small-vae", Task("generate", count=4, parts=parts)) for parts in drawn]
-    assert len(list(drawn[0].until(running[0]))) == 4
+    drawn = [PartQueue() for _ in range(3)]
+    running = [hosting.submit("small-vae", Task("generate", count=4, parts=parts)) for parts in drawn]
+    assert len(list(drawn[0].parts_until(running[0]))) == 4
     assert not running[1].done()
     for parts, work in zip(drawn[1:], running[1:], strict=True):
         go_on.release()
-        assert len(list(parts.until(work))) == 4
+        assert len(list(parts.parts_until(work))) == 4
     hosting.close()
 
 
@@ -232,8 +259,10 @@ def test_a_device_that_is_not_there_is_told(home: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is one")
     settings = ModelHostSettings(home=home, device="cpu", placements=("small-vae=cuda:1/fp16",))
-    with Models.within(settings) as models:
-        with pytest.raises(FailedPrecondition, match="placed on 'cuda:1', and there is no CUDA device"):
+    with serving_models(settings) as address, Models(address) as models:
+        with pytest.raises(
+            FailedPrecondition, match="device must be cpu, got 'cuda:1': there is no CUDA device"
+        ):
             models.sample("small-vae", 1, seed=0)
         assert models.classify("small-mlp", pictures(1)).shape == (1, 4)
 
@@ -254,7 +283,7 @@ def test_a_model_runs_where_and_as_precisely_as_it_is_placed(home: Path) -> None
     ]
     answers = []
     for one in settings:
-        with Models.within(one) as models:
+        with serving_models(one) as address, Models(address) as models:
             answers.append((models.encode("small-vae", given), models.classify("small-mlp", given)))
     (rough, same), (exact, chances) = answers
     np.testing.assert_array_equal(same, chances)
@@ -267,6 +296,39 @@ def test_what_is_no_png_is_refused(home: Path, file: bytes) -> None:
 
     with pytest.raises(BadInput, match=r"picture 0, \d+ bytes, is not a PNG file"):
         png.to_floats([file], (1, 8, 6))
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        (b"sRGB", b""),
+        (b"fcTL", b"?"),
+        (b"fdAT", b"?"),
+        (b"pHYs", b"?"),
+        (b"zTXt", b"key\0\0" + zlib.compress(bytes(2 << 20))),
+        (b"iCCP", b"key\0\0" + zlib.compress(bytes(2 << 20))),
+    ],
+)
+def test_a_png_with_a_damaged_or_swollen_chunk_is_refused(name: bytes, body: bytes) -> None:
+    from wordspot.services import png
+
+    whole = png.to_files(np.zeros((1, 1, 8, 6), np.float32))[0]
+    chunk = struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    after_header = 33
+    damaged = whole[:after_header] + chunk + whole[after_header:]
+    with pytest.raises(BadInput, match=r"picture 0, \d+ bytes, is not a PNG file"):
+        png.to_floats([damaged], (1, 8, 6))
+
+
+def test_a_png_of_more_pixels_than_memory_is_refused() -> None:
+    from wordspot.services import png
+
+    header = struct.pack(">IIBBBBB", 1 << 20, 1 << 20, 8, 0, 0, 0, 0)
+    chunk = (
+        struct.pack(">I", len(header)) + b"IHDR" + header + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    )
+    with pytest.raises(BadInput, match="picture 0, 33 bytes, is not a PNG file"):
+        png.to_floats([b"\x89PNG\r\n\x1a\n" + chunk], (1, 8, 6))
 
 
 def test_a_changed_byte_fails_that_model_and_no_other(models: Models, home: Path) -> None:
@@ -325,7 +387,7 @@ def test_a_model_is_changed_under_load_without_a_failed_call(models: Models, hom
         callers = [pool.submit(ask, seed) for seed in range(4)]
         for change in range(5):
             torch.manual_seed(100 + change)
-            put(home, "small-vae", "vae", Vae(VaeConfig(**SIZE, hidden=(16,), code=4)))
+            put(home, "small-vae", Vae(VaeConfig(**SIZE, hidden=(16,), code=4)))
             models.load("small-vae")
         ended.set()
         for caller in callers:
@@ -338,22 +400,22 @@ def test_a_full_queue_turns_calls_away(home: Path) -> None:
     hosting = load_models(ModelHostSettings(home=home, device="cpu", queue_sections=1))
     hosted = hosting.get("small-vae")
     reached, go_on = threading.Event(), threading.Event()
-    sample = hosted._model.sample
+    sample = hosted.model.module.sample
 
     def held(count: int, rng: torch.Generator) -> torch.Tensor:
         reached.set()
         assert go_on.wait(10)
         return sample(count, rng)
 
-    hosted._model.sample = held
+    hosted.model.module.sample = held
     with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(hosting.ask, "small-vae", Task("sample", count=1))
+        first = pool.submit(hosting.call, "small-vae", Task("sample", count=1))
         assert reached.wait(10)
-        second = pool.submit(hosting.ask, "small-vae", Task("sample", count=1))
+        second = pool.submit(hosting.call, "small-vae", Task("sample", count=1))
         while not hosted._batcher._jobs:
             pass
-        with pytest.raises(Overloaded, match=r"1 requests wait for model 'small-vae'; at most 1"):
-            hosting.ask("small-vae", Task("sample", count=1))
+        with pytest.raises(Overloaded, match=r"at most 1 requests may wait for model 'small-vae', and 1 do"):
+            hosting.call("small-vae", Task("sample", count=1))
         go_on.set()
         assert len(first.result()) == len(second.result()) == 1
     hosting.close()
@@ -361,12 +423,12 @@ def test_a_full_queue_turns_calls_away(home: Path) -> None:
 
 def test_memory_does_not_grow_with_loading_and_unloading(tmp_path: Path) -> None:
     large = DeepAutoencoder(DeepAutoencoderConfig(hidden=(1_500,), code=30))  # 10 MB
-    put(tmp_path, "large", "deep_autoencoder", large)
+    put(tmp_path, "large", large)
     hosting = load_models(ModelHostSettings(home=tmp_path, device="cpu"))
 
     def cycle() -> int:
         hosting.load("large")
-        hosting.ask("large", Task("sample", count=1))
+        hosting.call("large", Task("sample", count=1))
         hosting.unload("large")
         return int(psutil.Process().memory_info().rss)
 
@@ -378,16 +440,16 @@ def test_memory_does_not_grow_with_loading_and_unloading(tmp_path: Path) -> None
 
 
 def test_an_encoder_of_speech_is_loaded_where_it_runs(home: Path) -> None:
-    settings = Settings(
+    settings = EmbeddedSettings(
         modelhost=ModelHostSettings(home=home, device="cpu"),
         searcher=SearcherSettings(home=home),
         server=ServerSettings(port=0),
     )
-    with Embedded(settings) as embedded, Models.at(embedded.address) as models:
+    with EmbeddedServer(settings) as embedded, Models(embedded.address) as models:
         assert models.load("naive").loaded
         stub = embedding_pb2_grpc.EmbeddingServiceStub(open_channel(embedded.address))
         first = stub.GetEncoder(embedding_pb2.GetEncoderRequest(name="naive")).encoder.hash
-        put(home, "naive", "naive", Naive(NaiveConfig(parts=3)))
+        put(home, "naive", Naive(NaiveConfig(parts=3)))
         second = models.load("naive").hash
         assert stub.GetEncoder(embedding_pb2.GetEncoderRequest(name="naive")).encoder.hash == second != first
         assert not models.unload("naive").loaded

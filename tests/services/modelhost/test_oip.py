@@ -5,6 +5,7 @@ It cannot share a process with our stubs, so it runs in an environment of its ow
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -19,13 +20,13 @@ import torch
 
 from tests.services.small_models import put_all
 from wordspot.models import artifact, registry
-from wordspot.models.artifact import ArtifactCard
+from wordspot.models.artifact import TrainingRecord
 from wordspot.models.encoders.mlp import Mlp, MlpConfig
 from wordspot.models.encoders.word_vectors import WordVectors
 from wordspot.models.generators.vae import Vae, VaeConfig
 from wordspot.oip import inference_pb2 as pb
 from wordspot.oip import inference_pb2_grpc
-from wordspot.services.embedded import Embedded, Settings
+from wordspot.services.embedded import EmbeddedServer, EmbeddedSettings
 from wordspot.services.runtime import open_channel
 from wordspot.services.settings import ModelHostSettings, SearcherSettings, ServerSettings
 
@@ -39,37 +40,38 @@ def triton_python(request: pytest.FixtureRequest) -> Path:
     """The interpreter of an environment with Triton's client; kept for later runs."""
     folder = Path(request.config.cache.mkdir("tritonclient-2.73.0")) / "venv"
     python, complete = folder / "bin/python", folder / "complete"
-    if not complete.is_file():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        # Isolated: the checkout in the current folder is no part of it.
-        subprocess.run([python, "-I", "-m", "pip", "install", "--quiet", REQUIREMENT], check=True)
-        complete.touch()
+    with folder.with_name("lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process of tests may make it now
+        if not complete.is_file():
+            subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+            # Isolated: the checkout in the current folder is no part of it.
+            subprocess.run([python, "-I", "-m", "pip", "install", "--quiet", REQUIREMENT], check=True)
+            complete.touch()
     return python
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    for name, kind, model in (
-        ("small-vae", "vae", Vae(VaeConfig(**SIZE, hidden=(16,), code=4))),
-        ("small-mlp", "mlp", Mlp(MlpConfig(**SIZE, classes=3, hidden=(16,)))),
-        ("small-mlp@older", "mlp", Mlp(MlpConfig(**SIZE, classes=3, hidden=(16,)))),
-        ("small-words", "word_vectors", WordVectors.of(["king", "queen", "Größe"], torch.eye(3) + 0.1)),
+    for name, model in (
+        ("small-vae", Vae(VaeConfig(**SIZE, hidden=(16,), code=4))),
+        ("small-mlp", Mlp(MlpConfig(**SIZE, classes=3, hidden=(16,)))),
+        ("small-mlp@older", Mlp(MlpConfig(**SIZE, classes=3, hidden=(16,)))),
+        ("small-words", WordVectors.of(["king", "queen", "Größe"], torch.eye(3) + 0.1)),
     ):
-        card = ArtifactCard(name=name, model=kind, config={}, weights_sha256="")
-        artifact.save(model, card, tmp_path / "models" / name)
+        artifact.save(model, TrainingRecord(name), tmp_path / "models" / name)
     put_all(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
 def address(home: Path) -> Iterator[str]:
-    settings = Settings(
+    settings = EmbeddedSettings(
         modelhost=ModelHostSettings(home=home, device="cpu"),
         searcher=SearcherSettings(home=home),
         server=ServerSettings(port=0),
     )
-    with Embedded(settings) as embedded:
+    with EmbeddedServer(settings) as embedded:
         yield embedded.address
 
 
@@ -117,7 +119,7 @@ def test_tritons_client_works_unchanged(told: dict[str, Any], home: Path) -> Non
     np.testing.assert_allclose(told["sums"], np.ones(3), atol=1e-5)
     np.testing.assert_allclose(told["vectors"], np.ones(2), atol=1e-5)
     assert told["streamed"][:2] == ["1", "2"]
-    assert "inputs count; count, seed are allowed" in told["streamed"][2]
+    assert "inputs must be count, seed, each once, got count" in told["streamed"][2]
 
     np.testing.assert_allclose(told["words"], [[1.1, 0.1, 0.1], [0.1, 0.1, 1.1]], atol=1e-6)
     assert set(told["neighbours"]) == {"queen", "Größe"}
@@ -146,17 +148,17 @@ def test_tritons_client_is_told_what_was_wrong(told: dict[str, Any]) -> None:
     expected = {
         "unknown": ("NOT_FOUND", "no model 'cats:sample'; there are"),
         "version": ("NOT_FOUND", "has no version '2'; there is"),
-        "name": ("INVALID_ARGUMENT", "inputs x; pictures are allowed"),
-        "type": ("INVALID_ARGUMENT", "the type FP64; FP32 is allowed"),
-        "shape": ("INVALID_ARGUMENT", "the shape [3, 1, 5, 6]; [-1, 1, 8, 6] is allowed"),
-        "nan": ("INVALID_ARGUMENT", "not finite"),
-        "output": ("INVALID_ARGUMENT", "output 'cats'; codes is allowed"),
-        "empty": ("INVALID_ARGUMENT", "0 examples; 1 to 1,024 are allowed"),
-        "stream": ("INVALID_ARGUMENT", "answers piece by piece; ModelStreamInfer is allowed"),
+        "name": ("INVALID_ARGUMENT", "inputs must be pictures, each once, got x"),
+        "type": ("INVALID_ARGUMENT", "must have the type FP32, got FP64"),
+        "shape": ("INVALID_ARGUMENT", "must have the shape [-1, 1, 8, 6] (-1: any), got [3, 1, 5, 6]"),
+        "nan": ("INVALID_ARGUMENT", "must hold finite values"),
+        "output": ("INVALID_ARGUMENT", "outputs must be among codes, got 'cats'"),
+        "empty": ("INVALID_ARGUMENT", "the number of examples must be between 1 and 1,024, got 0"),
+        "stream": ("INVALID_ARGUMENT", "answers part by part; call ModelStreamInfer"),
         "word": ("INVALID_ARGUMENT", "the word 'kingx' is none of the 3 that are known"),
-        "option": ("INVALID_ARGUMENT", "parameter 'condition' came; 'small-vae:sample' takes none"),
-        "heat": ("INVALID_ARGUMENT", "temperature is -1; 0.001 to 1000 is allowed"),
-        "upload": ("INVALID_ARGUMENT", "cannot be sent along"),
+        "option": ("INVALID_ARGUMENT", "parameters of 'small-vae:sample' must be left out, got 'condition'"),
+        "heat": ("INVALID_ARGUMENT", "temperature must be between 0.001 and 1,000, got -1"),
+        "upload": ("INVALID_ARGUMENT", "load takes no parameters, got config"),
     }
     for case, (code, text) in expected.items():
         assert code in told["refused"][case], case
@@ -181,10 +183,10 @@ def test_contents_may_come_in_typed_fields(address: str) -> None:
 @pytest.mark.parametrize(
     ("raw", "told"),
     [
-        ([b"\1"], "1 raw contents for 2 inputs"),
-        ([b"\1" * 7, b"\1" * 8], "7 bytes; a multiple of 8"),
-        ([b"\1" * 16, b"\1" * 8], "holds 2 values; 1 are allowed"),
-        ([b"\1" * 8, b"\1" * 8], "examples; 1 to 1,024 are allowed"),
+        ([b"\1"], "the number of raw contents must be that of inputs, 2, got 1"),
+        ([b"\1" * 7, b"\1" * 8], "must have a multiple of 8 bytes, got 7"),
+        ([b"\1" * 16, b"\1" * 8], "must hold 1 values by its shape [1], got 2"),
+        ([b"\1" * 8, b"\1" * 8], "the number of examples must be between 1 and 1,024"),
     ],
 )
 def test_raw_contents_that_do_not_fit_are_refused(address: str, raw: list[bytes], told: str) -> None:

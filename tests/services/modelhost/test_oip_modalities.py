@@ -17,8 +17,8 @@ from tests.services.small_models import SmallSound, put_all
 from wordspot.models import registry
 from wordspot.oip import inference_pb2 as pb
 from wordspot.oip import inference_pb2_grpc
-from wordspot.services.modelhost import __main__ as modelhost
-from wordspot.services.modelhost.hosting import load_models
+from wordspot.services.modelhost import app as modelhost
+from wordspot.services.modelhost.repository import load_models
 from wordspot.services.runtime import create_server, open_channel
 from wordspot.services.settings import ModelHostSettings, ServerSettings
 
@@ -35,8 +35,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def stub(home: Path) -> Iterator[Stub]:
     settings = ModelHostSettings(home=home, device="cpu")
-    with closing(modelhost.load_encoders(settings)) as encoders, closing(load_models(settings)) as models:
-        service = modelhost.inference_service(models, encoders, settings)
+    with closing(load_models(settings)) as models:
+        service = modelhost.inference_service(models, settings)
         server, _ = create_server([service], ServerSettings())
         server.start()
         with open_channel(server.address) as channel:
@@ -151,43 +151,52 @@ def test_parts_of_a_sound_come_one_by_one(stub: Stub, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("request_", "told"),
     [
-        (drawing("sound:sample", temperature=0.0), "temperature is 0; 0.001 to 1000 is allowed"),
-        (drawing("sound:sample", temperature=float("nan")), "temperature is nan; 0.001 to 1000 is allowed"),
-        (drawing("sound:sample", temperature=-3), "temperature is -3; 0.001 to 1000 is allowed"),
+        (drawing("sound:sample", temperature=0.0), "temperature must be between 0.001 and 1,000, got 0"),
+        (
+            drawing("sound:sample", temperature=float("nan")),
+            "temperature must be between 0.001 and 1,000, got nan",
+        ),
+        (drawing("sound:sample", temperature=-3), "temperature must be between 0.001 and 1,000, got -3"),
         (
             drawing("sound:sample", temperature="hot"),
-            "parameter 'temperature' holds a string_param; double_param or int64_param or uint64_param is",
+            "must hold a double_param or int64_param or uint64_param, got a string_param",
         ),
-        (drawing("sound:sample", condition=7), "parameter 'condition' holds a int64_param; string_param is"),
+        (
+            drawing("sound:sample", condition=7),
+            "parameter 'condition' must hold a string_param, got a int64_param",
+        ),
         (drawing("sound:sample", condition="middle"), "the condition 'middle'; low or high is allowed"),
         (
             drawing("sound:sample", top_k=7),
-            "parameter 'top_k' came; 'sound:sample' takes condition and temperature",
+            "parameters of 'sound:sample' must be condition and temperature, got 'top_k'",
         ),
         (
             drawing("clips:sample", condition="x"),
-            "parameter 'condition' came; 'clips:sample' takes temperature",
+            "parameters of 'clips:sample' must be temperature, got 'condition'",
         ),
-        (drawing("digits-vae:sample", temperature=1.0), "'digits-vae:sample' takes none"),
+        (drawing("digits-vae:sample", temperature=1.0), "'digits-vae:sample' must be left out"),
         (
             judging("poem", "texts", "BYTES", np.array(["天"], object), temperature=1.0),
-            "parameter 'temperature' came; 'poem:nll' takes none",
+            "parameters of 'poem:nll' must be left out, got 'temperature'",
         ),
-        (judging("poem", "texts", "BYTES", np.array([], object)), "0 examples; 1 to 1,024 are allowed"),
+        (
+            judging("poem", "texts", "BYTES", np.array([], object)),
+            "the number of examples must be between 1 and 1,024, got 0",
+        ),
         (judging("poem", "texts", "BYTES", np.array(["天a"], object)), "the text '天a'; 天地玄黃宇宙洪荒"),
         (
             judging("sound", "sounds", "FP32", np.full((1, 8), np.nan, np.float32)),
-            "input 'sounds' holds values that are not finite",
+            "input 'sounds' must hold finite values",
         ),
         (
             judging("sound", "sounds", "FP32", np.zeros((2, 0), np.float32)),
-            "input 'sounds' has the shape [2, 0]; one value or more",
+            "must have one value or more of each example, got the shape [2, 0]",
         ),
         (
             completing(np.zeros((2, 3), np.bool_)),
-            "input 'known' has the shape [2, 3]; [-1, 4] is allowed",
+            "input 'known' must have the shape [-1, 4] (-1: any), got [2, 3]",
         ),
-        (completing(np.array([[False, True, True, True]])), "only the first frames may be known"),
+        (completing(np.array([[False, True, True, True]])), "known frames must be the first of a clip"),
         (drawing("clips:generate"), "no model 'clips:generate'; there are"),
     ],
 )
@@ -208,4 +217,4 @@ def test_as_many_masks_as_clips_are_wanted(stub: Stub) -> None:
     request.raw_input_contents[1] = request.raw_input_contents[1][:4]
     with pytest.raises(grpc.RpcError) as caught:
         stub.ModelInfer(request)
-    assert "1 masks for 2 clips; as many are allowed" in caught.value.details()
+    assert "the number of masks must be that of clips, 2, got 1" in caught.value.details()

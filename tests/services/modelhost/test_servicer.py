@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from wordspot.services import errors
-from wordspot.services.modelhost.__main__ import service
-from wordspot.services.runtime import MAX_CHUNK_BYTES
+from wordspot.services.limits import MAX_CHUNK_BYTES
+from wordspot.services.modelhost.app import embedding_service
 from wordspot.v1 import embedding_pb2 as pb
 from wordspot.v1 import embedding_pb2_grpc
 
@@ -26,7 +26,7 @@ def host(
 ) -> Callable[..., tuple[Any, Any]]:
     def start(**settings: Any) -> tuple[Any, Any]:
         encoder = band_encoder()
-        channel, _ = serving(service(offering(encoder, **settings)))
+        channel, _ = serving(embedding_service(offering(encoder, **settings)))
         return encoder, embedding_pb2_grpc.EmbeddingServiceStub(channel)
 
     return start
@@ -78,17 +78,28 @@ def refused(call: Callable[[], Any]) -> Any:
     return caught.value
 
 
-def test_encoders_are_listed_with_what_an_archive_must_know(
-    host: Callable[..., Any], band_encoder: Any
-) -> None:
-    _, stub = host()
+def test_encoders_are_listed_with_what_an_archive_must_know(host: Callable[..., Any]) -> None:
+    encoder, stub = host()
     (listed,) = stub.ListEncoders(pb.ListEncodersRequest()).encoders
     assert (listed.name, listed.hash, listed.description) == ("bands", "0" * 64, "for tests")
     assert (listed.dimension, listed.frame_dimension, listed.ticks_per_frame) == (144, 24, 2)
     assert not listed.HasField("threshold")
-    band_encoder.threshold = 4.5
+    assert listed.query_padding == 0
+    assert not listed.HasField("calibration")
+    encoder.threshold, encoder.query_padding = 4.5, 30
+    encoder.calibration = {
+        "signals": ("score",),
+        "means": (3.0,),
+        "scales": (1.5,),
+        "weights": (2.0,),
+        "intercept": -1.0,
+        "fitted_on": "a test",
+    }
     (listed,) = stub.ListEncoders(pb.ListEncodersRequest()).encoders
-    assert listed.threshold == 4.5
+    assert (listed.threshold, listed.query_padding) == (4.5, 30)
+    assert listed.calibration == pb.Calibration(
+        signals=["score"], means=[3.0], scales=[1.5], weights=[2.0], intercept=-1.0, fitted_on="a test"
+    )
 
 
 def test_one_encoder_is_told_of_as_it_is_listed(host: Callable[..., Any]) -> None:
@@ -157,15 +168,18 @@ def not_a_number() -> pb.EmbedRequest:
 @pytest.mark.parametrize(
     ("requests", "told"),
     [
-        ([], "holds nothing; config"),
-        ([spans()], "holds spans; config"),
-        ([config(), config()], "holds config; audio or spans"),
-        ([config(), *audio(sound(1))], "1 regions came without spans"),
-        ([config(), *audio(sound(1), region=1)], "region 1 came after 0 regions"),
-        ([config(), *audio(sound(1)), spans(b"12345")], "5 bytes; a multiple of 12"),
-        ([config(), not_a_number()], "a sample of nan"),
-        ([config(), pb.EmbedRequest(audio=pb.RegionAudio(pcm=bytes(MAX_CHUNK_BYTES + 4)))], "at most 262144"),
-        ([config(), *audio(sound(301))], "more than 300 s"),
+        ([], "must hold config, got nothing"),
+        ([spans()], "must hold config, got spans"),
+        ([config(), config()], "must hold audio or spans, got config"),
+        ([config(), *audio(sound(1))], "spans must follow the last 1 regions, got none"),
+        ([config(), *audio(sound(1), region=1)], "region must be between 0 and 0 after 0 regions, got 1"),
+        ([config(), *audio(sound(1)), spans(b"12345")], "must have a multiple of 12 bytes, got 5"),
+        ([config(), not_a_number()], "finite samples, got nan"),
+        (
+            [config(), pb.EmbedRequest(audio=pb.RegionAudio(pcm=bytes(MAX_CHUNK_BYTES + 4)))],
+            "at most 262,144",
+        ),
+        ([config(), *audio(sound(301))], "at most 300 s"),
     ],
 )
 def test_malformed_streams_are_invalid_and_say_what_is_allowed(

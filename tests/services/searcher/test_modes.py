@@ -11,12 +11,15 @@ import numpy as np
 import pytest
 
 from tests.services.conftest import BandEncoder, spoken
-from wordspot.indexer.audio import write_wav
+from wordspot import Client
 from wordspot.indexer.errors import FailedPrecondition, InvalidInput
 from wordspot.indexer.records import Mode
+from wordspot.indexer.sound.audio import write_wav
+from wordspot.models.runtime.sections import EmbeddedSection
 from wordspot.services import errors
-from wordspot.services.client import Client
-from wordspot.services.modelhost.scheduler import EmbeddedSection
+from wordspot.services.embedded import EmbeddedServer, EmbeddedSettings
+from wordspot.services.modelhost.repository import ModelRepository
+from wordspot.services.settings import SearcherSettings, SegmenterSettings
 from wordspot.v1 import search_pb2
 
 MEANINGS = {"tea": 0, "milk": 0, "honey": 1, "please": 2, "then": 3, "some": 4, "with": 5}
@@ -25,14 +28,15 @@ MEANINGS = {"tea": 0, "milk": 0, "honey": 1, "please": 2, "then": 3, "some": 4, 
 class WiseEncoder(BandEncoder):
     """Knows that tea and milk mean the same: a span means what the word does that it sounds most like."""
 
-    meaning = 8
-    dimension = BandEncoder.dimension + meaning
+    semantic_dimensions = 8
+    dimension = BandEncoder.dimension + semantic_dimensions
 
     def _embed(self, regions: Sequence[np.ndarray], spans: np.ndarray) -> EmbeddedSection:
         sound, frames = super()._embed(regions, spans)
         likeness = sound @ self._known().T
         nearest = likeness.argmax(axis=1)
-        meaning = np.eye(self.meaning, dtype=np.float32)[[list(MEANINGS.values())[n] for n in nearest]]
+        meanings = np.array(list(MEANINGS.values()))
+        meaning = np.eye(self.semantic_dimensions, dtype=np.float32)[meanings[nearest]]
         # What sounds like no word well means nothing much.
         meaning = np.where(likeness.max(axis=1, keepdims=True) > 0.4, meaning, np.eye(8)[7])
         return np.concatenate([sound, meaning], axis=1).astype(np.float32) / np.sqrt(2), frames
@@ -105,6 +109,29 @@ def test_half_a_vector_does_not_change_what_sounds_alike(
         assert found(other, "sound", 2) == found(client, "sound", 2)
 
 
+def test_indexed_again_compacted_and_restarted_it_answers_as_before(
+    offering: Callable[..., ModelRepository], recordings: dict[str, Path], tmp_path: Path
+) -> None:
+    settings = EmbeddedSettings(
+        segmenter=SegmenterSettings(detector="energy"),
+        searcher=SearcherSettings(
+            home=tmp_path / "home", roots=(tmp_path,), isolate=False, default_encoder="bands"
+        ),
+    )
+    with EmbeddedServer(settings, offering(WiseEncoder())) as services, Client(services.address) as client:
+        first, *others = recordings.values()
+        assert client.index([first]).operation.recordings_done == 1
+        assert client.index(others).operation.recordings_done == len(others)
+        assert client.index(recordings.values()).operation.recordings_total == 0
+        before = [found(client, mode) for mode in Mode]
+        assert client.compact().segments_after == 1
+        assert client.index(recordings.values()).operation.recordings_total == 0
+        assert [found(client, mode) for mode in Mode] == before
+    with EmbeddedServer(settings, offering(WiseEncoder())) as services, Client(services.address) as client:
+        assert client.index(recordings.values()).operation.recordings_total == 0
+        assert [found(client, mode) for mode in Mode] == before
+
+
 @pytest.mark.parametrize("mode", ["meaning", "both"])
 def test_an_encoder_without_meanings_says_so(
     running: Callable[..., SimpleNamespace], recordings: dict[str, Path], tmp_path: Path, mode: str
@@ -113,16 +140,16 @@ def test_an_encoder_without_meanings_says_so(
     with Client(plain.address) as other:
         other.index(recordings.values())
         with pytest.raises(
-            FailedPrecondition, match=r"'bands' says how words sound.*wordspot train semantic"
+            FailedPrecondition, match=r"'bands' represents how words sound.*wordspot train semantic"
         ):
             found(other, mode)
 
 
 def test_other_modes_are_refused(client: Client, up: SimpleNamespace) -> None:
-    with pytest.raises(InvalidInput, match="mode 'smell'; sound, meaning, both are allowed"):
+    with pytest.raises(InvalidInput, match="mode must be one of sound, meaning, both, got 'smell'"):
         found(client, "smell")
     options = search_pb2.SearchOptions(archive="default", mode=9)
     with pytest.raises(grpc.RpcError) as caught:
         list(up.searches.Search(iter([search_pb2.SearchRequest(options=options)])))
     assert errors.reason_of(caught.value) == "MALFORMED_REQUEST"
-    assert "mode is 9" in caught.value.details()
+    assert "mode must be one of SEARCH_MODE_UNSPECIFIED" in caught.value.details()

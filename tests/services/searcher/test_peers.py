@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 
 from wordspot.indexer.errors import DataLoss, FailedPrecondition, InvalidInput, NotFound
-from wordspot.indexer.segmentation import EnergyDetector, SpeechSegmenter
+from wordspot.indexer.sound.detectors import EnergyDetector
+from wordspot.indexer.sound.segmentation import SpeechSegmenter
 from wordspot.services import errors, runtime
-from wordspot.services.modelhost.__main__ import service as modelhost
+from wordspot.services.modelhost.app import embedding_service as modelhost
 from wordspot.services.runtime import Service
+from wordspot.services.searcher import peers
 from wordspot.services.searcher.peers import RemoteEncoders, RemoteSegmenter
-from wordspot.services.segmenter.__main__ import segmenters
-from wordspot.services.segmenter.__main__ import service as segmenter_service
+from wordspot.services.segmenter.app import segmenters
+from wordspot.services.segmenter.app import service as segmenter_service
 from wordspot.services.settings import SegmenterSettings
 from wordspot.v1 import embedding_pb2_grpc, segmentation_pb2_grpc
 from wordspot.v1 import segmentation_pb2 as pb
@@ -89,6 +91,24 @@ def test_a_slow_caller_bounds_what_is_read_ahead(segmenter: RemoteSegmenter) -> 
     sections.close()
 
 
+def test_a_slow_caller_is_not_ended_as_idle(
+    serving: Callable[..., Any], say: Callable[..., np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "HEARTBEAT_SECONDS", 0.05)
+    service = segmenter_service(segmenters(SegmenterSettings(detector="energy")))
+    segmenter = RemoteSegmenter(*serving(service, stream_idle_seconds=3.0))
+    here = SpeechSegmenter(EnergyDetector())
+
+    def blocks() -> Iterator[np.ndarray]:
+        yield say("tea")
+        time.sleep(4.0)
+        yield say("milk")
+
+    (section,) = segmenter.segment(blocks())
+    (true,) = here.segment([np.concatenate([say("tea"), say("milk")])])
+    assert section.regions == true.regions
+
+
 def test_an_error_while_reading_is_raised_as_it_is(
     segmenter: RemoteSegmenter, say: Callable[..., np.ndarray]
 ) -> None:
@@ -101,7 +121,7 @@ def test_an_error_while_reading_is_raised_as_it_is(
 
 
 def test_samples_that_the_segmenter_refuses_are_invalid_input(segmenter: RemoteSegmenter) -> None:
-    with pytest.raises(InvalidInput, match="a sample of nan"):
+    with pytest.raises(InvalidInput, match="pcm must hold finite samples, got nan"):
         list(segmenter.segment([np.full(160, np.nan, np.float32)]))
 
 
@@ -195,7 +215,7 @@ def troubled(
 ) -> Callable[[Exception, int], tuple[Troubled, RemoteEncoders]]:
     from wordspot.services.modelhost.servicer import EmbeddingServicer
 
-    monkeypatch.setattr(runtime, "PATIENCE", (0.01, 0.01))
+    monkeypatch.setattr(runtime, "RETRY_DELAYS_S", (0.01, 0.01))
 
     def start(error: Exception, times: int) -> tuple[Troubled, RemoteEncoders]:
         servicer = Troubled(error, times, EmbeddingServicer(offering(band_encoder())))
@@ -232,7 +252,7 @@ def test_what_asking_again_cannot_mend_is_raised_at_once(troubled: Callable[...,
 def test_a_service_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     from wordspot.services.runtime import open_channel
 
-    monkeypatch.setattr(runtime, "PATIENCE", ())
+    monkeypatch.setattr(runtime, "RETRY_DELAYS_S", ())
     with open_channel("127.0.0.1:1") as channel:
         with pytest.raises(errors.PeerUnavailable, match=r"no service answers at 127\.0\.0\.1:1"):
             RemoteEncoders(channel, "127.0.0.1:1").get("bands")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,9 +15,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from wordspot.indexer.audio import write_wav
+from wordspot.indexer.sound.audio import write_wav
 from wordspot.services import errors
-from wordspot.services.runtime import MAX_CHUNK_BYTES, MAX_QUERY_BYTES
+from wordspot.services.limits import MAX_CHUNK_BYTES, MAX_QUERY_BYTES
 from wordspot.v1 import archive_pb2, audio_pb2, search_pb2
 
 Running = Callable[..., SimpleNamespace]
@@ -139,9 +140,9 @@ class TestArchives:
     @pytest.mark.parametrize(
         ("fields", "told"),
         [
-            ({"page_size": 1_001}, "page_size is 1001; 0 to 1000"),
-            ({"page_size": -1}, "page_size is -1"),
-            ({"page_token": "?"}, "page_token is '?'"),
+            ({"page_size": 1_001}, "page_size must be between 0 and 1,000, got 1001"),
+            ({"page_size": -1}, "page_size must be between 0 and 1,000, got -1"),
+            ({"page_token": "?"}, "page_token must be a next_page_token of this list, got '?'"),
         ],
     )
     def test_a_page_that_cannot_be_is_invalid(
@@ -222,7 +223,7 @@ class TestRecordings:
         request = archive_pb2.AddRecordingsRequest(archive="a", files=files)
         error = refused(lambda: list(up.archives.AddRecordings(request)))
         assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
-        assert "1001 files at once; at most 1000 are allowed" in error.details()
+        assert "the number of files must be at most 1,000, got 1001" in error.details()
 
     def test_an_upload_cut_off_leaves_nothing(self, running: Running, say: Say, tmp_path: Path) -> None:
         up = created(running())
@@ -251,14 +252,14 @@ class TestRecordings:
     @pytest.mark.parametrize(
         ("stream", "told"),
         [
-            ([], "holds nothing; header"),
-            ([chunk(b"x")], "holds chunk; header"),
-            ([header(b"x"), header(b"x")], "holds header; chunk"),
-            ([header(b"x"), chunk(bytes(MAX_CHUNK_BYTES + 1))], "at most 262144"),
-            ([header(b"x", sha256="abc"), chunk(b"x")], "SHA-256 'abc'"),
-            ([header(b"xy"), chunk(b"x")], "1 bytes arrived of the announced 2"),
-            ([header(b"x"), chunk(b"xy")], "more than the announced 1 bytes"),
-            ([header(b"x", sha256="0" * 64), chunk(b"x")], "was announced"),
+            ([], "must hold header, got nothing"),
+            ([chunk(b"x")], "must hold header, got chunk"),
+            ([header(b"x"), header(b"x")], "must hold chunk, got header"),
+            ([header(b"x"), chunk(bytes(MAX_CHUNK_BYTES + 1))], "at most 262,144"),
+            ([header(b"x", sha256="abc"), chunk(b"x")], "got 'abc'"),
+            ([header(b"xy"), chunk(b"x")], "announced 2 bytes, got 1"),
+            ([header(b"x"), chunk(b"xy")], "announced 1 bytes, got more"),
+            ([header(b"x", sha256="0" * 64), chunk(b"x")], "the announced SHA-256"),
             ([header(b"not audio"), chunk(b"not audio")], "not audio"),
         ],
     )
@@ -351,7 +352,7 @@ class TestOperations:
         assert up.archives.IndexArchive(request).operation.id == first.id
 
     def test_a_cancelled_operation_can_be_resumed(
-        self, running: Running, recordings: dict[str, Path], band_encoder: Any
+        self, running: Running, recordings: dict[str, Path], band_encoder: Any, say: Say
     ) -> None:
         encoder = band_encoder()
         reached, go_on = threading.Event(), threading.Event()
@@ -364,6 +365,10 @@ class TestOperations:
         up = created(running(encoder, workers=1))
         for path in recordings.values():
             added(up, path)
+        for voice in range(20, 36):  # more than are embedded together
+            path = recordings["tea"].with_name(f"{voice}.wav")
+            path.write_bytes(write_wav(say("tea", voice=voice)))
+            added(up, path)
         operation = up.archives.IndexArchive(archive_pb2.IndexArchiveRequest(archive="a")).operation
         assert reached.wait(20)
         busy = refused(lambda: up.archives.IndexArchive(archive_pb2.IndexArchiveRequest(archive="a")))
@@ -372,12 +377,12 @@ class TestOperations:
         go_on.set()
         cancelled = watched(up, operation.id)[-1]
         assert cancelled.state == archive_pb2.OPERATION_STATE_CANCELLED
-        assert cancelled.recordings_done < 4
+        assert cancelled.recordings_done < 20
         request = archive_pb2.ResumeOperationRequest(id=operation.id)
         assert up.archives.ResumeOperation(request).operation.id == operation.id
         done = watched(up, operation.id)[-1]
         assert done.state == archive_pb2.OPERATION_STATE_SUCCEEDED
-        assert done.recordings_done == 4
+        assert done.recordings_done == 20
         again = refused(lambda: up.archives.ResumeOperation(request))
         assert again.code() == grpc.StatusCode.FAILED_PRECONDITION
 
@@ -463,7 +468,8 @@ class TestSearch:
             write_wav(say("honey", voice=9)),
         )
         assert [result.label for result in results] == ["first", "stored", "last"]
-        assert results[1].hits[0].recording == filled.ids["milk"]
+        best = {hit.recording for hit in results[1].hits[:2]}
+        assert best == {filled.ids["milk"], filled.ids["both"]}  # the same sound, in both
         assert {hit.recording for hit in results[2].hits} == {filled.ids["milk"], filled.ids["both"]}
 
     def test_the_meant_stretch_is_what_is_compared(self, filled: SimpleNamespace, say: Say) -> None:
@@ -507,7 +513,7 @@ class TestSearch:
         for voices in (-1, 2, 11):
             error = refused(lambda voices=voices: asked(filled, TEA, b"", voices=voices))
             assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
-            assert f"voices is {voices}; 0, 1, 3, 5, 7, 9 are allowed" in error.details()
+            assert f"voices must be one of 0, 1, 3, 5, 7, 9, got {voices}" in error.details()
 
     def test_several_examples_are_one_query_and_its_scores_are_their_means(
         self, filled: SimpleNamespace, say: Say
@@ -579,7 +585,7 @@ class TestSearch:
         for parts in too_many:
             error = refused(lambda parts=parts: asked(filled, *parts))
             assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
-            assert "a query of 17 examples; 1 to 16 are allowed" in error.details()
+            assert "the number of examples in a query must be between 1 and 16, got 17" in error.details()
 
     def test_filters_and_limits_are_honoured(self, filled: SimpleNamespace, say: Say) -> None:
         audio = write_wav(say("tea", voice=9))
@@ -667,22 +673,22 @@ class TestSearch:
     @pytest.mark.parametrize(
         ("stream", "told"),
         [
-            ([], "holds nothing; options"),
-            ([search_pb2.SearchRequest(query=TEA)], "holds query; options"),
+            ([], "must hold options, got nothing"),
+            ([search_pb2.SearchRequest(query=TEA)], "must hold options, got query"),
             (
                 [search_pb2.SearchRequest(options=search_pb2.SearchOptions(archive="a", top_k=10_001))],
-                "top_k is 10001; 0 to 10000",
+                "top_k must be between 0 and 10,000, got 10001",
             ),
             (
                 [
                     search_pb2.SearchRequest(options=search_pb2.SearchOptions(archive="a")),
                     search_pb2.SearchRequest(chunk=b"x"),
                 ],
-                "holds chunk; query or stored",
+                "must hold query or stored or typed, got chunk",
             ),
             (
                 [search_pb2.SearchRequest(options=search_pb2.SearchOptions(archive="a")), more()],
-                "holds example; query or stored",
+                "must hold query or stored or typed, got example",
             ),
             (
                 [
@@ -690,7 +696,7 @@ class TestSearch:
                     search_pb2.SearchRequest(query=TEA),
                     search_pb2.SearchRequest(chunk=bytes(MAX_CHUNK_BYTES + 1)),
                 ],
-                "at most 262144",
+                "at most 262,144",
             ),
             (
                 [
@@ -699,7 +705,7 @@ class TestSearch:
                     *[search_pb2.SearchRequest(chunk=bytes(MAX_CHUNK_BYTES))]
                     * (MAX_QUERY_BYTES // MAX_CHUNK_BYTES + 1),
                 ],
-                f"{MAX_QUERY_BYTES} bytes allowed",
+                f"a query must have at most {MAX_QUERY_BYTES:,} bytes",
             ),
             (
                 [
@@ -710,7 +716,7 @@ class TestSearch:
                     *[search_pb2.SearchRequest(chunk=bytes(MAX_CHUNK_BYTES))]
                     * (MAX_QUERY_BYTES // MAX_CHUNK_BYTES),
                 ],
-                f"{MAX_QUERY_BYTES} bytes allowed",
+                f"a query must have at most {MAX_QUERY_BYTES:,} bytes",
             ),
         ],
     )
@@ -728,7 +734,7 @@ class TestSearch:
         request = search_pb2.SearchStoredRequest(options=options, queries=[query] * 3)
         error = refused(lambda: filled.searches.SearchStored(request))
         assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
-        assert "3 queries with 10000 hits" in error.details()
+        assert "queries times top_k must be at most 20,000, got 3 times 10000" in error.details()
 
     def test_a_search_stops_at_its_deadline(self, filled: SimpleNamespace, say: Say) -> None:
         go_on = threading.Event()
@@ -745,3 +751,65 @@ class TestSearch:
             assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
         finally:
             go_on.set()
+
+    def test_a_search_that_cannot_begin_in_time_is_turned_away_with_a_delay(
+        self, running: Running, recordings: dict[str, Path], say: Say
+    ) -> None:
+        up = created(running(queue_seconds=0.1))
+        added(up, recordings["tea"])
+        indexed(up)
+        go_on = threading.Event()
+        up.encoder.before = lambda: go_on.wait(60)
+        query = write_wav(say("tea"))
+
+        def search() -> Iterator[search_pb2.SearchResponse]:
+            options = search_pb2.SearchOptions(archive="a")
+            requests = [
+                search_pb2.SearchRequest(options=options),
+                search_pb2.SearchRequest(query=TEA),
+                search_pb2.SearchRequest(chunk=query),
+            ]
+            return up.searches.Search(iter(requests), timeout=60)  # type: ignore[no-any-return]
+
+        searches = [search() for _ in os.sched_getaffinity(0)]
+        try:
+            while not (overload := next((error for error in map(ended, searches) if error), None)):
+                searches.append(search())
+                go_on.wait(0.2)
+        finally:
+            go_on.set()
+        assert overload.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert 0 < errors.retry_seconds_of(overload) < 60
+        assert errors.reason_of(overload) == "OVERLOADED"
+        served = [search for search in searches if not ended(search)]
+        assert [response.result.label for search in served for response in search] == ["tea"] * len(served)
+
+    def test_queries_of_all_callers_hold_a_bounded_number_of_bytes(
+        self, filled: SimpleNamespace, say: Say, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        query = write_wav(say("tea"))
+        second_half_sent = threading.Event()
+
+        def requests() -> Iterator[search_pb2.SearchRequest]:
+            yield search_pb2.SearchRequest(options=search_pb2.SearchOptions(archive="a"))
+            yield search_pb2.SearchRequest(query=TEA)
+            yield search_pb2.SearchRequest(chunk=query[:-1])
+            second_half_sent.wait(60)
+            yield search_pb2.SearchRequest(chunk=query[-1:])
+
+        monkeypatch.setattr(filled.query_bytes, "_limit", len(query))
+        first = filled.searches.Search(requests())
+        while filled.query_bytes.held < len(query) - 1:
+            time.sleep(0.001)
+        error = refused(lambda: asked(filled, TEA, query))
+        assert error.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert errors.reason_of(error) == "OVERLOADED"
+        second_half_sent.set()
+        assert len(list(first)) == 1
+        assert len(asked(filled, TEA, query, TEA, query)) == 2
+        assert filled.query_bytes.held == 0
+
+
+def ended(search: Any) -> Any:
+    """The error that ended a search, if any has."""
+    return search if not search.is_active() and search.code() is not grpc.StatusCode.OK else None

@@ -9,10 +9,11 @@ import grpc
 import numpy as np
 import pytest
 
-from wordspot.indexer.segmentation import EnergyDetector, SpeechSegmenter
+from wordspot.indexer.sound.detectors import EnergyDetector
+from wordspot.indexer.sound.segmentation import SpeechSegmenter
 from wordspot.services import errors
-from wordspot.services.runtime import MAX_CHUNK_BYTES
-from wordspot.services.segmenter.__main__ import segmenters, service
+from wordspot.services.limits import MAX_CHUNK_BYTES
+from wordspot.services.segmenter.app import segmenters, service
 from wordspot.services.settings import SegmenterSettings
 from wordspot.v1 import segmentation_pb2 as pb
 from wordspot.v1 import segmentation_pb2_grpc
@@ -111,14 +112,17 @@ def test_no_audio_gives_no_section(stub: Any) -> None:
 @pytest.mark.parametrize(
     ("stream", "told"),
     [
-        ([], "holds nothing; config"),
-        ([pb.SegmentRequest(pcm=bytes(4))], "holds pcm; config"),
-        ([pb.SegmentRequest(config=pb.SegmentConfig())] * 2, "holds config; pcm"),
-        ([*requests(np.zeros(0)), pb.SegmentRequest(pcm=b"12345")], "5 bytes; a multiple of 4"),
-        ([*requests(np.zeros(0)), pb.SegmentRequest(pcm=struct.pack("<f", float("inf")))], "a sample of inf"),
-        ([*requests(np.zeros(0)), pb.SegmentRequest(pcm=bytes(MAX_CHUNK_BYTES + 4))], "at most 262144"),
-        ([*requests(np.zeros(0), detector=99)], "detector is 99; DETECTOR_UNSPECIFIED"),
-        ([*requests(np.zeros(601 * 16_000), 65_536, regions_only=True)], "longer than 600 s"),
+        ([], "must hold config, got nothing"),
+        ([pb.SegmentRequest(pcm=bytes(4))], "must hold config, got pcm"),
+        ([pb.SegmentRequest(config=pb.SegmentConfig())] * 2, "must hold pcm, got config"),
+        ([*requests(np.zeros(0)), pb.SegmentRequest(pcm=b"12345")], "must have a multiple of 4 bytes, got 5"),
+        (
+            [*requests(np.zeros(0)), pb.SegmentRequest(pcm=struct.pack("<f", float("inf")))],
+            "finite samples, got inf",
+        ),
+        ([*requests(np.zeros(0)), pb.SegmentRequest(pcm=bytes(MAX_CHUNK_BYTES + 4))], "at most 262,144"),
+        ([*requests(np.zeros(0), detector=99)], "detector must be one of DETECTOR_UNSPECIFIED"),
+        ([*requests(np.zeros(601 * 16_000), 65_536, regions_only=True)], "at most 600 s long"),
     ],
 )
 def test_malformed_streams_are_invalid_and_say_what_is_allowed(

@@ -1,0 +1,1 @@
+"""The archive: recordings are added, indexed into segments that a catalogue names, and served as views."""

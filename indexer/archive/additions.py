@@ -1,0 +1,296 @@
+"""Adding recordings, by path and by upload, idempotently.
+
+    inspect (checksum, probe) -> one transaction for many files: recordings and requests
+
+A retry with the request id of a request that was answered gets the same response and adds nothing
+(idempotency keys). A recording is identified by the SHA-256 of its content.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy.orm import Session
+
+from wordspot.indexer.archive import files, lookups
+from wordspot.indexer.archive.catalogue import Catalogue
+from wordspot.indexer.archive.home import Home
+from wordspot.indexer.archive.insertions import AddResult, InspectedFile, insert_files
+from wordspot.indexer.archive.tables import Archive, Recording, Request
+from wordspot.indexer.archive.uploads import StoredAudio, Upload, safe_suffix
+from wordspot.indexer.errors import ArchiveError, InvalidInput, NotAllowed, NotFound
+from wordspot.indexer.faults import reach
+
+if TYPE_CHECKING:
+    from wordspot.indexer.sound.audio import Decoder
+
+INSPECTION_THREADS, MAX_PENDING_INSPECTIONS = 4, 8  # of files
+MAX_TRANSACTION_FILES, MAX_TRANSACTION_SECONDS = 256, 1.0  # whichever comes first
+InspectionT = TypeVar("InspectionT")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Addition:
+    """A file to be added.
+
+    Attributes:
+        path: absolute.
+        request_id: a retry with the same id gets the first response; empty for none.
+    """
+
+    path: Path
+    request_id: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies what is requested."""
+        return f"add {self.path}"
+
+
+class Additions:
+    """Adds recordings to archives."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        home: Home,
+        audio: StoredAudio,
+        decoder: Decoder,
+        *,
+        roots: Sequence[Path],
+        max_upload_bytes: int,
+    ) -> None:
+        """Takes what additions need.
+
+        Args:
+            catalogue: of the home.
+            home: where uploads are stored.
+            audio: the uploaded files.
+            decoder: of files, those that clients send included.
+            roots: only files below these are added by path.
+            max_upload_bytes: of one file.
+        """
+        self._catalogue, self._home, self._audio, self._decoder = catalogue, home, audio, decoder
+        self._roots = tuple(root.resolve() for root in roots)
+        self._max_upload = max_upload_bytes
+
+    def add_paths(
+        self, archive: str, additions: Sequence[Addition]
+    ) -> Iterator[Sequence[AddResult | InvalidInput | NotFound]]:
+        """Adds files by path, several a transaction.
+
+        Yields:
+            The results of each transaction once it is committed, in order: the recording and whether its
+            content was in the archive before, or InvalidInput, or NotFound for a file that does not exist.
+
+        Raises:
+            NotFound: if there is no such archive.
+            NotAllowed: if a file is outside the roots, once earlier files are committed and yielded.
+        """
+        for batch in self._inspected_batches(archive, additions):
+            results: Iterator[AddResult | InvalidInput] = iter(())
+            if contents := [inspection for inspection in batch if isinstance(inspection, InspectedFile)]:
+                with self._audio.lock:
+                    results = iter(insert_files(self._catalogue, self._home, archive, contents))
+                reach("add-committed")
+            yield [
+                next(results) if isinstance(inspection, InspectedFile) else inspection for inspection in batch
+            ]
+
+    def begin_upload(
+        self, archive: str, filename: str, sha256: str, size: int, request_id: str = ""
+    ) -> Upload:
+        """Begins an upload: write the chunks, then `finish`, or `abort`.
+
+        Args:
+            archive: its name.
+            filename: for people; its suffix hints at the format.
+            sha256: of the content, hexadecimal.
+            size: in bytes.
+            request_id: a retry with the same id gets the first response; empty for none.
+
+        Raises:
+            NotFound: if there is no such archive.
+            InvalidInput: if an argument is not valid.
+            Exhausted: on a full disk.
+        """
+        if not _SHA256.fullmatch(sha256.lower()):
+            raise InvalidInput(f"SHA-256 must have 64 hexadecimal digits, got {sha256!r}")
+        if not 0 < size <= self._max_upload:
+            raise InvalidInput(f"size must be between 1 and {self._max_upload:,} bytes, got {size}")
+        sha256 = sha256.lower()
+        name = _storable_text(filename, "file name")
+        fingerprint = f"upload {sha256}"
+        with self._catalogue.reading() as session:
+            lookups.answered_request(
+                session, lookups.archive_by_name(session, archive), request_id, fingerprint
+            )
+        return Upload(
+            self._home.uploads,
+            name,
+            sha256,
+            size,
+            partial(self._accept, archive, name, sha256, size, request_id, fingerprint),
+        )
+
+    def _allowed_file(self, path: Path) -> Path:
+        """Returns the file with links resolved. Files outside the roots are refused before they are
+        accessed."""
+        if not path.is_absolute():
+            raise InvalidInput(f"path must be absolute, got {str(path)!r}")
+        try:
+            location = Path(_storable_text(str(Path(_storable_text(str(path), "path")).resolve()), "path"))
+        except (OSError, RuntimeError) as error:  # a loop of links
+            raise InvalidInput(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
+        if not any(location.is_relative_to(root) for root in self._roots):
+            raise NotAllowed(f"{path} does not lie below a folder that this server may read")
+        try:
+            is_file = location.is_file()
+        except OSError as error:  # a name longer than the file system has
+            raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from error
+        if not is_file:
+            raise NotFound(f"no file {path}")
+        return location
+
+    def _inspected_batches(
+        self, archive: str, additions: Sequence[Addition]
+    ) -> Iterator[list[InspectedFile | AddResult | InvalidInput | NotFound]]:
+        """Yields batches for a transaction each: files, responses of earlier requests, and exceptions."""
+        earlier_results = self._earlier_results(archive, additions)
+        batch: list[InspectedFile | AddResult | InvalidInput | NotFound] = []
+        start = time.monotonic()
+
+        def inspect(addition: Addition) -> InspectedFile | AddResult:
+            return _previous_result(earlier_results, addition) or self._content(addition)
+
+        with ThreadPoolExecutor(INSPECTION_THREADS, thread_name_prefix="adding") as pool:
+            for inspection in _inspections(pool, inspect, additions):
+                try:
+                    batch.append(inspection.result())
+                except (InvalidInput, NotFound) as error:
+                    batch.append(error)
+                except ArchiveError:
+                    if batch:
+                        yield batch
+                    raise
+                if len(batch) >= MAX_TRANSACTION_FILES or time.monotonic() - start >= MAX_TRANSACTION_SECONDS:
+                    yield batch
+                    batch, start = [], time.monotonic()
+        if batch:
+            yield batch
+
+    def _earlier_results(
+        self, archive: str, additions: Sequence[Addition]
+    ) -> dict[str, tuple[str, AddResult | None]]:
+        """Returns fingerprint and result of earlier requests, by request id. None for other than
+        additions."""
+        with self._catalogue.reading() as session:
+            row = lookups.archive_by_name(session, archive)
+            requests = lookups.answered_requests(
+                session, row, [addition.request_id for addition in additions]
+            )
+            return {
+                request_id: (
+                    request.fingerprint,
+                    None if request.recording_number is None else self._earlier_result(session, row, request),
+                )
+                for request_id, request in requests.items()
+            }
+
+    def _content(self, addition: Addition) -> InspectedFile:
+        """Inspects the whole file. Raises what `add_paths` raises, and InvalidInput."""
+        path, location = addition.path, self._allowed_file(addition.path)
+        try:
+            sha256, size = files.sha256_of(location), location.stat().st_size
+        except OSError as error:
+            raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
+        content = InspectedFile(
+            path=str(path),
+            location=str(location),
+            sha256=sha256,
+            size=size,
+            info=self._decoder.probe(location),
+            request_id=addition.request_id,
+            fingerprint=addition.fingerprint,
+        )
+        reach("add-inspected")
+        return content
+
+    def _accept(
+        self,
+        archive: str,
+        filename: str,
+        sha256: str,
+        size: int,
+        request_id: str,
+        fingerprint: str,
+        path: Path,
+    ) -> AddResult:
+        """Stores a complete upload: first the file, then the catalogue."""
+        try:
+            info = self._decoder.probe(path)
+        except InvalidInput as error:
+            raise InvalidInput(str(error).replace(str(path), filename)) from None
+        name = f"{sha256}{safe_suffix(filename)}"
+        location = self._home.upload_location(name)
+        content = InspectedFile(filename, location, sha256, size, info, request_id, fingerprint)
+        with self._audio.lock:
+            try:
+                with files.reporting_full_disk("keeping an upload"):
+                    files.replace_durably(path, self._home.audio / name)
+                    reach("upload-renamed")
+                (result,) = insert_files(self._catalogue, self._home, archive, [content])
+                if isinstance(result, InvalidInput):
+                    raise result
+            except ArchiveError:
+                self._audio.remove_unreferenced(location)
+                raise
+            self._audio.remove_unreferenced(location)
+        reach("upload-committed")
+        return result
+
+    def _earlier_result(self, session: Session, archive: Archive, request: Request) -> AddResult:
+        recording = session.get_one(Recording, request.recording_number)
+        return lookups.summary_of_recording(session, archive, recording), request.already_present
+
+
+def _inspections(
+    pool: ThreadPoolExecutor, inspect: Callable[[Addition], InspectionT], additions: Iterable[Addition]
+) -> Iterator[Future[InspectionT]]:
+    """Yields inspections in order; a few are submitted in advance."""
+    pending: deque[Future[InspectionT]] = deque()
+    for addition in additions:
+        pending.append(pool.submit(inspect, addition))
+        if len(pending) > MAX_PENDING_INSPECTIONS:
+            yield pending.popleft()
+    yield from pending
+
+
+def _previous_result(
+    earlier_results: dict[str, tuple[str, AddResult | None]], addition: Addition
+) -> AddResult | None:
+    """Returns the result of an earlier request. Raises InvalidInput for an invalid request id."""
+    lookups.check_request_id(addition.request_id)
+    fingerprint, result = earlier_results.get(addition.request_id, (addition.fingerprint, None))
+    lookups.check_fingerprint(addition.request_id, fingerprint, addition.fingerprint)
+    return result
+
+
+def _storable_text(value: str, what: str) -> str:
+    """Returns the value. Raises InvalidInput unless every database can store it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(f"{what} must be valid UTF-8, got {value!r}") from None
+    if "\0" in value:
+        raise InvalidInput(f"{what} must have no NUL character, got {value!r}")
+    return value

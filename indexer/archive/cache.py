@@ -1,0 +1,108 @@
+"""The cached index of an archive: a file for each class of span lengths, and a card that lists them.
+
+It can always be rebuilt from the segments, so it is read only if every checksum matches.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from wordspot.indexer.archive import files
+from wordspot.indexer.faults import reach
+from wordspot.indexer.records import EncoderInfo
+from wordspot.indexer.vectors.buckets import NOMINAL_TICKS, BucketedIndex
+from wordspot.indexer.vectors.exact import ExactIndex
+from wordspot.indexer.vectors.faiss_index import FaissIndex
+from wordspot.indexer.vectors.policy import Index
+
+_log = logging.getLogger(__name__)
+
+_FORMAT = 3
+_CARD = "index.json"
+_NAMES = tuple(f"index-{ticks}" for ticks in NOMINAL_TICKS)
+
+
+def save(index: BucketedIndex, directory: Path, segments: Sequence[str], encoder_hash: str) -> None:
+    """Writes the index durably.
+
+    Args:
+        index: to write.
+        directory: which must exist.
+        segments: names of the segments whose spans are in it, in order.
+        encoder_hash: of the encoder that embedded them.
+
+    Raises:
+        OSError: on a full disk.
+    """
+    entries = []
+    for name, part in zip(_NAMES, index.indexes, strict=True):
+        temporary = directory / f"tmp-{name}"
+        part.save(temporary)
+        with temporary.open("rb") as file:
+            files.sync_file(file)
+        entries.append({"name": name, "sha256": files.sha256_of(temporary), **_index_entry(part)})
+    reach("cache-written")
+    card = {
+        "format": _FORMAT,
+        "encoder_hash": encoder_hash,
+        "segments": list(segments),
+        "indexes": entries,
+    }
+    # After a crash in between, the card does not match the files, and the cache is not read.
+    for name in _NAMES:
+        files.replace_durably(directory / f"tmp-{name}", directory / name)
+    reach("cache-renamed")
+    files.write_durably(directory / _CARD, json.dumps(card, indent=1).encode())
+
+
+def _index_entry(index: Index) -> dict[str, Any]:
+    """Returns what `_load_index` needs besides the file."""
+    if isinstance(index, ExactIndex):
+        return {"kind": index.kind}
+    return {
+        "kind": index.kind,
+        "probes": index.probes,
+        "trained_for": index.trained_for,
+        "last": index.last,
+    }
+
+
+def _load_index(path: Path, entry: dict[str, Any], dimension: int) -> Index:
+    if entry["kind"] == ExactIndex.kind:
+        return ExactIndex.load(path, dimension)
+    return FaissIndex.load(
+        path,
+        entry["kind"],
+        dimension=dimension,
+        probes=entry["probes"],
+        trained_for=entry["trained_for"],
+        last=entry["last"],
+    )
+
+
+def load(directory: Path, encoder: EncoderInfo) -> tuple[BucketedIndex | None, list[str]]:
+    """Returns the cached index and the names of its segments; None if it is missing, damaged or stale."""
+    try:
+        card: dict[str, Any] = json.loads((directory / _CARD).read_bytes())
+        if (
+            card["format"] == _FORMAT
+            and card["encoder_hash"] == encoder.hash
+            and [entry["name"] for entry in card["indexes"]] == list(_NAMES)
+            and all(
+                entry["sha256"] == files.sha256_of(directory / entry["name"]) for entry in card["indexes"]
+            )
+        ):
+            indexes = [
+                _load_index(directory / entry["name"], entry, encoder.dimension) for entry in card["indexes"]
+            ]
+            return BucketedIndex(indexes), list(card["segments"])
+        _log.warning("cached index %s does not match its card and is rebuilt", directory)
+    except FileNotFoundError:
+        pass
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        _log.warning("cached index %s cannot be used and is rebuilt: %r", directory, error)
+    return None, []

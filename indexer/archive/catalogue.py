@@ -1,0 +1,176 @@
+"""The catalogue: the database of archives, recordings, segments and operations.
+
+With the segments it is the truth; indexes are rebuilt from both. One process owns a catalogue. SQLite by
+default, any SQLAlchemy URL otherwise; spans have no rows.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    URL,
+    Column,
+    Connection,
+    Engine,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    create_engine,
+    event,
+    inspect,
+    text,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from wordspot.indexer.archive.tables import Base
+from wordspot.indexer.errors import DataLoss, Exhausted
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+SCHEMA = "0004"  # the newest of migrations/versions
+_BUSY_TIMEOUT_MS = 30_000
+_ADVICE = "`wordspot restore FILE` puts a backup in its place"
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DISK_FULL_SQLSTATE = "53100"
+
+
+class Catalogue:
+    """An open database, with its schema brought up to date."""
+
+    def __init__(self, url: str | URL, *, segments: Path | None = None, durable: bool = True) -> None:
+        """Opens the database.
+
+        Args:
+            url: of SQLAlchemy.
+            segments: directory of the segments that the database lists, from which a migration reads what an
+                older schema lacks. None if there are none yet.
+            durable: whether SQLite syncs at every commit.
+        """
+        self._engine = _engine(url, durable)
+        self._write_lock = threading.Lock()
+        try:
+            with _reporting_damage(), _reporting_full_disk(), self._engine.begin() as connection:
+                schema = _schema(connection)
+                if schema is None and connection.dialect.name == "sqlite":
+                    _create(connection)
+                elif schema != SCHEMA:
+                    _migrate(connection, segments)
+        except BaseException:
+            self.close()
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Gives a session over one consistent state."""
+        with _reporting_damage(), Session(self._engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Gives a session in a transaction, one at a time: committed at the end, rolled back on an exception.
+
+        Raises:
+            Exhausted: if the database cannot grow; the transaction is rolled back.
+        """
+        with (
+            self._write_lock,
+            _reporting_damage(),
+            _reporting_full_disk(),
+            Session(self._engine, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    def integrity_problem(self) -> str:
+        """Returns what SQLite finds wrong with its file; empty where nothing is, and for other databases."""
+        if self._engine.dialect.name != "sqlite":
+            return ""
+        try:
+            with self.reading() as session:
+                result = session.scalar(text("PRAGMA integrity_check(1)"))
+        except DataLoss as error:
+            return str(error)
+        if result == "ok":
+            return ""
+        return f"the catalogue is damaged: {result}. {_ADVICE}"
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._engine.dispose()
+
+
+def _schema(connection: Connection) -> str | None:
+    """Returns the version of the database's schema; None if it has no tables yet."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    version: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return version
+
+
+def _create(connection: Connection) -> None:
+    """Creates the tables of an empty database, as all migrations together do."""
+    Base.metadata.create_all(connection)
+    version = Table("alembic_version", MetaData(), Column("version_num", String(32), nullable=False))
+    version.append_constraint(PrimaryKeyConstraint("version_num", name="alembic_version_pkc"))
+    version.create(connection)
+    connection.execute(version.insert().values(version_num=SCHEMA))
+
+
+def _migrate(connection: Connection, segments: Path | None) -> None:
+    from alembic import command  # takes as long to import as the rest of a catalogue to open
+    from alembic.config import Config
+
+    config = Config(attributes={"connection": connection, "segments": segments})
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    command.upgrade(config, "head")
+
+
+def _engine(url: str | URL, durable: bool) -> Engine:
+    engine = create_engine(url)
+    if make_url(url).get_backend_name() == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def prepare(connection: sqlite3.Connection, record: object) -> None:
+            # The driver's own transaction handling leaves reads and DDL outside of transactions.
+            connection.isolation_level = None
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Any) -> None:
+            connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+@contextmanager
+def _reporting_damage() -> Iterator[None]:
+    """Raises DataLoss for a damaged SQLite database."""
+    try:
+        yield
+    except DBAPIError as error:
+        # The lowest byte of an extended code is the code.
+        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
+            raise
+        raise DataLoss(f"the catalogue is damaged: {error.orig}. {_ADVICE}") from error
+
+
+@contextmanager
+def _reporting_full_disk() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        if code == sqlite3.SQLITE_FULL or getattr(error.orig, "sqlstate", None) == _DISK_FULL_SQLSTATE:
+            raise Exhausted("no space left on the disk for the catalogue") from error
+        raise

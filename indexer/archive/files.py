@@ -1,0 +1,71 @@
+"""Durable operations on files."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from wordspot.indexer.errors import Exhausted
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def sync_file(file: IO[Any]) -> None:
+    """Returns once the file's content is on the device."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sync_directory(path: Path) -> None:
+    """Returns once the names created, renamed or removed in the directory are on the device."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_durably(source: Path, target: Path) -> None:
+    """Renames a synced file or a directory of synced files within one file system."""
+    source.replace(target)
+    sync_directory(target.parent)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Writes a file atomically: after a crash it has either its old or its new content."""
+    temporary = path.with_name(f"tmp-{path.name}")
+    with temporary.open("wb") as file:
+        file.write(data)
+        sync_file(file)
+    replace_durably(temporary, path)
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove(path: Path) -> None:
+    """Removes a file or a directory; what cannot be removed remains for the next start."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def reporting_full_disk(activity: str) -> Iterator[None]:
+    """Raises Exhausted for a full disk or quota; other OS errors pass unchanged."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise Exhausted(f"no space left on the disk while {activity}") from error
+        raise

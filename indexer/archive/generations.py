@@ -1,0 +1,178 @@
+"""Generations: which segments an archive has under an encoder, and how one generation replaces another."""
+
+from __future__ import annotations
+
+import logging
+
+from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy.orm import Session
+
+from wordspot.indexer.archive import files, lookups
+from wordspot.indexer.archive.catalogue import Catalogue
+from wordspot.indexer.archive.home import Home
+from wordspot.indexer.archive.ingest import Batch, PendingRecording
+from wordspot.indexer.archive.segments import SegmentReader
+from wordspot.indexer.archive.serving import ServedArchives
+from wordspot.indexer.archive.tables import (
+    Archive,
+    Generation,
+    GenerationState,
+    IndexedRecording,
+    Recording,
+    Segment,
+    now,
+)
+from wordspot.indexer.errors import DataLoss
+from wordspot.indexer.faults import reach
+from wordspot.indexer.records import EncoderInfo
+
+_log = logging.getLogger(__name__)
+
+
+def target_generation(
+    session: Session, home: Home, archive: Archive, encoder: EncoderInfo, abandoned: list[str]
+) -> tuple[Generation, frozenset[int]]:
+    """Returns the generation of the encoder to index into; a new one if the archive has none.
+
+    Damaged segments are taken out of it, so that their recordings are indexed again: the numbers of these are
+    returned as well.
+
+    Args:
+        session: of a transaction that writes.
+        home: where the segments lie.
+        archive: to index.
+        encoder: to index with.
+        abandoned: receives the names of segments that no generation has any more.
+    """
+    serving = lookups.generation_in_state(session, archive, GenerationState.SERVING)
+    building = lookups.generation_in_state(session, archive, GenerationState.BUILDING)
+    for generation in (serving, building):
+        if generation is not None and generation.encoder_info == encoder:
+            damaged = _damaged_segments(session, home, generation)
+            numbers = frozenset(
+                session.scalars(
+                    select(IndexedRecording.recording_number)
+                    .join(Segment, Segment.id == IndexedRecording.segment_id)
+                    .where(Segment.name.in_(damaged))
+                )
+            )
+            session.execute(delete(Segment).where(Segment.name.in_(damaged)))
+            abandoned.extend(damaged)
+            return generation, numbers
+    if building is not None:
+        abandoned.extend(session.scalars(select(Segment.name).where(Segment.generation_id == building.id)))
+        session.execute(delete(Generation).where(Generation.id == building.id))
+    state = GenerationState.SERVING if serving is None else GenerationState.BUILDING
+    generation = Generation(archive_id=archive.id, encoder_info=encoder, state=state)
+    session.add(generation)
+    session.flush()
+    return generation, frozenset()
+
+
+def _damaged_segments(session: Session, home: Home, generation: Generation) -> list[str]:
+    """Returns the names of segments in quarantine, and of those that cannot be opened."""
+    damaged = []
+    for segment in session.scalars(select(Segment).where(Segment.generation_id == generation.id)):
+        problem = segment.damage or ""
+        try:
+            if not problem:
+                SegmentReader.open(home.segments / segment.name, segment.manifest_sha256)
+        except DataLoss as error:
+            problem = str(error)
+        if problem:
+            _log.warning("indexing anew what a damaged segment held: %s", problem)
+            damaged.append(segment.name)
+    return damaged
+
+
+def unindexed_recordings(
+    session: Session,
+    home: Home,
+    archive: Archive,
+    generation: Generation,
+    damaged: frozenset[int] | None = None,
+) -> tuple[PendingRecording, ...]:
+    """Returns the archive's recordings that the generation lacks, in order of adding.
+
+    Args:
+        session: of a transaction.
+        home: where uploads lie.
+        archive: of the recordings.
+        generation: of the archive.
+        damaged: only these, by number; the content of their files is to be checked. None for all.
+    """
+    indexed = select(IndexedRecording.recording_number).where(IndexedRecording.generation_id == generation.id)
+    rows = session.scalars(
+        select(Recording)
+        .where(
+            Recording.archive_id == archive.id,
+            Recording.deleted_at.is_(None),
+            Recording.number.not_in(indexed),
+        )
+        .order_by(Recording.number)
+    )
+    return tuple(
+        PendingRecording(
+            row.id, home.locate(row.location), row.size, row.sha256 if damaged is not None else ""
+        )
+        for row in rows
+        if damaged is None or row.number in damaged
+    )
+
+
+def commit_batch(catalogue: Catalogue, home: Home, operation_id: str, generation: int, batch: Batch) -> None:
+    """Makes a batch part of the generation and counts it in the operation, in one transaction."""
+    with catalogue.writing() as session:
+        operation = lookups.operation_by_id(session, operation_id)
+        if batch.segment is not None:
+            lookups.insert_segment(session, generation, batch.segment)
+            session.connection().execute(
+                update(Recording)
+                .where(Recording.id == bindparam("recording"))
+                .values(seconds=bindparam("decoded"), problem=None, warnings=bindparam("noticed")),
+                [
+                    {
+                        "recording": recording,
+                        "decoded": seconds,
+                        "noticed": "\n".join(batch.warnings.get(recording, ())) or None,
+                    }
+                    for recording, seconds in zip(batch.segment.recordings, batch.seconds, strict=True)
+                ],
+            )
+            operation.recordings_done += len(batch.segment.recordings)
+            operation.spans_done += sum(batch.segment.spans)
+        for recording, problem in batch.problems.items():
+            row = session.scalars(select(Recording).where(Recording.id == recording)).one()
+            # The caller knows an upload by its name, not by where it is stored.
+            row.problem = problem.replace(str(home.locate(row.location)), row.path)
+        operation.audio_seconds_done += sum(batch.seconds)
+        operation.recordings_failed += len(batch.problems)
+        operation.updated = now()
+
+
+def complete(
+    catalogue: Catalogue, home: Home, served: ServedArchives, archive_name: str, generation: Generation
+) -> None:
+    """Brings the index up to date; a generation that was built replaces the one that serves."""
+    if generation.state == GenerationState.SERVING:
+        current = served.of(archive_name)
+        current.refresh()
+        current.save()
+        return
+    prepared = served.prepare(archive_name, generation)
+    prepared.refresh()
+    prepared.save()
+    reach("generation-ready")
+    with served.promotion(archive_name), catalogue.writing() as session:
+        archive = lookups.archive_by_name(session, archive_name)
+        old = lookups.generation_in_state(session, archive, GenerationState.SERVING)
+        assert old is not None
+        names = session.scalars(select(Segment.name).where(Segment.generation_id == old.id)).all()
+        session.execute(delete(Generation).where(Generation.id == old.id))
+        session.execute(
+            update(Generation).where(Generation.id == generation.id).values(state=GenerationState.SERVING)
+        )
+    reach("generation-swapped")
+    for name in names:
+        files.remove(home.segments / name)
+    files.remove(home.cache_of(old.id))

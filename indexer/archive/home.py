@@ -1,0 +1,236 @@
+"""The home directory: its lock, its layout and the removal of orphans.
+
+home/
+    lock            held by the one process that has the home open
+    identity        ties the directory to its catalogue
+    reserve         space that is given up on a full disk, so that something can be deleted
+    catalogue.db    unless another database is given
+    audio/          uploaded recordings, named by content
+    uploads/        uploads under way
+    segments/       see segments.py
+    cache/          index files, one directory a generation
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import URL, select
+
+from wordspot.indexer.archive import files, tables
+from wordspot.indexer.archive.catalogue import Catalogue
+from wordspot.indexer.errors import DataLoss, Exhausted, FailedPrecondition
+
+_AUDIO = "audio"
+_RESERVE = "reserve"
+_IDENTITY = re.compile(r"[0-9a-f]{32}")
+RESERVE_BYTES = 4 * 2**20
+MIN_FREE_BYTES = 2**20
+
+ResultT = TypeVar("ResultT")
+_log = logging.getLogger(__name__)
+
+
+class Home:
+    """A home directory that this process has locked.
+
+    Attributes:
+        root: the directory.
+        audio: of uploaded recordings.
+        uploads: of uploads in progress.
+        segments: of all archives.
+        cache: of index files.
+    """
+
+    def __init__(self, root: Path) -> None:
+        """Creates the directory if needed and locks it until `close`.
+
+        Raises:
+            FailedPrecondition: if another process, or another Home, has it open, or it cannot be written.
+        """
+        self.root = root.resolve()
+        self.audio = self.root / _AUDIO
+        self.uploads = self.root / "uploads"
+        self.segments = self.root / "segments"
+        self.cache = self.root / "cache"
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            self._lock = (self.root / "lock").open("a+")
+        except OSError as error:
+            raise FailedPrecondition(
+                f"the home must be a folder that can be written, got {root}: {error.strerror}"
+            ) from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            holder = self._lock.read().strip() or "unknown"
+            self._lock.close()
+            raise FailedPrecondition(
+                f"{self.root} is in use by process {holder}; one process at a time may open it"
+            ) from None
+        if shutil.disk_usage(self.root).free < MIN_FREE_BYTES:
+            self.release_reserve()
+        self._lock.truncate(0)
+        self._lock.write(str(os.getpid()))
+        self._lock.flush()
+        for directory in (self.audio, self.uploads, self.segments, self.cache):
+            directory.mkdir(exist_ok=True)
+        files.sync_directory(self.root)
+        self.renew_reserve()
+
+    @property
+    def database_url(self) -> URL:
+        """URL of the SQLite database in the directory."""
+        return URL.create("sqlite", database=str(self.root / "catalogue.db"))
+
+    def close(self) -> None:
+        """Unlocks the directory."""
+        self._lock.close()
+
+    def locate(self, location: str) -> Path:
+        """Returns the file at the location of a recording: absolute, or below the home."""
+        return self.root / location
+
+    def upload_location(self, name: str) -> str:
+        """Returns the location of an uploaded file."""
+        return f"{_AUDIO}/{name}"
+
+    def cache_of(self, generation: int) -> Path:
+        """Returns the directory of a generation's cached index."""
+        return self.cache / str(generation)
+
+    def deleting(self, delete: Callable[[], ResultT]) -> ResultT:
+        """Returns what `delete` returns; on a full disk it is called again with the space of the reserve.
+
+        Raises:
+            Exhausted: if that does not suffice.
+        """
+        try:
+            return delete()
+        except Exhausted:
+            if not self.release_reserve():
+                raise
+            return delete()
+        finally:
+            self.renew_reserve()
+
+    def release_reserve(self) -> bool:
+        """Gives up the reserve; returns false if there is none."""
+        try:
+            (self.root / _RESERVE).unlink()
+        except FileNotFoundError:
+            return False
+        files.sync_directory(self.root)
+        return True
+
+    def renew_reserve(self) -> None:
+        """Takes the reserve up again where there is space for it and for as much besides."""
+        path = self.root / _RESERVE
+        if path.exists() or shutil.disk_usage(self.root).free < 2 * RESERVE_BYTES:
+            return
+        try:
+            with path.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+        except OSError:
+            files.remove(path)
+
+    def is_empty(self) -> bool:
+        """Whether it has neither segments nor uploads."""
+        return not any((*self.segments.iterdir(), *self.audio.iterdir()))
+
+    def stored_identity(self) -> str | None:
+        """Returns the identity in its file; None if there is none or it is damaged."""
+        try:
+            text = (self.root / "identity").read_bytes().decode("ascii", "replace").strip()
+        except FileNotFoundError:
+            return None
+        return text if _IDENTITY.fullmatch(text) else None
+
+    def write_identity(self, identity: str) -> None:
+        """Ties the directory to the catalogue of this identity."""
+        files.write_durably(self.root / "identity", identity.encode())
+
+    def check_identity(self, catalogue: Catalogue) -> None:
+        """Checks that directory and catalogue belong together; the first use records that they do.
+
+        A missing or damaged identity is written anew if a segment or an upload shows that they do.
+
+        Raises:
+            FailedPrecondition: if they do not; by a foreign catalogue everything would be an orphan.
+        """
+        stored_identity = self.stored_identity()
+        with catalogue.writing() as session:
+            row = session.scalars(select(tables.HomeIdentity)).one_or_none()
+            if row is None and stored_identity is None:
+                row = tables.HomeIdentity(identity=uuid.uuid4().hex)
+                session.add(row)
+            expected = None if row is None else row.identity
+        if stored_identity is None and expected is not None and (self.is_empty() or self._owns(catalogue)):
+            _log.info("%s belongs to the catalogue of identity %s", self.root, expected)
+            self.write_identity(expected)
+        elif stored_identity != expected:
+            raise FailedPrecondition(
+                f"{self.root} has identity {stored_identity}, its catalogue {expected}: they do not belong "
+                "together. If they do, `wordspot restore --identity`; if the catalogue is damaged, "
+                "`wordspot restore FILE` puts a backup in its place"
+            )
+
+    def _owns(self, catalogue: Catalogue) -> bool:
+        """Returns whether a segment or an upload of the directory is what the catalogue lists."""
+        with catalogue.reading() as session:
+            segments = session.execute(select(tables.Segment.name, tables.Segment.manifest_sha256)).all()
+            locations = session.scalars(
+                select(tables.Recording.location).where(tables.Recording.location.startswith(f"{_AUDIO}/"))
+            ).all()
+        manifests = ((self.segments / name / "manifest.json", sha256) for name, sha256 in segments)
+        return any(path.is_file() and files.sha256_of(path) == sha256 for path, sha256 in manifests) or any(
+            self.locate(location).is_file() for location in locations
+        )
+
+    def remove_orphans(self, catalogue: Catalogue) -> None:
+        """Removes orphans of a crash: files and segments that the catalogue does not list.
+
+        Raises:
+            DataLoss: if the catalogue is damaged, so that what it does not list may be no orphan.
+        """
+        with catalogue.reading() as session:
+            segments = set(session.scalars(select(tables.Segment.name)))
+            generations = {str(number) for number in session.scalars(select(tables.Generation.id))}
+            uploaded = set(
+                session.scalars(
+                    select(tables.Recording.location).where(
+                        tables.Recording.deleted_at.is_(None),
+                        tables.Recording.location.startswith(f"{_AUDIO}/"),
+                    )
+                )
+            )
+        uploads = {Path(location).name for location in uploaded}
+        if (_others(self.segments, segments) or _others(self.audio, uploads)) and (
+            problem := catalogue.integrity_problem()
+        ):
+            raise DataLoss(problem)
+        _remove_others(self.segments, segments)
+        _remove_others(self.cache, generations)
+        _remove_others(self.audio, uploads)
+        _remove_others(self.uploads, set())
+        for generation in generations:
+            for path in self.cache_of(generation=int(generation)).glob("tmp-*"):
+                files.remove(path)
+
+
+def _remove_others(directory: Path, names: set[str]) -> None:
+    for path in _others(directory, names):
+        files.remove(path)
+
+
+def _others(directory: Path, names: set[str]) -> list[Path]:
+    return [path for path in directory.iterdir() if path.name not in names]

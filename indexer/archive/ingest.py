@@ -1,0 +1,356 @@
+"""Indexing: recordings in, durable segments out.
+
+recording -> blocks -> sections (speech regions, spans) -> vectors and frames -> segment -> commit
+
+Sections of several recordings are embedded together, so that many short files take as long as a few long
+ones.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wordspot.indexer.archive import files
+from wordspot.indexer.archive.audio_files import SampleBuffer, closing_blocks, decodable_blocks, file_change
+from wordspot.indexer.archive.segment_writer import SegmentWriter
+from wordspot.indexer.archive.segments import SealedSegment
+from wordspot.indexer.errors import Exhausted, InvalidInput
+from wordspot.indexer.records import (
+    SAMPLE_RATE,
+    Embedder,
+    Samples,
+    Section,
+    SectionEmbeddings,
+    Segmenter,
+)
+
+if TYPE_CHECKING:
+    from wordspot.indexer.sound.audio import Decoder
+
+
+@dataclass(frozen=True)
+class PendingRecording:
+    """A recording to be indexed.
+
+    Attributes:
+        recording: its id.
+        path: of the file.
+        size: of the file when it was added, in bytes.
+        sha256: of the file when it was added, hexadecimal, if its content is to be checked.
+    """
+
+    recording: str
+    path: Path
+    size: int
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one commit makes visible.
+
+    Attributes:
+        segment: None if every recording of the batch failed.
+        seconds: of audio decoded, in the order of the segment's recordings.
+        problems: why recordings failed, by id.
+        warnings: of the decoder about the others, by id.
+    """
+
+    segment: SealedSegment | None
+    seconds: tuple[float, ...]
+    problems: dict[str, str]
+    warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BatchLimits:
+    """A batch is committed as soon as it reaches one limit; a recording is never divided.
+
+    Attributes:
+        recordings: of a batch.
+        bytes: of its segment.
+        seconds: since it was begun.
+        sections: that are embedded together.
+        speech_seconds: that are embedded together.
+    """
+
+    recordings: int = 256
+    bytes: int = 128 * 2**20
+    seconds: float = 30.0
+    sections: int = 12
+    speech_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """Indexes recordings into segments.
+
+    Attributes:
+        decoder: of the files.
+        segmenter: that finds speech and proposes spans.
+        embedder: that embeds the spans.
+        segments: directory of segments.
+        max_seconds: longer recordings fail.
+        workers: threads, each with a recording and a segment of its own.
+        limits: of a batch.
+    """
+
+    decoder: Decoder
+    segmenter: Segmenter
+    embedder: Embedder
+    segments: Path
+    max_seconds: float
+    workers: int = 2
+    limits: BatchLimits = field(default_factory=BatchLimits)
+
+    def run(
+        self, sources: Iterable[PendingRecording], commit: Callable[[Batch], None], cancelled: threading.Event
+    ) -> None:
+        """Indexes recordings and returns once everything finished is committed.
+
+        A recording that raises InvalidInput becomes a problem of its batch. Any other exception ends the run
+        and is raised once all threads have stopped; earlier commits remain.
+
+        Args:
+            sources: the recordings.
+            commit: called from several threads, one call at a time.
+            cancelled: once it is set, unfinished recordings are dropped and finished ones committed.
+        """
+        pending = deque(sources)
+        stop = _StopSignal(cancelled)
+        commit_lock = threading.Lock()
+
+        def commit_alone(batch: Batch) -> None:
+            with commit_lock:
+                commit(batch)
+
+        def work() -> None:
+            try:
+                _IndexingWorker(self, commit_alone, stop).run(pending)
+            except BaseException:
+                stop.failed.set()
+                raise
+
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="ingest") as pool:
+            futures = [pool.submit(work) for _ in range(self.workers)]
+        for future in futures:
+            future.result()
+
+
+@dataclass(frozen=True)
+class _StopSignal:
+    """True once the run is cancelled or a worker has failed."""
+
+    cancelled: threading.Event
+    failed: threading.Event = field(default_factory=threading.Event)
+
+    def __bool__(self) -> bool:
+        return self.cancelled.is_set() or self.failed.is_set()
+
+
+@dataclass(frozen=True)
+class _ReadSection:
+    """The next section of a recording.
+
+    Attributes:
+        recording: its id.
+        section: that was segmented.
+        regions: audio (samples,) of the section's regions.
+    """
+
+    recording: str
+    section: Section
+    regions: tuple[Samples, ...]
+
+
+@dataclass(frozen=True)
+class _RecordingEnd:
+    """The end of a recording.
+
+    Attributes:
+        recording: its id.
+        seconds: of audio decoded.
+        problem: why it cannot be indexed, None if it can.
+        warnings: of the decoder.
+    """
+
+    recording: str
+    seconds: float = 0.0
+    problem: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class _IndexingWorker:
+    """Reads recordings, embeds their sections in groups, writes them to a segment in order, and commits
+    it."""
+
+    def __init__(self, ingest: Ingest, commit: Callable[[Batch], None], stop: _StopSignal) -> None:
+        self._ingest = ingest
+        self._commit = commit
+        self._stop = stop
+        self._pending: list[_ReadSection | _RecordingEnd] = []
+        self._samples = 0  # of speech to be embedded
+        self._current: str | None = None  # the recording that the segment has in part
+        self._problem: str | None = None  # why the encoder refuses it
+        self._begin_batch()
+
+    def run(self, pending: deque[PendingRecording]) -> None:
+        """Indexes recordings until none is left or the run stops."""
+        try:
+            while not self._stop:
+                try:
+                    source = pending.popleft()
+                except IndexError:
+                    self._write()
+                    break
+                self._read(source)
+            self._finish_batch()
+        except BaseException:
+            if self._writer is not None:
+                self._writer.abort()
+            raise
+
+    def _begin_batch(self) -> None:
+        self._writer: SegmentWriter | None = None
+        self._seconds: list[float] = []
+        self._problems: dict[str, str] = {}
+        self._warnings: dict[str, tuple[str, ...]] = {}
+        self._batch_start = time.monotonic()
+
+    def _batch_is_full(self) -> bool:
+        limits = self._ingest.limits
+        return (
+            len(self._seconds) + len(self._problems) >= limits.recordings
+            or (self._writer is not None and self._writer.size >= limits.bytes)
+            or time.monotonic() - self._batch_start >= limits.seconds
+        )
+
+    def _read(self, source: PendingRecording) -> None:
+        """Reads the recording's sections; ends early if the run has stopped."""
+        ingest = self._ingest
+        warnings: list[str] = []
+        try:
+            problem = file_change(source.path, source.size, source.sha256)
+            if problem is not None:
+                raise InvalidInput(problem)
+            reading = ingest.decoder.read_blocks(
+                source.path, max_seconds=ingest.max_seconds, warnings=warnings
+            )
+            with closing_blocks(reading) as blocks:
+                buffer = SampleBuffer(decodable_blocks(blocks, source.path))
+                for section in ingest.segmenter.segment(buffer):
+                    if self._stop:
+                        return
+                    regions = tuple(buffer.cut(region) for region in section.regions)
+                    buffer.discard_before(section.stop)
+                    if regions:
+                        self._pending.append(_ReadSection(source.recording, section, regions))
+                        self._samples += sum(map(len, regions))
+                        self._write_if_full()
+                    if self._problem is not None:
+                        break
+            end = _RecordingEnd(source.recording, buffer.samples / SAMPLE_RATE, warnings=tuple(warnings))
+        except InvalidInput as error:
+            end = _RecordingEnd(source.recording, problem=str(error))
+        self._pending.append(end)
+        self._write_if_full()
+
+    def _write_if_full(self) -> None:
+        limits = self._ingest.limits
+        sections = sum(isinstance(entry, _ReadSection) for entry in self._pending)
+        complete = len(self._pending) - sections
+        if (
+            not sections  # nothing to embed: complete recordings can be committed
+            or len(self._seconds) + len(self._problems) + complete >= limits.recordings
+            or sections >= limits.sections
+            or self._samples >= limits.speech_seconds * SAMPLE_RATE
+            or len(self._pending) >= 2 * limits.sections  # most are ends of recordings without speech
+        ):
+            self._write()
+
+    def _write(self) -> None:
+        """Embeds the pending sections and writes them to the segment; commits whenever the batch is full."""
+        entries, self._pending, self._samples = self._pending, [], 0
+        embeddings = iter(self._embed([entry for entry in entries if isinstance(entry, _ReadSection)]))
+        for entry in entries:
+            writer = self._writer_for(entry.recording)
+            if isinstance(entry, _ReadSection):
+                self._append(writer, entry.section, next(embeddings))
+                continue
+            problem = self._problem or entry.problem
+            if problem is None:
+                writer.end_recording(entry.recording)
+                self._seconds.append(entry.seconds)
+                if entry.warnings:
+                    self._warnings[entry.recording] = entry.warnings
+            else:
+                writer.rollback_recording()
+                self._problems[entry.recording] = problem
+            self._current = self._problem = None
+            if self._batch_is_full():
+                self._finish_batch()
+
+    def _writer_for(self, recording: str) -> SegmentWriter:
+        """Returns the writer of the segment, in which this recording has begun."""
+        if self._writer is None:
+            self._writer = SegmentWriter(self._ingest.segments, self._ingest.embedder.info)
+        if self._current is None:
+            self._current = recording
+            self._writer.begin_recording()
+        return self._writer
+
+    def _append(
+        self, writer: SegmentWriter, section: Section, embeddings: SectionEmbeddings | InvalidInput
+    ) -> None:
+        try:
+            if isinstance(embeddings, InvalidInput):
+                raise embeddings
+            if self._problem is None:
+                writer.append(section, embeddings)
+        except InvalidInput as error:
+            self._problem = self._problem or str(error)
+
+    def _embed(self, sections: Sequence[_ReadSection]) -> list[SectionEmbeddings | InvalidInput]:
+        """Returns the embeddings of each section, or the exception of those that the encoder refuses."""
+        if not sections:
+            return []
+        try:
+            return list(
+                self._ingest.embedder.embed_all(
+                    [(section.regions, section.section.spans) for section in sections]
+                )
+            )
+        except InvalidInput as error:
+            if len(sections) == 1:
+                return [error]
+            return [result for section in sections for result in self._embed([section])]
+
+    def _finish_batch(self) -> None:
+        writer, seconds, problems = self._writer, tuple(self._seconds), self._problems
+        warnings = self._warnings
+        segment = None
+        if writer is not None and self._current is not None:
+            writer.rollback_recording()
+            self._current = self._problem = None
+        if writer is not None and writer.recordings:
+            segment = writer.seal()
+        elif writer is not None:
+            writer.abort()
+        self._begin_batch()
+        if segment is None and not problems:
+            return
+        try:
+            self._commit(Batch(segment, seconds, problems, warnings))
+        except Exhausted:
+            # The segment is certainly not committed, and its space is needed. After any other failure the
+            # next start removes it if it is an orphan.
+            if segment is not None:
+                files.remove(self._ingest.segments / segment.name)
+            raise

@@ -1,0 +1,156 @@
+"""Insertions: inspected files become recordings, and requests are remembered, in one transaction."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy.orm import Session
+
+from wordspot.indexer.archive import lookups
+from wordspot.indexer.archive.audio_files import file_change
+from wordspot.indexer.archive.catalogue import Catalogue
+from wordspot.indexer.archive.home import Home
+from wordspot.indexer.archive.summaries import RecordingSummary
+from wordspot.indexer.archive.tables import Archive, Recording, Request, now
+from wordspot.indexer.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from wordspot.indexer.sound.source import AudioInfo
+
+# A recording, and whether its content was in the archive before.
+AddResult = tuple[RecordingSummary, bool]
+_Insertion = tuple[Recording, bool]
+
+
+@dataclass(frozen=True)
+class InspectedFile:
+    """A file about to become a recording.
+
+    Attributes:
+        path: for people.
+        location: as in the catalogue.
+        sha256: of the content, hexadecimal.
+        size: in bytes.
+        info: of its audio.
+        request_id: of the request, or empty.
+        fingerprint: of the request.
+    """
+
+    path: str
+    location: str
+    sha256: str
+    size: int
+    info: AudioInfo
+    request_id: str
+    fingerprint: str
+
+
+def insert_files(
+    catalogue: Catalogue, home: Home, archive: str, contents: Sequence[InspectedFile]
+) -> list[AddResult | InvalidInput]:
+    """Inserts files as recordings of an archive in one transaction.
+
+    Returns:
+        The result of each, in order; InvalidInput for a request id that was used with another fingerprint.
+
+    Raises:
+        NotFound: if there is no such archive.
+    """
+    with catalogue.writing() as session:
+        row = lookups.archive_by_name(session, archive)
+        recordings_by_sha256 = lookups.live_recordings_by_sha256(
+            session, row, [content.sha256 for content in contents]
+        )
+        fingerprints, insertions = _earlier_requests(session, row, contents)
+        new_requests: list[InspectedFile] = []
+        outcomes: list[_Insertion | InvalidInput] = []
+        for content in contents:
+            request_id = content.request_id
+            try:
+                lookups.check_fingerprint(
+                    request_id, fingerprints.get(request_id, content.fingerprint), content.fingerprint
+                )
+            except InvalidInput as error:
+                outcomes.append(error)
+                continue
+            insertion = insertions.get(request_id) or _find_or_insert(
+                session, home, row, content, recordings_by_sha256
+            )
+            outcomes.append(insertion)
+            if request_id and request_id not in insertions:
+                insertions[request_id], fingerprints[request_id] = insertion, content.fingerprint
+                new_requests.append(content)
+        session.flush()
+        session.add_all(
+            _request_row(row, content, insertions[content.request_id]) for content in new_requests
+        )
+        recordings = [outcome[0] for outcome in outcomes if not isinstance(outcome, InvalidInput)]
+        summaries = iter(lookups.summaries_of_recordings(session, row, recordings))
+        return [
+            outcome if isinstance(outcome, InvalidInput) else (next(summaries), outcome[1])
+            for outcome in outcomes
+        ]
+
+
+def _find_or_insert(
+    session: Session,
+    home: Home,
+    archive: Archive,
+    content: InspectedFile,
+    recordings_by_sha256: dict[str, Recording],
+) -> _Insertion:
+    """Returns the recording of a content; a new one is inserted and added to recordings_by_sha256."""
+    recording = recordings_by_sha256.get(content.sha256)
+    if recording is None:
+        recording = recordings_by_sha256[content.sha256] = _recording_row(archive, content)
+        session.add(recording)
+        return recording, False
+    if file_change(home.locate(recording.location), recording.size) is not None:
+        # Its file is gone: from now on the same content is read from the new one.
+        recording.path, recording.location = content.path, content.location
+    return recording, True
+
+
+def _earlier_requests(
+    session: Session, archive: Archive, contents: Sequence[InspectedFile]
+) -> tuple[dict[str, str], dict[str, _Insertion]]:
+    """Returns the fingerprints of earlier requests with the same ids, and what they inserted, by request
+    id."""
+    requests = lookups.answered_requests(session, archive, [content.request_id for content in contents])
+    fingerprints = {request_id: request.fingerprint for request_id, request in requests.items()}
+    insertions = {
+        request_id: (session.get_one(Recording, request.recording_number), request.already_present)
+        for request_id, request in requests.items()
+        if request.recording_number is not None
+    }
+    return fingerprints, insertions
+
+
+def _recording_row(archive: Archive, content: InspectedFile) -> Recording:
+    return Recording(
+        id=uuid.uuid4().hex[:16],
+        archive_id=archive.id,
+        path=content.path,
+        location=content.location,
+        sha256=content.sha256,
+        size=content.size,
+        seconds=content.info.seconds,
+        sample_rate=content.info.sample_rate,
+        channels=content.info.channels,
+        format=content.info.format,
+        created=now(),
+    )
+
+
+def _request_row(archive: Archive, content: InspectedFile, insertion: _Insertion) -> Request:
+    """Returns the row of an answered request; the recording must have its number."""
+    return Request(
+        archive_id=archive.id,
+        request_id=content.request_id,
+        fingerprint=content.fingerprint,
+        recording_number=insertion[0].number,
+        already_present=insertion[1],
+    )

@@ -1,0 +1,434 @@
+"""The library: the archives of one home directory, the interface of the archive to services.
+
+What a method has returned survives a crash; what was in progress is absent or can be resumed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from wordspot.indexer.archive import compaction, files, lookups
+from wordspot.indexer.archive.additions import Addition, Additions
+from wordspot.indexer.archive.audio_files import file_change, read_clip, read_regions
+from wordspot.indexer.archive.catalogue import Catalogue
+from wordspot.indexer.archive.home import Home
+from wordspot.indexer.archive.ingest import BatchLimits, Ingest
+from wordspot.indexer.archive.insertions import AddResult
+from wordspot.indexer.archive.locks import ArchiveLocks
+from wordspot.indexer.archive.operations import Operations
+from wordspot.indexer.archive.quarantine import check_archive, quarantined_segments
+from wordspot.indexer.archive.serving import ServedArchives
+from wordspot.indexer.archive.summaries import (
+    ArchiveSummary,
+    CheckSummary,
+    CompactionSummary,
+    OperationSummary,
+    Page,
+    RecordingSummary,
+    StoredKind,
+)
+from wordspot.indexer.archive.tables import (
+    Archive,
+    Generation,
+    GenerationState,
+    Recording,
+    Request,
+    Segment,
+    now,
+)
+from wordspot.indexer.archive.uploads import StoredAudio, Upload
+from wordspot.indexer.archive.view import ArchiveView
+from wordspot.indexer.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidInput,
+    NotFound,
+)
+from wordspot.indexer.faults import reach
+from wordspot.indexer.limits import (
+    DEFAULT_PAGE_ITEMS,
+    MAX_ARCHIVE_NAME_CHARACTERS,
+    MAX_RECORDING_SECONDS,
+    MAX_UPLOAD_BYTES,
+)
+from wordspot.indexer.records import Embedder, Region, Samples, Segmenter
+from wordspot.indexer.vectors.policy import IndexPolicy
+
+if TYPE_CHECKING:
+    from wordspot.indexer.sound.audio import Decoder
+
+_ARCHIVE_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_ARCHIVE_NAME_CHARACTERS - 1}}}")
+
+
+class Library:
+    """The archives of one home directory, which is created if needed; the orphans of a crash are removed.
+
+    Args:
+        home: the directory.
+        database_url: of SQLAlchemy; None for a SQLite file in the home.
+        decoder: of files, those that clients send included.
+        indexing_decoder: of the recordings that are indexed; None for the same.
+        segmenter: that finds speech and proposes spans.
+        embedder_for: by encoder name; raises NotFound.
+        default_encoder: name, for archives without one.
+        roots: only files below these are added by path.
+        index: policy of the vector indexes.
+        max_recording_seconds: longer recordings cannot be indexed.
+        max_upload_bytes: of one file.
+        workers: threads of an indexing operation.
+        limits: of a batch of recordings.
+
+    Raises:
+        FailedPrecondition: if the home is in use or belongs to another catalogue.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        database_url: str | None = None,
+        decoder: Decoder,
+        indexing_decoder: Decoder | None = None,
+        segmenter: Segmenter,
+        embedder_for: Callable[[str], Embedder],
+        default_encoder: str,
+        roots: Sequence[Path],
+        index: IndexPolicy | None = None,
+        max_recording_seconds: float = MAX_RECORDING_SECONDS,
+        max_upload_bytes: int = MAX_UPLOAD_BYTES,
+        workers: int = 2,
+        limits: BatchLimits | None = None,
+    ) -> None:
+        self._decoder = decoder
+        self._max_seconds = max_recording_seconds
+        self._locks = ArchiveLocks()
+        with ExitStack() as opening:
+            self._home = opening.enter_context(closing(Home(home)))
+            self._catalogue = opening.enter_context(
+                closing(Catalogue(database_url or self._home.database_url, segments=self._home.segments))
+            )
+            self._home.check_identity(self._catalogue)
+            self._home.remove_orphans(self._catalogue)
+            self._audio = StoredAudio(self._catalogue, self._home)
+            self._additions = Additions(
+                self._catalogue,
+                self._home,
+                self._audio,
+                decoder,
+                roots=roots,
+                max_upload_bytes=max_upload_bytes,
+            )
+            self._served = ServedArchives(self._catalogue, self._home, index or IndexPolicy())
+            self.operations = Operations(
+                self._catalogue,
+                self._home,
+                self._served,
+                self._locks,
+                ingest=lambda embedder: Ingest(
+                    decoder=indexing_decoder or decoder,
+                    segmenter=segmenter,
+                    embedder=embedder,
+                    segments=self._home.segments,
+                    max_seconds=max_recording_seconds,
+                    workers=workers,
+                    limits=limits or BatchLimits(),
+                ),
+                embedder_for=embedder_for,
+                default_encoder=default_encoder,
+            )
+            opening.pop_all()
+
+    def close(self) -> None:
+        """Interrupts operations, waits for them and unlocks the home."""
+        self.operations.close()
+        self._catalogue.close()
+        self._home.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Archives
+
+    def create_archive(self, name: str) -> ArchiveSummary:
+        """Creates an archive. Raises InvalidInput for a name that is not allowed, AlreadyExists."""
+        if not _ARCHIVE_NAME.fullmatch(name):
+            raise InvalidInput(
+                f"an archive name must have 1 to {MAX_ARCHIVE_NAME_CHARACTERS} letters, digits and ._- and "
+                f"begin with a letter or digit, got {name!r}"
+            )
+        with self._catalogue.writing() as session:
+            if session.scalars(select(Archive).where(Archive.name == name)).one_or_none() is not None:
+                raise AlreadyExists(f"archive {name!r} exists")
+            archive = Archive(name=name, created=now())
+            session.add(archive)
+            session.flush()
+            return self._archive_summary(session, archive)
+
+    def get_archive(self, name: str) -> ArchiveSummary:
+        """Returns an archive. Raises NotFound."""
+        with self._catalogue.reading() as session:
+            return self._archive_summary(session, lookups.archive_by_name(session, name))
+
+    def list_archives(self, after: str = "", limit: int = DEFAULT_PAGE_ITEMS) -> Page[ArchiveSummary]:
+        """Returns a page of the archives in order of name.
+
+        Args:
+            after: the `next` of the page before.
+            limit: archives a page, 1 to MAX_PAGE_ITEMS.
+        """
+        with self._catalogue.reading() as session:
+            rows = session.scalars(
+                select(Archive)
+                .where(Archive.name > after)
+                .order_by(Archive.name)
+                .limit(lookups.checked_page_limit(limit) + 1)
+            ).all()
+            items = tuple(self._archive_summary(session, row) for row in rows[:limit])
+        return Page(items, items[-1].name if len(rows) > limit else "")
+
+    def delete_archive(self, name: str) -> None:
+        """Deletes an archive, also on a full disk.
+
+        Raises:
+            NotFound: if there is no such archive.
+            FailedPrecondition: if it is being indexed or compacted.
+        """
+        self._home.deleting(partial(self._delete_archive, name))
+
+    def _delete_archive(self, name: str) -> None:
+        with self._locks.holding(name, "deletion"), self._audio.lock:
+            with self._catalogue.writing() as session:
+                archive = lookups.archive_by_name(session, name)
+                generation_ids = session.scalars(
+                    select(Generation.id).where(Generation.archive_id == archive.id)
+                ).all()
+                segments = session.scalars(
+                    select(Segment.name).where(Segment.generation_id.in_(generation_ids))
+                ).all()
+                locations = session.scalars(
+                    select(Recording.location).where(Recording.archive_id == archive.id)
+                ).all()
+                session.execute(delete(Archive).where(Archive.id == archive.id))
+            reach("archive-deleted")
+            self._served.drop(name)
+            for segment in segments:
+                files.remove(self._home.segments / segment)
+            for generation in generation_ids:
+                files.remove(self._home.cache_of(generation))
+            for location in locations:
+                self._audio.remove_unreferenced(location)
+
+    def compact(self, name: str) -> CompactionSummary:
+        """Merges segments and removes what was deleted.
+
+        Raises:
+            NotFound: if there is no such archive.
+            FailedPrecondition: if it was never indexed or is busy.
+            ArchiveError: what compaction.compact raises.
+        """
+        with self._locks.holding(name, "compaction"):
+            return compaction.compact(self._catalogue, self._home, self._served.of(name))
+
+    def check(self, name: str) -> Iterator[CheckSummary]:
+        """Compares every byte that is stored for an archive with its checksums. Damaged segments are in
+        quarantine afterwards.
+
+        Yields:
+            The result of the catalogue, of each segment, then of each uploaded file, as soon as it is known.
+
+        Raises:
+            NotFound: if there is no such archive.
+        """
+        for result in check_archive(self._catalogue, self._home, name):
+            if result.problem and result.kind is StoredKind.SEGMENT:
+                self._served.forget_view(name)
+            yield result
+
+    def verify(self, name: str) -> tuple[str, ...]:
+        """Returns what `check` finds wrong. Raises NotFound."""
+        return tuple(result.problem for result in self.check(name) if result.problem)
+
+    def view(self, archive: str) -> ArchiveView:
+        """Returns the current searchable state. Does not block once the archive has been searched or indexed.
+
+        Raises:
+            NotFound: if there is no such archive.
+            FailedPrecondition: if it was never indexed.
+            DataLoss: if opening it has shown that a segment is damaged; later views leave that one out.
+        """
+        return self._served.of(archive).view()
+
+    # Recordings
+
+    def add_path(self, archive: str, path: Path, request_id: str = "") -> AddResult:
+        """Adds a file by path. Returns the recording, and whether its content was in the archive before.
+
+        Args:
+            archive: its name.
+            path: absolute.
+            request_id: a retry with the same id gets the first response; empty for none.
+
+        Raises:
+            NotFound: if there is no such archive or file.
+            InvalidInput: if the path is relative, unreadable or not audio.
+            NotAllowed: if the path is outside the roots.
+        """
+        ((result,),) = self.add_paths(archive, [Addition(path, request_id)])
+        if isinstance(result, InvalidInput | NotFound):
+            raise result
+        return result
+
+    def add_paths(
+        self, archive: str, additions: Sequence[Addition]
+    ) -> Iterator[Sequence[AddResult | InvalidInput | NotFound]]:
+        """See Additions.add_paths."""
+        return self._additions.add_paths(archive, additions)
+
+    def begin_upload(
+        self, archive: str, filename: str, sha256: str, size: int, request_id: str = ""
+    ) -> Upload:
+        """See Additions.begin_upload."""
+        return self._additions.begin_upload(archive, filename, sha256, size, request_id)
+
+    def get_recording(self, archive: str, recording: str) -> RecordingSummary:
+        """Returns a recording. Raises NotFound."""
+        with self._catalogue.reading() as session:
+            row = lookups.archive_by_name(session, archive)
+            return lookups.summary_of_recording(session, row, lookups.live_recording(session, row, recording))
+
+    def list_recordings(
+        self, archive: str, after: str = "", limit: int = DEFAULT_PAGE_ITEMS
+    ) -> Page[RecordingSummary]:
+        """Returns a page of an archive's recordings in order of adding.
+
+        Args:
+            archive: its name.
+            after: the `next` of the page before.
+            limit: recordings a page, 1 to MAX_PAGE_ITEMS.
+
+        Raises:
+            NotFound: if there is no such archive.
+            InvalidInput: if `after` or `limit` is not valid.
+        """
+        with self._catalogue.reading() as session:
+            row = lookups.archive_by_name(session, archive)
+            rows = session.scalars(
+                select(Recording)
+                .where(
+                    Recording.archive_id == row.id,
+                    Recording.deleted_at.is_(None),
+                    Recording.number > lookups.parsed_page_token(after),
+                )
+                .order_by(Recording.number)
+                .limit(lookups.checked_page_limit(limit) + 1)
+            ).all()
+            items = lookups.summaries_of_recordings(session, row, rows[:limit])
+        return Page(items, str(rows[limit - 1].number) if len(rows) > limit else "")
+
+    def delete_recording(self, archive: str, recording: str) -> None:
+        """Deletes a recording, also on a full disk: searches that begin afterwards exclude it. Raises
+        NotFound."""
+        self._home.deleting(partial(self._delete_recording, archive, recording))
+
+    def _delete_recording(self, archive: str, recording: str) -> None:
+        with self._audio.lock:
+            with self._catalogue.writing() as session:
+                row = lookups.live_recording(session, lookups.archive_by_name(session, archive), recording)
+                row.deleted_at = now()
+                session.execute(delete(Request).where(Request.recording_number == row.number))
+            reach("recording-deleted")
+            self._served.hide_recording(archive, recording)
+            self._audio.remove_unreferenced(row.location)
+
+    def clip(self, archive: str, recording: str, start: float, end: float) -> Samples:
+        """Returns the audio (samples,) of a stretch of a recording, at 16 kHz.
+
+        Args:
+            archive: its name.
+            recording: its id.
+            start: in seconds.
+            end: in seconds, at most MAX_CLIP_SECONDS later; clipped to the end of the recording.
+
+        Raises:
+            NotFound: if there is no such archive or recording.
+            InvalidInput: if the stretch is not valid.
+            FailedPrecondition: if the file is missing or has changed.
+        """
+        return read_clip(self._decoder, self._unchanged_file(archive, recording), start, end)
+
+    def region_audio(self, archive: str, recording: str, regions: Sequence[Region]) -> Iterator[Samples]:
+        """Returns the audio (samples,) of regions, at 16 kHz, as it was indexed.
+
+        Regions must be in order of time and disjoint. Raises what `clip` raises.
+        """
+        path = self._unchanged_file(archive, recording)
+        return read_regions(self._decoder, path, regions, max_seconds=self._max_seconds)
+
+    def _unchanged_file(self, archive: str, recording: str) -> Path:
+        """Returns the recording's file. Raises NotFound, FailedPrecondition if it is missing or has
+        changed."""
+        with self._catalogue.reading() as session:
+            row = lookups.live_recording(session, lookups.archive_by_name(session, archive), recording)
+        path = self._home.locate(row.location)
+        problem = file_change(path, row.size)
+        if problem is not None:
+            raise FailedPrecondition(problem.replace(str(path), row.path))
+        return path
+
+    # Operations
+
+    def start_index(self, archive: str, encoder: str = "", request_id: str = "") -> OperationSummary:
+        """See Operations.start."""
+        return self.operations.start(archive, encoder, request_id)
+
+    def repair(self, archive: str) -> OperationSummary:
+        """See Operations.repair."""
+        return self.operations.repair(archive)
+
+    def get_operation(self, operation: str) -> OperationSummary:
+        """Returns an operation. Raises NotFound."""
+        return self.operations.get(operation)
+
+    def list_operations(
+        self, archive: str, after: str = "", limit: int = DEFAULT_PAGE_ITEMS
+    ) -> Page[OperationSummary]:
+        """See Operations.page."""
+        return self.operations.page(archive, after, limit)
+
+    def watch_operation(
+        self, operation: str, stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[OperationSummary]:
+        """See Operations.watch."""
+        return self.operations.watch(operation, stopped)
+
+    def cancel_operation(self, operation: str) -> OperationSummary:
+        """See Operations.cancel."""
+        return self.operations.cancel(operation)
+
+    def resume_operation(self, operation: str) -> OperationSummary:
+        """See Operations.resume."""
+        return self.operations.resume(operation)
+
+    def _archive_summary(self, session: Session, archive: Archive) -> ArchiveSummary:
+        summary = lookups.summary_of_archive(session, archive)
+        generation = lookups.generation_in_state(session, archive, GenerationState.SERVING)
+        if generation is None:
+            return summary
+        cached = sum(path.stat().st_size for path in self._home.cache_of(generation.id).glob("index.*"))
+        quarantined = quarantined_segments(session, generation.id)
+        return replace(summary, size=summary.size + cached, quarantined=quarantined)

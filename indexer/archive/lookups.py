@@ -1,0 +1,265 @@
+"""Queries of the catalogue that several modules share."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from wordspot.indexer.archive.segments import SealedSegment
+from wordspot.indexer.archive.summaries import (
+    ArchiveSummary,
+    OperationSummary,
+    RecordingState,
+    RecordingSummary,
+)
+from wordspot.indexer.archive.tables import (
+    Archive,
+    Generation,
+    GenerationState,
+    IndexedRecording,
+    Operation,
+    OperationState,
+    Recording,
+    Request,
+    Segment,
+    now,
+)
+from wordspot.indexer.errors import InvalidInput, NotFound
+from wordspot.indexer.limits import MAX_PAGE_ITEMS, MAX_REQUEST_ID_CHARACTERS
+
+
+def checked_page_limit(limit: int) -> int:
+    """Returns the limit. Raises InvalidInput if it is out of range."""
+    if not 1 <= limit <= MAX_PAGE_ITEMS:
+        raise InvalidInput(f"items a page must be between 1 and {MAX_PAGE_ITEMS:,}, got {limit}")
+    return limit
+
+
+def parsed_page_token(token: str) -> int:
+    """Returns the row number after which a page begins. Raises InvalidInput if the token is malformed."""
+    if token and not (token.isascii() and token.isdigit() and len(token) <= 18):
+        raise InvalidInput(f"{token!r} is not a page token")
+    return int(token or 0)
+
+
+def archive_by_name(session: Session, name: str) -> Archive:
+    """Returns the archive. Raises NotFound."""
+    archive = session.scalars(select(Archive).where(Archive.name == name)).one_or_none()
+    if archive is None:
+        raise NotFound(f"no archive {name!r}")
+    return archive
+
+
+def live_recording(session: Session, archive: Archive, recording: str) -> Recording:
+    """Returns a recording that is not deleted. Raises NotFound."""
+    row = session.scalars(
+        select(Recording).where(
+            Recording.id == recording, Recording.archive_id == archive.id, Recording.deleted_at.is_(None)
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"no recording {recording!r} in archive {archive.name!r}")
+    return row
+
+
+def live_recordings_by_sha256(
+    session: Session, archive: Archive, contents: Collection[str]
+) -> dict[str, Recording]:
+    """Returns the recordings with one of the contents that are not deleted, by SHA-256."""
+    rows = session.scalars(
+        select(Recording).where(
+            Recording.archive_id == archive.id,
+            Recording.sha256.in_(contents),
+            Recording.deleted_at.is_(None),
+        )
+    )
+    return {recording.sha256: recording for recording in rows}
+
+
+def operation_by_id(session: Session, operation: str) -> Operation:
+    """Returns the operation. Raises NotFound."""
+    row = session.scalars(select(Operation).where(Operation.id == operation)).one_or_none()
+    if row is None:
+        raise NotFound(f"no operation {operation!r}")
+    return row
+
+
+def generation_in_state(session: Session, archive: Archive, state: GenerationState) -> Generation | None:
+    """Returns the archive's generation in the state; None if it has none."""
+    return session.scalars(
+        select(Generation).where(Generation.archive_id == archive.id, Generation.state == state)
+    ).one_or_none()
+
+
+def answered_request(session: Session, archive: Archive, request_id: str, fingerprint: str) -> Request | None:
+    """Returns the request with this id that was answered before, None for a new or empty id.
+
+    Raises:
+        InvalidInput: if the id is too long or was used with another fingerprint.
+    """
+    check_request_id(request_id)
+    request = session.get(Request, (archive.id, request_id)) if request_id else None
+    if request is not None:
+        check_fingerprint(request_id, request.fingerprint, fingerprint)
+    return request
+
+
+def answered_requests(session: Session, archive: Archive, request_ids: Collection[str]) -> dict[str, Request]:
+    """Returns the requests that were answered before, by request id."""
+    conditions = Request.archive_id == archive.id, Request.request_id.in_(set(request_ids) - {""})
+    return {request.request_id: request for request in session.scalars(select(Request).where(*conditions))}
+
+
+def check_request_id(request_id: str) -> None:
+    """Raises InvalidInput if the id is too long."""
+    if len(request_id) > MAX_REQUEST_ID_CHARACTERS:
+        raise InvalidInput(
+            f"request id must have at most {MAX_REQUEST_ID_CHARACTERS} characters, got {len(request_id)}"
+        )
+
+
+def check_fingerprint(request_id: str, earlier: str, fingerprint: str) -> None:
+    """Raises InvalidInput if the id was used with another fingerprint."""
+    if earlier != fingerprint:
+        raise InvalidInput(
+            f"request id {request_id!r} was used for {earlier!r} and cannot serve for {fingerprint!r}"
+        )
+
+
+def insert_segment(session: Session, generation: int, segment: SealedSegment) -> None:
+    """Inserts a sealed segment, which becomes visible once the transaction commits."""
+    numbers = {
+        identity: number
+        for identity, number in session.execute(
+            select(Recording.id, Recording.number).where(Recording.id.in_(segment.recordings))
+        )
+    }
+    row = Segment(
+        generation_id=generation,
+        name=segment.name,
+        manifest_sha256=segment.manifest_sha256,
+        size=segment.size,
+        created=now(),
+    )
+    session.add(row)
+    session.flush()
+    session.add_all(
+        IndexedRecording(
+            segment_id=row.id,
+            ordinal=ordinal,
+            generation_id=generation,
+            recording_number=numbers[recording],
+            spans=spans,
+        )
+        for ordinal, (recording, spans) in enumerate(zip(segment.recordings, segment.spans, strict=True))
+    )
+
+
+def summary_of_archive(session: Session, archive: Archive) -> ArchiveSummary:
+    """Returns the summary of an archive; its size lacks the cached index, which the catalogue does not
+    list."""
+    generation = generation_in_state(session, archive, GenerationState.SERVING)
+    number = None if generation is None else generation.id
+    live = (Recording.archive_id == archive.id, Recording.deleted_at.is_(None))
+    recordings, seconds = session.execute(
+        select(func.count(), func.coalesce(func.sum(Recording.seconds), 0.0)).where(*live)
+    ).one()
+    uploaded = session.scalar(
+        select(func.coalesce(func.sum(Recording.size), 0)).where(*live, Recording.location.not_like("/%"))
+    )
+    indexed, spans = session.execute(
+        select(func.count(), func.coalesce(func.sum(IndexedRecording.spans), 0))
+        .join(Recording, Recording.number == IndexedRecording.recording_number)
+        .join(Segment, Segment.id == IndexedRecording.segment_id)
+        .where(*live, IndexedRecording.generation_id == number, Segment.damage.is_(None))
+    ).one()
+    segments, size = session.execute(
+        select(func.count(), func.coalesce(func.sum(Segment.size), 0)).where(Segment.generation_id == number)
+    ).one()
+    return ArchiveSummary(
+        name=archive.name,
+        encoder="" if generation is None else generation.encoder,
+        encoder_hash="" if generation is None else generation.encoder_hash,
+        recordings=recordings,
+        indexed_recordings=indexed,
+        audio_seconds=float(seconds or 0.0),
+        spans=int(spans),
+        segments=segments,
+        size=int(size) + int(uploaded or 0),
+        created=archive.created,
+    )
+
+
+def summaries_of_recordings(
+    session: Session, archive: Archive, recordings: Sequence[Recording]
+) -> tuple[RecordingSummary, ...]:
+    """Returns the summaries of recordings, in their order."""
+    generation = generation_in_state(session, archive, GenerationState.SERVING)
+    indexed: set[int] = set()
+    if generation is not None:
+        indexed.update(
+            session.scalars(
+                select(IndexedRecording.recording_number)
+                .join(Segment, Segment.id == IndexedRecording.segment_id)
+                .where(
+                    IndexedRecording.generation_id == generation.id,
+                    Segment.damage.is_(None),
+                    IndexedRecording.recording_number.in_([recording.number for recording in recordings]),
+                )
+            )
+        )
+    return tuple(
+        _recording_summary(archive, recording, recording.number in indexed) for recording in recordings
+    )
+
+
+def summary_of_recording(session: Session, archive: Archive, recording: Recording) -> RecordingSummary:
+    """Returns the summary of a recording."""
+    return summaries_of_recordings(session, archive, [recording])[0]
+
+
+def _recording_summary(archive: Archive, recording: Recording, indexed: bool) -> RecordingSummary:
+    state = RecordingState.ADDED if recording.problem is None else RecordingState.FAILED
+    return RecordingSummary(
+        id=recording.id,
+        archive=archive.name,
+        path=recording.path,
+        sha256=recording.sha256,
+        seconds=recording.seconds,
+        sample_rate=recording.sample_rate,
+        channels=recording.channels,
+        format=recording.format,
+        state=RecordingState.INDEXED if indexed else state,
+        problem=recording.problem or "",
+        created=recording.created,
+        warnings=tuple((recording.warnings or "").splitlines()),
+    )
+
+
+def summary_of_operation(archive: str, operation: Operation, running: bool) -> OperationSummary:
+    """Returns the summary of an operation.
+
+    Args:
+        archive: its name.
+        operation: as the catalogue has it.
+        running: whether a thread of this process runs it, which takes precedence over the catalogue's state.
+    """
+    state = OperationState.RUNNING if running else OperationState(operation.state)
+    if state is OperationState.RUNNING and not running:
+        state = OperationState.INTERRUPTED
+    return OperationSummary(
+        id=operation.id,
+        archive=archive,
+        encoder=operation.encoder,
+        state=state,
+        recordings_total=operation.recordings_total,
+        recordings_done=operation.recordings_done,
+        recordings_failed=operation.recordings_failed,
+        audio_seconds_done=operation.audio_seconds_done,
+        spans_done=operation.spans_done,
+        problem=operation.problem or "",
+        created=operation.created,
+        updated=operation.updated,
+    )

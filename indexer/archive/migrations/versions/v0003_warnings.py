@@ -1,0 +1,19 @@
+"""What was noticed of a recording's sound while it was indexed."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("recordings", sa.Column("warnings", sa.String(), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("recordings", "warnings")

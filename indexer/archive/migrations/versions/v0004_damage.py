@@ -1,0 +1,19 @@
+"""What is wrong with a segment that is in quarantine."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("segments", sa.Column("damage", sa.String(), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("segments", "damage")

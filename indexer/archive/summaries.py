@@ -1,0 +1,199 @@
+"""The records that the library returns of archives, recordings and operations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from wordspot.indexer.archive.tables import OperationState
+
+T = TypeVar("T")
+
+
+class RecordingState(StrEnum):
+    """The state of a recording.
+
+    Attributes:
+        ADDED: not indexed yet.
+        INDEXED: searchable.
+        FAILED: could not be decoded or embedded.
+    """
+
+    ADDED = "added"
+    INDEXED = "indexed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """A page of a list.
+
+    Attributes:
+        items: of the page.
+        next: `after` of the next page; empty at the end.
+    """
+
+    items: tuple[T, ...]
+    next: str
+
+
+class StoredKind(StrEnum):
+    """What is stored for an archive: the catalogue, segments, and files that clients have uploaded."""
+
+    CATALOGUE = "catalogue"
+    SEGMENT = "segment"
+    UPLOAD = "upload"
+
+
+@dataclass(frozen=True)
+class CheckSummary:
+    """The result of comparing something stored with its checksums.
+
+    Attributes:
+        kind: of what was checked.
+        name: of the segment, or of the file as the client named it; empty for the catalogue.
+        size: in bytes, 0 for the catalogue.
+        recordings: that depend on it.
+        problem: what is wrong, empty if nothing is.
+    """
+
+    kind: StoredKind
+    name: str
+    size: int
+    recordings: int
+    problem: str
+
+
+@dataclass(frozen=True)
+class QuarantinedSegment:
+    """A damaged segment that searches leave out.
+
+    Attributes:
+        name: of the segment.
+        problem: what is wrong.
+        recordings: that are not searched, deleted ones not counted.
+    """
+
+    name: str
+    problem: str
+    recordings: int
+
+
+@dataclass(frozen=True)
+class ArchiveSummary:
+    """An archive. Counts are of what is not deleted.
+
+    Attributes:
+        name: unique.
+        encoder: name of the encoder, empty before the first indexing.
+        encoder_hash: SHA-256 of its artifact, hexadecimal, empty before the first indexing.
+        recordings: number of recordings.
+        indexed_recordings: number of recordings that are searchable.
+        audio_seconds: of all recordings whose duration is known.
+        spans: of the searchable recordings.
+        segments: of the generation that serves.
+        quarantined: those of them that are damaged.
+        size: bytes of segments, cached index and uploaded audio.
+        created: when.
+    """
+
+    name: str
+    encoder: str
+    encoder_hash: str
+    recordings: int
+    indexed_recordings: int
+    audio_seconds: float
+    spans: int
+    segments: int
+    size: int
+    created: datetime
+    quarantined: tuple[QuarantinedSegment, ...] = ()
+
+
+@dataclass(frozen=True)
+class RecordingSummary:
+    """A recording.
+
+    Attributes:
+        id: unique.
+        archive: name of its archive.
+        path: as the client specified it, or the uploaded file's name.
+        sha256: of the file, hexadecimal.
+        seconds: duration, None until known.
+        sample_rate: of the file, in Hz.
+        channels: of the file.
+        format: of the file.
+        state: whether it is searchable.
+        problem: why indexing failed, empty if it did not.
+        created: when it was added.
+        warnings: of the decoder: damage, gaps, a wrong length in the header, which of several tracks or
+            channels speech was taken from.
+    """
+
+    id: str
+    archive: str
+    path: str
+    sha256: str
+    seconds: float | None
+    sample_rate: int
+    channels: int
+    format: str
+    state: RecordingState
+    problem: str
+    created: datetime
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OperationSummary:
+    """An indexing operation. Counts are of what is committed.
+
+    Attributes:
+        id: unique.
+        archive: name of its archive.
+        encoder: name of the encoder.
+        state: of the operation.
+        recordings_total: to be indexed.
+        recordings_done: indexed.
+        recordings_failed: that could not be indexed; each has its problem.
+        audio_seconds_done: of audio indexed.
+        spans_done: indexed.
+        problem: why it failed, empty if it did not.
+        created: when it was started.
+        updated: when it last changed.
+    """
+
+    id: str
+    archive: str
+    encoder: str
+    state: OperationState
+    recordings_total: int
+    recordings_done: int
+    recordings_failed: int
+    audio_seconds_done: float
+    spans_done: int
+    problem: str
+    created: datetime
+    updated: datetime
+
+    @property
+    def ended(self) -> bool:
+        """Whether it no longer runs."""
+        return self.state is not OperationState.RUNNING
+
+
+@dataclass(frozen=True)
+class CompactionSummary:
+    """The result of a compaction.
+
+    Attributes:
+        segments_before: number of segments.
+        segments_after: number of segments.
+        freed: bytes.
+    """
+
+    segments_before: int
+    segments_after: int
+    freed: int

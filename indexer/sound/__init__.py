@@ -1,0 +1,1 @@
+"""Sound: a file is decoded to samples, in which speech regions and spans are found."""

@@ -1,0 +1,258 @@
+"""Anything that sounds, to mono float32 at 16 kHz, on the clock that a player shows.
+
+FFmpeg decodes where PyAV is installed (extra `video`), libsndfile elsewhere: WAV, FLAC, OGG Vorbis and Opus,
+MP3, AIFF and CAF. Lengths in headers are never believed: audio is counted as it comes.
+
+Times are presentation times: what a damaged stretch or a gap in the timestamps takes is silent, and what
+was skipped, inserted or left out is told as warnings. A file of which nothing decodes is refused. Every
+refusal is an InvalidInput of one line, raised while reading.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+import numpy as np
+import soundfile
+
+from wordspot.indexer.errors import ArchiveError, InvalidInput
+from wordspot.indexer.records import SAMPLE_RATE, Samples
+from wordspot.indexer.sound.channels import CELL_SECONDS
+from wordspot.indexer.sound.lengths import with_true_length
+from wordspot.indexer.sound.sndfile import SndfileSource
+from wordspot.indexer.sound.source import AudioInfo, Source, line_of
+from wordspot.indexer.sound.timeline import LOUDEST, Timeline
+
+if TYPE_CHECKING:
+    from wordspot.indexer.sound.ffmpeg import FFmpegSource
+
+LATEST = 1e9  # seconds
+CLAIM_SECONDS, CLAIM_SHARE = 0.5, 0.005  # by which a header's claim may differ from what is there, unreported
+
+
+class Decoder(Protocol):
+    """The functions of this module, in this process or in another. Safe to call from several threads."""
+
+    def probe(self, path: Path) -> AudioInfo: ...
+
+    def read_blocks(
+        self,
+        path: Path,
+        *,
+        max_seconds: float,
+        start: float = 0.0,
+        stop: float | None = None,
+        warnings: list[str] | None = None,
+    ) -> Iterator[Samples]: ...
+
+    def read_stretch(self, path: Path, start: float, stop: float, *, max_seconds: float) -> Samples: ...
+
+    def decode_bytes(self, data: bytes, *, max_seconds: float) -> Samples: ...
+
+
+def probe(path: Path) -> AudioInfo:
+    """Reads the header, and the first sound to see that it decodes.
+
+    Raises InvalidInput if the file is not audio, its sample rate is outside 1 kHz to 768 kHz, nothing decodes
+    or the first sound holds a sample that is no number.
+    """
+    with _opened(path) as opened, refusals(opened.name):
+        for chunk in opened.source.chunks(0.0):
+            if not len(chunk.samples):
+                continue
+            if not (np.abs(chunk.samples) <= LOUDEST).all():
+                next(Timeline(opened.name, 0, 1).blocks([chunk]), None)  # says which
+            return opened.source.info
+    raise InvalidInput(_nothing(str(path), 0.0))
+
+
+def read_blocks(
+    path: Path,
+    *,
+    max_seconds: float,
+    start: float = 0.0,
+    stop: float | None = None,
+    warnings: list[str] | None = None,
+) -> Iterator[Samples]:
+    """Blocks of a few seconds, float32 (n,) at 16 kHz, of the seconds [start, stop); None is the end.
+
+    The blocks together equal the same stretch of the whole recording, resampled in one piece (in Matroska
+    to the millisecond that its timestamps resolve). A stop after the end is the end.
+    warnings: once all is read, gets a line for each matter that a reader of the whole should know.
+
+    Raises InvalidInput if the file is not audio, if there is none in the stretch, if more than max_seconds
+    of it decode, or at the first sample that is no number.
+    """
+    for block in read_with_pauses(path, max_seconds=max_seconds, start=start, stop=stop, warnings=warnings):
+        if len(block):
+            yield block
+
+
+def read_with_pauses(
+    path: Path,
+    *,
+    max_seconds: float,
+    start: float = 0.0,
+    stop: float | None = None,
+    warnings: list[str] | None = None,
+) -> Iterator[Samples]:
+    """As read_blocks, with an empty block from time to time while the start is being found."""
+    with _opened(path) as opened:
+        yield from _blocks(opened, max_seconds, start, stop, warnings)
+
+
+def read_stretch(path: Path, start: float, stop: float, *, max_seconds: float) -> Samples:
+    """The seconds [start, stop), sought where the format allows it; raises as read_blocks."""
+    return np.concatenate(list(read_blocks(path, max_seconds=max_seconds, start=start, stop=stop)))
+
+
+def decode_bytes(data: bytes, *, max_seconds: float) -> Samples:
+    """The whole of a file held in memory; raises as read_blocks."""
+    with _opened(data) as opened:
+        return np.concatenate(list(_blocks(opened, max_seconds, 0.0, None, None)))
+
+
+class DirectDecoder:
+    """Decodes in this process: for files that are trusted."""
+
+    probe = staticmethod(probe)
+    read_blocks = staticmethod(read_blocks)
+    read_stretch = staticmethod(read_stretch)
+    decode_bytes = staticmethod(decode_bytes)
+
+
+def write_wav(samples: Samples, sample_rate: int = SAMPLE_RATE) -> bytes:
+    """samples (n,) as a 16-bit PCM WAV file; what exceeds full scale is clipped."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, sample_rate, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+def _blocks(
+    opened: Opened, max_seconds: float, start: float, stop: float | None, warnings: list[str] | None
+) -> Iterator[Samples]:
+    """As read_blocks; an empty block says that decoding goes on."""
+    if not 0 <= start < (LATEST if stop is None else min(stop, LATEST)):
+        raise InvalidInput(
+            f"the stretch {start} to {stop} s is not allowed: 0 <= start < stop, start < {LATEST:g}"
+        )
+    source, name = opened.source, opened.name
+    first = round(start * SAMPLE_RATE)
+    last = round(min(stop or LATEST, LATEST) * SAMPLE_RATE)
+    timeline = Timeline(name, first, last)
+    # A cell of the channels' mix is decoded from its beginning.
+    early = start if source.info.channels == 1 else start // CELL_SECONDS * CELL_SECONDS
+    produced = 0
+    with refusals(name):
+        for block in timeline.blocks(source.chunks(early)):
+            produced += len(block)
+            if produced > max_seconds * SAMPLE_RATE:
+                raise InvalidInput(f"{name} is longer than the {max_seconds:g} s allowed")
+            yield block
+    if not produced:
+        raise InvalidInput(_nothing(name, start))
+    if warnings is not None:
+        warnings += _warnings(opened, timeline)
+
+
+def _warnings(opened: Opened, timeline: Timeline) -> list[str]:
+    """What the report of a whole recording has to say beside its seconds."""
+    lines = [*opened.remarks, *opened.source.remarks.lines, *timeline.figures.lines()]
+    claim, end = opened.source.info.seconds, timeline.figures.end
+    if claim is not None and abs(claim - end) > max(CLAIM_SECONDS, CLAIM_SHARE * end):
+        lines.append(f"its header claims {claim:.1f} s, {end:.1f} s are there")
+    return lines
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A file with the library that decodes it. remarks: about the file as a whole."""
+
+    source: Source
+    name: str
+    remarks: tuple[str, ...] = ()
+
+
+@contextmanager
+def refusals(name: str) -> Iterator[None]:
+    """Makes of whatever a decoding library raises the file's own refusal."""
+    try:
+        yield
+    except (ArchiveError, MemoryError):
+        raise
+    except Exception as error:
+        raise InvalidInput(f"{name} cannot be decoded ({type(error).__name__}: {line_of(error)})") from error
+
+
+@contextmanager
+def _opened(audio: Path | bytes) -> Iterator[Opened]:
+    name = "the audio" if isinstance(audio, bytes) else str(audio)
+    suffix = "" if isinstance(audio, bytes) else Path(audio).suffix
+    with _stream(audio) as stream, ExitStack() as stack:
+        remarks: tuple[str, ...] = ()
+        with refusals(name):
+            repaired, remark = with_true_length(stream)
+            if remark:
+                remarks = (remark,)
+            source = _source(repaired, name, suffix)
+            stack.callback(source.close)
+        yield Opened(source, name, remarks)
+
+
+def _source(stream: BinaryIO, name: str, suffix: str) -> FFmpegSource | SndfileSource:
+    """FFmpeg where it is installed and knows the format, libsndfile otherwise. Raises InvalidInput."""
+    try:
+        from wordspot.indexer.sound.ffmpeg import FFmpegSource
+    except ImportError:
+        try:
+            return _sndfile(stream, name)
+        except InvalidInput as error:
+            raise InvalidInput(
+                f"{error}; m4a and video containers need the extra: pip install 'wordspot[video]'"
+            ) from None
+    try:
+        return FFmpegSource(stream, name, suffix)
+    except InvalidInput:
+        try:
+            return _sndfile(stream, name)
+        except InvalidInput:
+            pass
+        raise
+
+
+def _sndfile(stream: BinaryIO, name: str) -> SndfileSource:
+    stream.seek(0)
+    # libsndfile reads a descriptor much faster than a Python object.
+    return SndfileSource(stream.fileno() if isinstance(stream, io.FileIO) else stream, name)
+
+
+@contextmanager
+def _stream(audio: Path | bytes) -> Iterator[BinaryIO]:
+    if isinstance(audio, bytes):
+        if not audio:
+            raise InvalidInput("the audio is empty, 0 bytes")
+        yield io.BytesIO(audio)
+        return
+    path = Path(audio)
+    try:
+        if path.exists() and not path.is_file():
+            raise InvalidInput(f"{path} is not a regular file")
+        stream = path.open("rb", buffering=0)  # libsndfile shares the descriptor's position
+    except (OSError, ValueError) as error:
+        raise InvalidInput(
+            f"cannot open {path}: {line_of(getattr(error, 'strerror', None) or error)}"
+        ) from None
+    with stream:
+        if not stream.seek(0, io.SEEK_END):
+            raise InvalidInput(f"{path} is empty, 0 bytes")
+        stream.seek(0)
+        yield stream
+
+
+def _nothing(name: str, start: float) -> str:
+    return f"{name} holds no audio that can be decoded from {start:g} s on"

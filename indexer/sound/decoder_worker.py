@@ -1,0 +1,86 @@
+"""The child process of IsolatedDecoder: decodes what it is told to until its connection closes.
+
+It imports nothing but the decoding libraries. It may not write files, and may not hold more memory than it
+was given; it is killed by its own alarm should a block take too long and nobody be left to kill it.
+
+A request is a JSON message, followed by the file's bytes for `decode_bytes`. A reply is any number of
+messages, the first byte of each telling its kind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from wordspot.indexer.errors import InvalidInput
+from wordspot.indexer.sound import audio
+
+READY, DATA, WARNINGS, REFUSED, END = b"R", b"D", b"W", b"E", b"."
+OUT_OF_MEMORY = 77  # exit status
+ALARM_MARGIN_SECONDS = 5.0
+MAX_STARVED_WAITS = 3  # times the seconds of a block, while other work keeps the child from running
+
+
+def answers(request: dict[str, Any], connection: Connection) -> Iterator[bytes]:
+    """The messages before the last: JSON for probe, float32 samples otherwise (empty ones while a place is
+    sought), and the warnings as JSON."""
+    match request.pop("call"):
+        case "probe":
+            yield DATA + json.dumps(asdict(audio.probe(Path(request["path"])))).encode()
+        case "decode_bytes":
+            yield DATA + audio.decode_bytes(connection.recv_bytes(), **request).tobytes()
+        case "read_blocks":
+            path, warnings = Path(request.pop("path")), list[str]()
+            for block in audio.read_with_pauses(path, warnings=warnings, **request):
+                yield DATA + block.tobytes()
+            yield WARNINGS + json.dumps(warnings).encode()
+
+
+def answer(request: dict[str, Any], connection: Connection, block_seconds: float) -> None:
+    messages = answers(request, connection)
+    while True:
+        signal.setitimer(signal.ITIMER_REAL, block_seconds * MAX_STARVED_WAITS + ALARM_MARGIN_SECONDS)
+        try:
+            message = next(messages)
+        except StopIteration:
+            message = END
+        except InvalidInput as refusal:
+            message = REFUSED + str(refusal).encode(errors="replace")
+        except MemoryError:
+            raise
+        except Exception as error:  # of whatever kind: it is this file's failure, and no other's
+            message = REFUSED + f"the decoder failed ({type(error).__name__}: {error})".encode(
+                errors="replace"
+            )
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        connection.send_bytes(message)
+        if message[:1] in (REFUSED, END):
+            return
+
+
+def main() -> None:
+    descriptor, block_seconds, memory_bytes = sys.argv[1:]
+    connection = Connection(int(descriptor))
+    resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))
+    for limit in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE):
+        resource.setrlimit(limit, (0, 0))
+    try:
+        connection.send_bytes(READY)
+        while True:
+            answer(json.loads(connection.recv_bytes()), connection, float(block_seconds))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+
+
+if __name__ == "__main__":
+    main()

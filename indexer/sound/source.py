@@ -1,0 +1,81 @@
+"""What a decoding library yields of a file: pieces of sound, each with its presentation time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wordspot.indexer.errors import InvalidInput
+
+LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a file says about itself.
+
+    seconds: the container's claim, None where it makes none. Nothing may be allocated or bounded by it.
+    sample_rate in Hz. format: FFmpeg's or libsndfile's name of the container.
+    """
+
+    seconds: float | None
+    sample_rate: int
+    channels: int
+    format: str
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Decoded sound. An empty one says that its source is at work.
+
+    time: presentation time of the first sample, in seconds. samples: float32 (n, channels).
+    damaged: data before it could not be decoded.
+    """
+
+    time: float
+    rate: int
+    samples: NDArray[np.float32]
+    damaged: bool = False
+
+
+@dataclass
+class Remarks:
+    """What a user should know of a source beside its sound; grows while it is read."""
+
+    lines: list[str] = field(default_factory=list)
+    lost_packets: int = 0
+
+
+class Source(Protocol):
+    """An open file."""
+
+    @property
+    def info(self) -> AudioInfo: ...
+
+    @property
+    def remarks(self) -> Remarks: ...
+
+    def chunks(self, start: float) -> Iterator[Chunk]:
+        """In order of time, from `start` seconds or earlier, with what a lossy decoder needs to settle.
+
+        To be called once.
+        """
+        ...
+
+
+def allowed_rate(rate: int, name: str) -> int:
+    """Raises InvalidInput."""
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise InvalidInput(
+            f"{name} has a sample rate of {rate} Hz, allowed are {LOWEST_RATE} to {HIGHEST_RATE} Hz"
+        )
+    return rate
+
+
+def line_of(text: object) -> str:
+    """The text in one line, without a full stop."""
+    return " ".join(str(text).split()).rstrip(".")

@@ -1,0 +1,1 @@
+"""What a program in Python calls the services with; `wordspot` gives its names."""

@@ -1,0 +1,416 @@
+"""Archives and search for programs in Python, with a server or without one.
+
+    with Client() as wordspot:
+        wordspot.index(["recordings/"])
+        for hit in wordspot.search("query.wav", all_hits=True):
+            print(hit.path, hit.start, hit.end, hit.score, hit.p_correct, hit.detected)
+
+Errors of the service are raised as the exceptions they were: the classes of wordspot.indexer.errors and
+wordspot.services.errors.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from wordspot.indexer.errors import AlreadyExists, InvalidInput
+from wordspot.indexer.records import Hit, Mode
+from wordspot.services.answers import SearchAnswer, from_message, to_interval
+from wordspot.services.client.files import audio_files, printable
+from wordspot.services.client.query_messages import QueryStream, mode_value
+from wordspot.services.client.records import IndexProgress, IndexReport, Query
+from wordspot.services.client.transport import AddedRecording, open_transport
+from wordspot.services.errors import ServiceError, translated
+from wordspot.services.limits import DEFAULT_HITS, MAX_PAGE_ITEMS
+from wordspot.v1 import archive_pb2, search_pb2
+
+
+class IndexingEnded(ServiceError):  # noqa: N818
+    """An indexing operation ended before it was done; what was committed stays."""
+
+
+class Client:
+    """Archives and search, of a server or of this process.
+
+    Args:
+        address: host:port of `wordspot serve`; None works on the home directory without a server.
+        home: the home directory without a server; None means WORDSPOT_HOME or ~/.wordspot.
+
+    Raises:
+        FailedPrecondition: another process has the home directory open.
+    """
+
+    def __init__(self, address: str | None = None, *, home: Path | None = None) -> None:
+        self._transport = open_transport(address, home)
+        self.address = self._transport.address
+        self._archives, self._searches = self._transport.archives, self._transport.searches
+
+    def close(self) -> None:
+        """Ends the connection, and the services where they run in this process."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Archives
+
+    def archives(self) -> Iterator[archive_pb2.Archive]:
+        """Yields the archives, in order of their names."""
+        for page in self._pages(self._archives.ListArchives, archive_pb2.ListArchivesRequest()):
+            yield from page.archives
+
+    def archive(self, name: str = "default") -> archive_pb2.Archive:
+        """Returns an archive. Raises NotFound."""
+        with translated(self.address):
+            response: archive_pb2.GetArchiveResponse = self._archives.GetArchive(
+                archive_pb2.GetArchiveRequest(name=name)
+            )
+        return response.archive
+
+    def ensure_archive(self, name: str = "default") -> None:
+        """Creates the archive unless there is one of that name."""
+        try:
+            with translated(self.address):
+                self._archives.CreateArchive(archive_pb2.CreateArchiveRequest(name=name))
+        except AlreadyExists:
+            pass
+
+    def delete_archive(self, name: str) -> None:
+        """Deletes an archive; files that were added by path stay. Raises NotFound."""
+        with translated(self.address):
+            self._archives.DeleteArchive(archive_pb2.DeleteArchiveRequest(name=name))
+
+    def compact(self, name: str = "default") -> archive_pb2.CompactArchiveResponse:
+        """Merges segments and frees the space of deleted recordings. Raises NotFound."""
+        with translated(self.address):
+            response: archive_pb2.CompactArchiveResponse = self._archives.CompactArchive(
+                archive_pb2.CompactArchiveRequest(name=name)
+            )
+        return response
+
+    def verify(self, name: str = "default") -> Iterator[archive_pb2.VerifyArchiveResponse]:
+        """Yields the result of comparing each segment, and each uploaded file, with its checksum.
+
+        Damaged segments are in quarantine afterwards: `repair` indexes their recordings anew.
+        Raises NotFound.
+        """
+        with translated(self.address):
+            yield from self._archives.VerifyArchive(archive_pb2.VerifyArchiveRequest(name=name))
+
+    def repair(
+        self, name: str = "default", progress: Callable[[IndexProgress], None] = lambda progress: None
+    ) -> archive_pb2.Operation:
+        """Indexes anew, from their files, the recordings of segments in quarantine.
+
+        A recording whose file is missing or has changed has a problem afterwards.
+
+        Args:
+            name: of the archive.
+            progress: called at every step.
+
+        Raises:
+            NotFound: there is no such archive or encoder.
+            FailedPrecondition: the archive is busy, or its encoder is another one now.
+            IndexingEnded: the operation failed or was cancelled.
+        """
+        with translated(self.address):
+            response: archive_pb2.RepairArchiveResponse = self._archives.RepairArchive(
+                archive_pb2.RepairArchiveRequest(name=name)
+            )
+        return self._followed(response.operation, progress)
+
+    # Recordings
+
+    def recordings(self, archive: str = "default") -> Iterator[archive_pb2.Recording]:
+        """Yields the recordings of an archive, in order of adding. Raises NotFound."""
+        request = archive_pb2.ListRecordingsRequest(archive=archive)
+        for page in self._pages(self._archives.ListRecordings, request):
+            yield from page.recordings
+
+    def add(self, path: str | Path, archive: str = "default") -> AddedRecording:
+        """Puts a file into the archive: by path without a server, by upload with one.
+
+        Returns:
+            The recording, and whether the archive held its content already.
+
+        Raises:
+            InvalidInput: the file cannot be read as audio.
+        """
+        ((_, added),) = self._transport.add_files([Path(path).absolute()], archive)
+        if isinstance(added, InvalidInput):
+            raise added
+        return added
+
+    def delete(self, recording: str, archive: str = "default") -> None:
+        """Deletes a recording from an archive; a file that was added by path stays. Raises NotFound."""
+        with translated(self.address):
+            self._archives.DeleteRecording(
+                archive_pb2.DeleteRecordingRequest(archive=archive, recording=recording)
+            )
+
+    def clip(self, recording: str, start: float, end: float, archive: str = "default") -> bytes:
+        """Returns the seconds [start, end) of a recording as a 16-bit WAV file.
+
+        Raises NotFound, InvalidInput.
+        """
+        request = archive_pb2.GetClipRequest(
+            archive=archive, recording=recording, interval=to_interval(start, end)
+        )
+        with translated(self.address):
+            return b"".join(response.chunk for response in self._archives.GetClip(request))
+
+    def index(
+        self,
+        paths: Iterable[str | Path],
+        archive: str = "default",
+        encoder: str | None = None,
+        progress: Callable[[IndexProgress], None] = lambda progress: None,
+    ) -> IndexReport:
+        """Adds files and folders and makes them searchable; creates the archive where there is none.
+
+        A file that cannot be read as audio is reported, and the rest goes on.
+
+        Args:
+            paths: of files and folders.
+            archive: its name.
+            encoder: by name; None for the archive's own or the server's default.
+            progress: called at every step.
+
+        Raises:
+            InvalidInput: a path is neither a file nor a folder.
+            NotFound: there is no such encoder.
+            IndexingEnded: the operation failed or was cancelled.
+        """
+        start = time.monotonic()
+        self._transport.check_encoder(encoder)
+        files, ignored = audio_files(paths)
+        self.ensure_archive(archive)
+        reason = self._transport.prepare_encoder(encoder, archive)
+        recordings, problems = self._add_all(files, archive, progress)
+        operation = self._index(archive, encoder, progress)
+        failures: dict[str, str] = {}
+        warnings: dict[str, tuple[str, ...]] = {}
+        if operation.recordings_done or operation.recordings_failed:
+            for recording in self.recordings(archive):
+                if recording.problem:
+                    failures[recording.id] = recording.problem
+                if recording.warnings:
+                    warnings[recording.id] = tuple(recording.warnings)
+        problems |= {
+            str(path): failures[identity] for path, identity, _ in recordings if identity in failures
+        }
+        present = [present for _, identity, present in recordings if identity not in failures]
+        return IndexReport(
+            added=present.count(False),
+            present=present.count(True),
+            ignored=ignored,
+            problems=problems,
+            operation=operation,
+            archive=self.archive(archive),
+            seconds=time.monotonic() - start,
+            encoder_reason=reason,
+            warnings={
+                str(path): warnings[identity] for path, identity, _ in recordings if identity in warnings
+            },
+        )
+
+    def _add_all(
+        self, files: Sequence[Path], archive: str, progress: Callable[[IndexProgress], None]
+    ) -> tuple[list[tuple[Path, str, bool]], dict[str, str]]:
+        """Returns path, id and whether it was there of each recording, and problems by path."""
+        recordings: list[tuple[Path, str, bool]] = []
+        problems: dict[str, str] = {}
+        progress(IndexProgress("adding", 0, len(files)))
+        for done, (path, added) in enumerate(self._transport.add_files(files, archive), 1):
+            if isinstance(added, InvalidInput):
+                problems[printable(path)] = str(added)
+            else:
+                recording, present = added
+                recordings.append((path, recording.id, present))
+            progress(IndexProgress("adding", done, len(files)))
+        progress(IndexProgress("adding", len(files), len(files)))
+        return recordings, problems
+
+    # Operations
+
+    def operations(self, archive: str = "default") -> Iterator[archive_pb2.Operation]:
+        """Yields the operations of an archive, in order of starting. Raises NotFound."""
+        request = archive_pb2.ListOperationsRequest(archive=archive)
+        for page in self._pages(self._archives.ListOperations, request):
+            yield from page.operations
+
+    def watch(self, operation: str) -> Iterator[archive_pb2.Operation]:
+        """Yields the operation now and at every change, until it has ended. Raises NotFound."""
+        with translated(self.address):
+            for response in self._archives.WatchOperation(archive_pb2.WatchOperationRequest(id=operation)):
+                yield response.operation
+
+    def cancel(self, operation: str) -> archive_pb2.Operation:
+        """Cancels an operation and returns it. Raises NotFound, FailedPrecondition."""
+        with translated(self.address):
+            response: archive_pb2.CancelOperationResponse = self._archives.CancelOperation(
+                archive_pb2.CancelOperationRequest(id=operation)
+            )
+        return response.operation
+
+    def resume(self, operation: str) -> archive_pb2.Operation:
+        """Goes on with an operation that did not finish, and returns it.
+
+        Raises NotFound, FailedPrecondition.
+        """
+        with translated(self.address):
+            response: archive_pb2.ResumeOperationResponse = self._archives.ResumeOperation(
+                archive_pb2.ResumeOperationRequest(id=operation)
+            )
+        return response.operation
+
+    # Search
+
+    def search(
+        self,
+        query: Query,
+        archive: str = "default",
+        *,
+        top: int = DEFAULT_HITS,
+        min_score: float | None = None,
+        all_hits: bool = False,
+        recordings: Sequence[str] = (),
+        encoder: str | None = None,
+        speed_variants: int = 1,
+        mode: str = Mode.SOUND,
+    ) -> list[Hit]:
+        """Returns where a query occurs, detected hits first, each kind best first.
+
+        Warns of what was not searched because it is damaged.
+
+        Args:
+            query: a file's path or bytes, a FileQuery or a StoredQuery, or up to 16 of them that are examples
+                of the same words; or a TypedQuery, alone or with StoredQueries.
+            archive: its name.
+            top: hits at most, 1 to 10,000.
+            min_score: only hits with at least this score; may lie below the detections' with all_hits.
+            all_hits: the whole ranking, up to `top`, not only what is detected.
+            recordings: search only these, by id; all where empty.
+            encoder: refuse an archive with another.
+            speed_variants: 1, 3, 5, 7 or 9 speeds at which each example is searched for, in so many times the
+                time; finds more of other speakers.
+            mode: whether places are to sound like the query ("sound"), to mean the same ("meaning"), or
+                "both"; the latter two need an encoder that knows meanings.
+
+        Raises:
+            InvalidInput: the query cannot be used, or an option is outside its limits.
+            NotFound: there is no such archive or recording.
+            FailedPrecondition: the archive is not indexed, or with another encoder.
+        """
+        (answer,) = self.search_batch(
+            [query],
+            archive,
+            top=top,
+            min_score=min_score,
+            all_hits=all_hits,
+            recordings=recordings,
+            encoder=encoder,
+            speed_variants=speed_variants,
+            mode=mode,
+        )
+        if answer.problem:
+            raise InvalidInput(answer.problem)
+        for warning in answer.warnings:
+            warnings.warn(warning, stacklevel=2)
+        return list(answer.hits)
+
+    def search_batch(
+        self,
+        queries: Iterable[Query],
+        archive: str = "default",
+        *,
+        top: int = DEFAULT_HITS,
+        min_score: float | None = None,
+        all_hits: bool = False,
+        recordings: Sequence[str] = (),
+        encoder: str | None = None,
+        speed_variants: int = 1,
+        mode: str = Mode.SOUND,
+    ) -> Iterator[SearchAnswer]:
+        """Yields one answer a query, in order, each as soon as it is known.
+
+        A query that cannot be used gets an answer with a problem; anything else that goes wrong is raised.
+        Arguments and errors are those of `search`.
+        """
+        options = search_pb2.SearchOptions(
+            archive=archive,
+            top_k=top,
+            min_score=min_score,
+            include_undetected=all_hits,
+            recordings=recordings,
+            encoder=encoder or "",
+            voices=speed_variants,
+            mode=mode_value(mode),
+        )
+        waiting = deque(queries)
+        while waiting:
+            stream = QueryStream(options, waiting)
+            try:
+                with translated(self.address):
+                    for response in self._searches.Search(stream.requests()):
+                        waiting.popleft()
+                        yield from_message(response.result)
+                problem = stream.problem
+            except InvalidInput as error:
+                # Of the first query without an answer; the stream may have read on to another problem.
+                problem = error
+            if problem is not None:
+                waiting.popleft()
+                yield SearchAnswer(problem=str(problem))
+
+    def _pages(self, method: Callable[[Any], Any], request: Any) -> Iterator[Any]:
+        request.page_size = MAX_PAGE_ITEMS
+        while True:
+            with translated(self.address):
+                page = method(request)
+            yield page
+            request.page_token = page.next_page_token
+            if not request.page_token:
+                return
+
+    def _index(
+        self, archive: str, encoder: str | None, progress: Callable[[IndexProgress], None]
+    ) -> archive_pb2.Operation:
+        request = archive_pb2.IndexArchiveRequest(
+            archive=archive, encoder=encoder or "", request_id=uuid.uuid4().hex
+        )
+        with translated(self.address):
+            operation: archive_pb2.Operation = self._archives.IndexArchive(request).operation
+        return self._followed(operation, progress)
+
+    def _followed(
+        self, operation: archive_pb2.Operation, progress: Callable[[IndexProgress], None]
+    ) -> archive_pb2.Operation:
+        """Returns the operation as it is at its end. Raises IndexingEnded unless it succeeds."""
+        try:
+            for latest in self.watch(operation.id):
+                operation = latest
+                done = operation.recordings_done + operation.recordings_failed
+                progress(IndexProgress("indexing", done, operation.recordings_total))
+        except KeyboardInterrupt:
+            self.cancel(operation.id)
+            raise
+        if operation.state != archive_pb2.OPERATION_STATE_SUCCEEDED:
+            state = archive_pb2.OperationState.Name(operation.state).removeprefix("OPERATION_STATE_").lower()
+            raise IndexingEnded(
+                f"indexing {operation.archive!r} {state} after {operation.recordings_done} of "
+                f"{operation.recordings_total} recordings{': ' * bool(operation.problem)}{operation.problem}"
+            )
+        return operation

@@ -1,0 +1,186 @@
+"""Queries as the messages of SearchService."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wordspot.indexer.errors import InvalidInput
+from wordspot.indexer.records import Mode
+from wordspot.services.answers import to_interval
+from wordspot.services.client.records import FileQuery, Query, QueryExample, StoredQuery, TypedQuery
+from wordspot.services.limits import (
+    MAX_CONTEXT_SECONDS,
+    MAX_EXAMPLES,
+    MAX_LABEL_CHARACTERS,
+    MAX_QUERY_BYTES,
+    MAX_QUERY_FILE_SECONDS,
+    MAX_SPEAKERS,
+    MAX_STRETCH_SECONDS,
+)
+from wordspot.services.runtime import chunks
+from wordspot.v1 import audio_pb2, search_pb2
+
+_MODES = {
+    Mode.SOUND: search_pb2.SEARCH_MODE_SOUND,
+    Mode.MEANING: search_pb2.SEARCH_MODE_MEANING,
+    Mode.BOTH: search_pb2.SEARCH_MODE_BOTH,
+}
+
+
+class QueryStream:
+    """Requests for queries, one after another.
+
+    problem: why the stream ended before the query that comes next; None as long as it did not.
+    """
+
+    def __init__(self, options: search_pb2.SearchOptions, queries: Iterable[Query]) -> None:
+        self._options = options
+        self._queries = list(queries)
+        self.problem: InvalidInput | None = None
+
+    def requests(self) -> Iterator[search_pb2.SearchRequest]:
+        """Yields the options, then the messages of each query, up to the first that cannot be used."""
+        yield search_pb2.SearchRequest(options=self._options)
+        for query in self._queries:
+            try:
+                messages = list(query_requests(query))
+            except InvalidInput as error:
+                self.problem = error
+                return
+            yield from messages
+
+
+def mode_value(mode: str) -> search_pb2.SearchMode:
+    """Returns the mode as a message has it. Raises InvalidInput."""
+    if mode not in set(Mode):
+        raise InvalidInput(f"mode must be one of {', '.join(Mode)}, got {mode!r}")
+    return _MODES[Mode(mode)]
+
+
+def query_requests(query: Query) -> Iterator[search_pb2.SearchRequest]:
+    """Yields the messages of one query.
+
+    Raises:
+        InvalidInput: there are too many or too few examples, or their files cannot be read.
+    """
+    examples = _sorted_examples([query] if isinstance(query, QueryExample) else query)
+    if examples.texts:
+        yield search_pb2.SearchRequest(typed=_typed_message(examples))
+    elif not examples.recorded:
+        first, *others = examples.stretches
+        stored = search_pb2.StoredQuery(recording=first.recording, interval=first.interval, examples=others)
+        yield search_pb2.SearchRequest(stored=stored)
+    else:
+        yield from _recorded_requests(examples)
+
+
+@dataclass
+class _Examples:
+    """Examples of one query by their kind.
+
+    recorded: headers and files.
+    stretches: of recordings in the archive.
+    texts: for a synthesiser.
+    """
+
+    recorded: list[tuple[search_pb2.QueryHeader, bytes]] = field(default_factory=list)
+    stretches: list[search_pb2.Stretch] = field(default_factory=list)
+    texts: list[TypedQuery] = field(default_factory=list)
+
+
+def _sorted_examples(examples: Sequence[QueryExample]) -> _Examples:
+    """Raises InvalidInput, which names every example that cannot be used."""
+    if not 1 <= len(examples) <= MAX_EXAMPLES:
+        raise InvalidInput(
+            f"the number of examples in a query must be between 1 and {MAX_EXAMPLES}, got {len(examples)}"
+        )
+    by_kind = _Examples()
+    problems: list[InvalidInput] = []
+    for number, example in enumerate(examples, 1):
+        if isinstance(example, StoredQuery):
+            interval = to_interval(example.start, example.end)
+            by_kind.stretches.append(search_pb2.Stretch(recording=example.recording, interval=interval))
+        elif isinstance(example, TypedQuery):
+            by_kind.texts.append(example)
+        else:
+            label = f"example {number}" if len(examples) > 1 else ""
+            try:
+                by_kind.recorded.append(_recorded(example, label))
+            except InvalidInput as error:
+                problems.append(error)
+    if problems:
+        raise InvalidInput("; ".join(map(str, problems)))
+    return by_kind
+
+
+def _typed_message(examples: _Examples) -> search_pb2.TypedQuery:
+    """Raises InvalidInput."""
+    if examples.recorded or len(examples.texts) > 1:
+        raise InvalidInput(
+            "a typed query must be one text, with or without stretches of recordings, got "
+            f"{len(examples.texts)} typed and {len(examples.recorded)} recorded examples"
+        )
+    (query,) = examples.texts
+    if not 1 <= query.speakers <= MAX_SPEAKERS:
+        raise InvalidInput(f"speakers must be between 1 and {MAX_SPEAKERS}, got {query.speakers}")
+    return search_pb2.TypedQuery(
+        label=query.text[:MAX_LABEL_CHARACTERS],
+        text=query.text,
+        language=query.language,
+        speakers=query.speakers,
+        examples=examples.stretches,
+    )
+
+
+def _recorded_requests(examples: _Examples) -> Iterator[search_pb2.SearchRequest]:
+    for number, (header, data) in enumerate(examples.recorded):
+        if number:
+            yield search_pb2.SearchRequest(example=header)
+        else:
+            header.examples.extend(examples.stretches)
+            yield search_pb2.SearchRequest(query=header)
+        for chunk in chunks(data):
+            yield search_pb2.SearchRequest(chunk=chunk)
+
+
+def _recorded(example: str | Path | bytes | FileQuery, label: str) -> tuple[search_pb2.QueryHeader, bytes]:
+    """label: of bytes, which have no path. Raises InvalidInput."""
+    if isinstance(example, bytes):
+        return search_pb2.QueryHeader(label=label), example
+    query = example if isinstance(example, FileQuery) else FileQuery(Path(example))
+    data, interval = _whole_file(query.path) if query.start is query.end is None else _stretch(query)
+    return search_pb2.QueryHeader(label=str(query.path), interval=interval), data
+
+
+def _whole_file(path: Path) -> tuple[bytes, None]:
+    """Returns the file's bytes, without an interval. Raises InvalidInput."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise InvalidInput(f"{path} is not a regular file")
+        if status.st_size > MAX_QUERY_BYTES:
+            raise InvalidInput(
+                f"the file of a query must have at most {MAX_QUERY_BYTES:,} bytes, got {path} of "
+                f"{status.st_size:,}"
+            )
+        return path.read_bytes(), None
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
+
+
+def _stretch(query: FileQuery) -> tuple[bytes, audio_pb2.Interval]:
+    """Returns the stretch with context as a WAV file, and where it lies in that. Raises InvalidInput."""
+    from wordspot.indexer.sound.audio import read_stretch, write_wav
+
+    start, end = query.start or 0.0, query.end
+    if end is None or not 0 <= start < end <= start + MAX_STRETCH_SECONDS:
+        raise InvalidInput(
+            f"the stretch of {query.path} must satisfy 0 <= start < end and be at most "
+            f"{MAX_STRETCH_SECONDS:g} s long, got {query.start} to {end} s"
+        )
+    first = max(start - MAX_CONTEXT_SECONDS, 0.0)
+    samples = read_stretch(query.path, first, end + MAX_CONTEXT_SECONDS, max_seconds=MAX_QUERY_FILE_SECONDS)
+    return write_wav(samples), to_interval(start - first, end - first)

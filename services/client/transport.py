@@ -1,0 +1,247 @@
+"""How a client reaches the services: over the network, or in its own process.
+
+What differs is how files get into an archive and what is known of encoders; one class for each way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from io import BufferedReader
+from pathlib import Path
+
+import grpc
+
+from wordspot.indexer.errors import InvalidInput, NotFound
+from wordspot.services import settings
+from wordspot.services.client.files import check_path
+from wordspot.services.errors import PeerUnavailable, translated
+from wordspot.services.limits import (
+    AUTO,
+    MAX_CHUNK_BYTES,
+    MAX_FILES_PER_CALL,
+    MAX_UPLOAD_ATTEMPTS,
+    UPLOAD_DELAY_S,
+)
+from wordspot.services.runtime import open_channel
+from wordspot.services.settings import ModelHostSettings
+from wordspot.v1 import (
+    archive_pb2,
+    archive_pb2_grpc,
+    embedding_pb2,
+    embedding_pb2_grpc,
+    search_pb2_grpc,
+)
+
+AddedRecording = tuple[archive_pb2.Recording, bool]
+"""A recording, and whether the archive held its content already."""
+
+
+class Transport(ABC):
+    """A channel to the services of archives, closed together with what it was opened with."""
+
+    def __init__(self, address: str, resources: ExitStack) -> None:
+        """address: host:port or unix:PATH. resources: closed after the channel."""
+        self.address = address
+        self._resources = resources
+        self.channel = resources.enter_context(open_channel(address))
+        self.archives = archive_pb2_grpc.ArchiveServiceStub(self.channel)
+        self.searches = search_pb2_grpc.SearchServiceStub(self.channel)
+
+    def close(self) -> None:
+        """Closes the channel, and the services where they run in this process."""
+        self._resources.close()
+
+    @abstractmethod
+    def add_files(
+        self, files: Sequence[Path], archive: str
+    ) -> Iterator[tuple[Path, AddedRecording | InvalidInput]]:
+        """Puts files into an archive; yields each with what became of it.
+
+        files: absolute paths.
+        """
+
+    def check_encoder(self, encoder: str | None) -> None:
+        """Raises NotFound, before anything is added, for an encoder that is known not to exist."""
+        return
+
+    def prepare_encoder(self, encoder: str | None, archive: str) -> str:
+        """Has the encoder loaded ahead where that saves time.
+
+        encoder: None for the archive's own or the default. Returns why `auto` gives what it gives, where that
+        is known here; else "".
+        """
+        return ""
+
+
+class RemoteTransport(Transport):
+    """To a running `wordspot serve`: files are uploaded."""
+
+    def __init__(self, address: str) -> None:
+        with ExitStack() as resources:
+            super().__init__(address, resources)
+            self._resources = resources.pop_all()
+
+    def add_files(
+        self, files: Sequence[Path], archive: str
+    ) -> Iterator[tuple[Path, AddedRecording | InvalidInput]]:
+        """Uploads files one after another; yields each with what became of it."""
+        for path in files:
+            try:
+                check_path(path)
+                yield path, self._upload(path, archive)
+            except InvalidInput as error:
+                yield path, error
+
+    def _upload(self, path: Path, archive: str) -> AddedRecording:
+        """Raises InvalidInput, PeerUnavailable."""
+        try:
+            file = path.open("rb")  # stays readable should the file be deleted meanwhile
+        except OSError as error:
+            raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
+        with file:
+            return self._upload_file(file, _upload_header(file, path, archive))
+
+    def _upload_file(self, file: BufferedReader, header: archive_pb2.UploadHeader) -> AddedRecording:
+        """Raises InvalidInput, PeerUnavailable."""
+        for attempt in range(MAX_UPLOAD_ATTEMPTS):
+            try:
+                with translated(self.address):
+                    response: archive_pb2.UploadRecordingResponse = self.archives.UploadRecording(
+                        _upload_requests(header, file)
+                    )
+                return response.recording, response.already_present
+            except PeerUnavailable:
+                # The request id makes it harmless if the first attempt did arrive.
+                if attempt + 1 == MAX_UPLOAD_ATTEMPTS:
+                    raise
+                time.sleep(UPLOAD_DELAY_S * 2**attempt)
+        raise AssertionError("unreachable")
+
+
+class EmbeddedTransport(Transport):
+    """To services in this process, on a home directory of its own: files are added by path."""
+
+    def __init__(self, home: Path) -> None:
+        """Raises FailedPrecondition if another process has the home open."""
+        from wordspot.services.embedded import EmbeddedServer, EmbeddedSettings
+
+        options = EmbeddedSettings.of_home(home, os.environ)
+        self._home = home
+        self._default_encoder = options.searcher.default_encoder
+        self._preload: grpc.Future[embedding_pb2.GetEncoderResponse] | None = None
+        with ExitStack() as resources:
+            server = resources.enter_context(EmbeddedServer(options))
+            super().__init__(server.address, resources)
+            self._resources = resources.pop_all()
+
+    def add_files(
+        self, files: Sequence[Path], archive: str
+    ) -> Iterator[tuple[Path, AddedRecording | InvalidInput]]:
+        """Adds files by path, many in a call; yields each with what became of it."""
+        addable: list[Path] = []
+        for path in files:
+            try:
+                check_path(path)
+                addable.append(path)
+            except InvalidInput as error:
+                yield path, error
+        for first in range(0, len(addable), MAX_FILES_PER_CALL):
+            yield from self._add_by_path(addable[first : first + MAX_FILES_PER_CALL], archive)
+
+    def _add_by_path(
+        self, paths: Sequence[Path], archive: str
+    ) -> Iterator[tuple[Path, AddedRecording | InvalidInput]]:
+        request = archive_pb2.AddRecordingsRequest(
+            archive=archive,
+            files=[archive_pb2.FileToAdd(path=str(path), request_id=uuid.uuid4().hex) for path in paths],
+        )
+        unanswered = iter(paths)
+        with translated(self.address):
+            for response in self.archives.AddRecordings(request):
+                for file in response.files:
+                    problem = InvalidInput(file.problem) if file.problem else None
+                    yield next(unanswered), problem or (file.recording, file.already_present)
+
+    def check_encoder(self, encoder: str | None) -> None:
+        """Raises NotFound for an encoder that neither ships nor lies below the home."""
+        from wordspot.models import registry
+
+        if encoder in (None, AUTO) or encoder in (names := registry.able("embed", self._home)):
+            return
+        raise NotFound(f"no encoder {encoder!r}; there are {', '.join(sorted([AUTO, *names]))}")
+
+    def prepare_encoder(self, encoder: str | None, archive: str) -> str:
+        """Starts to load the encoder. Returns why `auto` gives what it gives, "" for another."""
+        name = encoder or self._archive_encoder(archive) or self._default_encoder
+        # An attribute holds the call: gRPC cancels one that nothing refers to. Whatever goes wrong is raised
+        # again when the encoder is used.
+        stub = embedding_pb2_grpc.EmbeddingServiceStub(self.channel)
+        self._preload = stub.GetEncoder.future(embedding_pb2.GetEncoderRequest(name=name))
+        if name != AUTO:
+            return ""
+        from wordspot.models.encoders.choice import best_encoder
+
+        return best_encoder().reason
+
+    def _archive_encoder(self, archive: str) -> str:
+        """Returns "" for an archive that is not indexed yet."""
+        with translated(self.address):
+            response: archive_pb2.GetArchiveResponse = self.archives.GetArchive(
+                archive_pb2.GetArchiveRequest(name=archive)
+            )
+        return response.archive.encoder
+
+
+def open_transport(address: str | None, home: Path | None) -> Transport:
+    """Returns the transport to a server, or without an address to the services of this process.
+
+    home: of the latter; None means WORDSPOT_HOME or ~/.wordspot. Raises FailedPrecondition if another process
+    has it open.
+    """
+    if address is not None:
+        return RemoteTransport(address)
+    return EmbeddedTransport(home or settings.home(os.environ))
+
+
+@contextmanager
+def open_model_channel(address: str | None, home: Path | None) -> Iterator[tuple[str, grpc.Channel]]:
+    """Yields the address of a model service and a channel to it; without an address one in this process.
+
+    home: as `open_transport` takes it; may be open elsewhere.
+    """
+    with ExitStack() as resources:
+        if address is None:
+            from wordspot.services.embedded import serving_models
+
+            options = ModelHostSettings.read(os.environ, home=home or settings.home(os.environ))
+            address = resources.enter_context(serving_models(options))
+        yield address, resources.enter_context(open_channel(address))
+
+
+def _upload_header(file: BufferedReader, path: Path, archive: str) -> archive_pb2.UploadHeader:
+    """Raises InvalidInput."""
+    try:
+        return archive_pb2.UploadHeader(
+            archive=archive,
+            filename=str(path),
+            sha256=hashlib.file_digest(file, "sha256").hexdigest(),
+            size_bytes=file.tell(),
+            request_id=uuid.uuid4().hex,
+        )
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
+
+
+def _upload_requests(
+    header: archive_pb2.UploadHeader, file: BufferedReader
+) -> Iterator[archive_pb2.UploadRecordingRequest]:
+    yield archive_pb2.UploadRecordingRequest(header=header)
+    file.seek(0)
+    while chunk := file.read(MAX_CHUNK_BYTES):
+        yield archive_pb2.UploadRecordingRequest(chunk=chunk)

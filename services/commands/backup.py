@@ -1,0 +1,93 @@
+"""wordspot backup and wordspot restore: a copy of the catalogue, and how it comes back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wordspot.indexer.errors import FailedPrecondition, InvalidInput
+from wordspot.services import settings
+from wordspot.services.commands import console
+from wordspot.services.settings import SearcherSettings
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")],
+    as_json: console.Json = False,
+) -> None:
+    """Write a copy of the catalogue in WORDSPOT_HOME, which may be in use, to a file."""
+    from wordspot.indexer.archive.catalogue_file import back_up
+
+    summary = back_up(_home("pg_dump"), file)
+    if as_json:
+        console.print_json({"file": str(file)} | vars(summary))
+    else:
+        console.print_line(
+            f"{file}: {summary.archives} archives, {summary.recordings} recordings, "
+            f"{summary.segments} segments"
+        )
+
+
+def restore(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="What `wordspot backup` wrote.")] = None,
+    identity: Annotated[
+        bool, typer.Option("--identity", help="Only tie WORDSPOT_HOME to its own catalogue again.")
+    ] = False,
+    as_json: console.Json = False,
+) -> None:
+    """Put a backup in the place of the catalogue in WORDSPOT_HOME; nothing is deleted."""
+    from wordspot.indexer.archive import catalogue_file
+
+    if identity == (file is not None):
+        raise InvalidInput("restore needs either FILE or --identity")
+    home = _home("pg_restore")
+    if file is None:
+        restored = catalogue_file.restore_identity(home)
+        if as_json:
+            console.print_json({"identity": restored})
+        else:
+            console.print_line(f"{home} has identity {restored} again")
+        return
+    result = catalogue_file.restore(home, file)
+    if as_json:
+        console.print_json(
+            vars(result.catalogue)
+            | {
+                "missing_segments": result.missing_segments,
+                "missing_uploads": result.missing_uploads,
+                "unlisted": str(result.unlisted or ""),
+                "replaced": str(result.replaced or ""),
+            }
+        )
+        return
+    catalogue = result.catalogue
+    console.print_line(
+        f"restored {catalogue.archives} archives, {catalogue.recordings} recordings, "
+        f"{catalogue.segments} segments"
+    )
+    if result.missing_segments:
+        console.print_line(
+            f"{len(result.missing_segments)} segments are missing: `wordspot archive repair --archive NAME` "
+            "indexes anew what they held"
+        )
+    if result.missing_uploads:
+        console.print_line(
+            f"{len(result.missing_uploads)} uploads are missing: {result.missing_uploads[0]}, ..."
+        )
+    if result.unlisted:
+        console.print_line(f"segments and uploads that the backup does not list lie in {result.unlisted}")
+    if result.replaced:
+        console.print_line(f"the former catalogue lies in {result.replaced}")
+
+
+def _home(tool: str) -> Path:
+    """Returns the home. Raises FailedPrecondition if its catalogue is no file."""
+    home = settings.home(os.environ)
+    if SearcherSettings.read(os.environ, home=home).database_url:
+        raise FailedPrecondition(
+            f"WORDSPOT_DATABASE_URL names a database, which has tools of its own, such as {tool}"
+        )
+    return home

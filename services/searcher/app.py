@@ -1,0 +1,132 @@
+"""The wiring of the searcher."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+
+from wordspot.indexer.records import Embedder, Segmenter
+from wordspot.indexer.search.dtw import load_compiled
+from wordspot.services.admission import WorkSlots
+from wordspot.services.limits import MAX_HELD_QUERY_BYTES
+from wordspot.services.pricing import ByteBudget, priced
+from wordspot.services.readiness import check_home, check_peer
+from wordspot.services.runtime import Service, create_server, open_channel, serve
+from wordspot.services.settings import SearcherSettings, ServerSettings
+from wordspot.v1 import archive_pb2_grpc, search_pb2_grpc
+
+SEGMENTER_NAME = "wordspot.v1.SegmentationService"
+ENCODERS_NAME = "wordspot.v1.EmbeddingService"
+NAMES = ("wordspot.v1.ArchiveService", "wordspot.v1.SearchService")
+
+
+class Searcher:
+    """An open home with both services on it."""
+
+    def __init__(
+        self,
+        options: SearcherSettings,
+        segmenter: Segmenter | None = None,
+        embedder_for: Callable[[str], Embedder] | None = None,
+    ) -> None:
+        """segmenter, embedder_for: those of this process; None for the services that the settings name."""
+        from wordspot.indexer.archive.library import Library
+        from wordspot.indexer.sound.audio import Decoder, DirectDecoder
+        from wordspot.indexer.sound.decoder import IsolatedDecoder
+        from wordspot.indexer.vectors.policy import IndexPolicy
+        from wordspot.services.searcher.peers import RemoteEncoders, RemoteSegmenter
+        from wordspot.services.searcher.queries import SearchResources
+        from wordspot.services.searcher.servicer import ArchiveServicer, SearchServicer
+        from wordspot.services.searcher.synthesis import Synthesiser
+
+        with ExitStack() as closing:
+            peers: list[Callable[[], None]] = []
+            if segmenter is None:
+                channel = open_channel(options.segmenter)
+                closing.callback(channel.close)
+                segmenter = RemoteSegmenter(channel, options.segmenter)
+                peers.append(partial(check_peer, channel, options.segmenter, SEGMENTER_NAME))
+            if embedder_for is None:
+                channel = open_channel(options.modelhost)
+                closing.callback(channel.close)
+                embedder_for = RemoteEncoders(channel, options.modelhost).get
+                peers.append(partial(check_peer, channel, options.modelhost, ENCODERS_NAME))
+            slots = len(os.sched_getaffinity(0))
+            decoder: Decoder = DirectDecoder()
+            indexing_decoder: Decoder = decoder
+            if options.isolate:
+                decoder = closing.enter_context(
+                    IsolatedDecoder(max(slots, 2), ready=2, patience_s=options.queue_seconds)
+                )
+                indexing_decoder = closing.enter_context(IsolatedDecoder(options.workers))
+            library = Library(
+                options.home,
+                database_url=options.database_url,
+                decoder=decoder,
+                indexing_decoder=indexing_decoder,
+                segmenter=segmenter,
+                embedder_for=embedder_for,
+                default_encoder=options.default_encoder,
+                roots=options.roots,
+                index=IndexPolicy(options.index_kind),
+                max_recording_seconds=options.max_recording_seconds,
+                workers=options.workers,
+            )
+            closing.callback(library.close)
+            self.library = library
+            synthesiser = closing.enter_context(Synthesiser())
+            self.query_bytes = ByteBudget(MAX_HELD_QUERY_BYTES)
+            resources = SearchResources(
+                library,
+                decoder,
+                segmenter,
+                embedder_for,
+                options.max_query_seconds,
+                synthesiser,
+                WorkSlots(slots, options.queue_seconds),
+                self.query_bytes,
+            )
+
+            def check_database() -> None:
+                library.list_archives(after="~")  # behind all names: no archive is summarised
+
+            def check_archives() -> None:
+                check_home(options.home)
+                check_database()
+
+            def check_searches() -> None:
+                check_database()
+                for check in peers:
+                    check()
+
+            archives, searches = priced(ArchiveServicer(library)), priced(SearchServicer(resources))
+            self.services = (
+                Service(
+                    NAMES[0],
+                    lambda server: archive_pb2_grpc.add_ArchiveServiceServicer_to_server(archives, server),
+                    check_archives,
+                ),
+                Service(
+                    NAMES[1],
+                    lambda server: search_pb2_grpc.add_SearchServiceServicer_to_server(searches, server),
+                    check_searches,
+                ),
+            )
+            self._closing = closing.pop_all()
+
+    def close(self) -> None:
+        """Interrupts indexing; what is committed stays, the rest can be resumed."""
+        self._closing.close()
+
+
+def run(server_settings: ServerSettings, options: SearcherSettings) -> None:
+    """Serves until asked to end; prints the address once ready."""
+    load_compiled()
+    searcher = Searcher(options)
+    try:
+        server, _ = create_server(searcher.services, server_settings)
+        serve(server)
+    finally:
+        searcher.close()

@@ -1,0 +1,128 @@
+"""Archives, recordings and operations as the messages of ArchiveService."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from wordspot.indexer.archive.additions import Addition
+from wordspot.indexer.archive.insertions import AddResult
+from wordspot.indexer.archive.summaries import (
+    ArchiveSummary,
+    CheckSummary,
+    OperationSummary,
+    RecordingSummary,
+)
+from wordspot.indexer.errors import InvalidInput, NotFound
+from wordspot.services.errors import MalformedRequest
+from wordspot.services.limits import DEFAULT_PAGE_ITEMS, MAX_FILES_PER_CALL, MAX_PAGE_ITEMS
+from wordspot.v1 import archive_pb2
+
+
+def page_start(token: str, size: int) -> tuple[str, int]:
+    """Returns what the token stands for, and how many items to list. Raises MalformedRequest."""
+    if not 0 <= size <= MAX_PAGE_ITEMS:
+        raise MalformedRequest(f"page_size must be between 0 and {MAX_PAGE_ITEMS:,}, got {size}", "page_size")
+    try:
+        after = base64.b64decode(token.encode(), altchars=b"-_", validate=True).decode()
+    except ValueError:
+        raise MalformedRequest(
+            f"page_token must be a next_page_token of this list, got {token!r}", "page_token"
+        ) from None
+    return after, size or DEFAULT_PAGE_ITEMS
+
+
+def page_token(after: str) -> str:
+    """Returns the token of the page behind an item, "" for none."""
+    return base64.urlsafe_b64encode(after.encode()).decode()
+
+
+def additions(files: Sequence[archive_pb2.FileToAdd]) -> list[Addition]:
+    """Returns the files that a request asks to add. Raises MalformedRequest."""
+    if len(files) > MAX_FILES_PER_CALL:
+        raise MalformedRequest(
+            f"the number of files must be at most {MAX_FILES_PER_CALL:,}, got {len(files)}", "files"
+        )
+    return [Addition(Path(file.path), file.request_id) for file in files]
+
+
+def added_file(outcome: AddResult | InvalidInput | NotFound) -> archive_pb2.AddedFile:
+    """Returns the message of a file that was added, or could not be."""
+    if isinstance(outcome, InvalidInput | NotFound):
+        return archive_pb2.AddedFile(problem=str(outcome))
+    recording, present = outcome
+    return archive_pb2.AddedFile(recording=recording_message(recording), already_present=present)
+
+
+def archive_message(summary: ArchiveSummary) -> archive_pb2.Archive:
+    """Returns the message of an archive."""
+    return archive_pb2.Archive(
+        name=summary.name,
+        encoder=summary.encoder,
+        encoder_hash=summary.encoder_hash,
+        recordings=summary.recordings,
+        indexed_recordings=summary.indexed_recordings,
+        audio_seconds=summary.audio_seconds,
+        spans=summary.spans,
+        segments=summary.segments,
+        bytes_on_disk=summary.size,
+        create_time=_timestamp(summary.created),
+        quarantined=[archive_pb2.QuarantinedSegment(**vars(segment)) for segment in summary.quarantined],
+    )
+
+
+def check_message(result: CheckSummary) -> archive_pb2.VerifyArchiveResponse:
+    """Returns the message of a check."""
+    return archive_pb2.VerifyArchiveResponse(
+        kind=f"STORED_KIND_{result.kind.name}",
+        name=result.name,
+        size_bytes=result.size,
+        recordings=result.recordings,
+        problem=result.problem,
+    )
+
+
+def recording_message(summary: RecordingSummary) -> archive_pb2.Recording:
+    """Returns the message of a recording."""
+    return archive_pb2.Recording(
+        id=summary.id,
+        archive=summary.archive,
+        path=summary.path,
+        sha256=summary.sha256,
+        duration_seconds=summary.seconds or 0.0,
+        sample_rate=summary.sample_rate,
+        channels=summary.channels,
+        format=summary.format,
+        state=f"RECORDING_STATE_{summary.state.name}",
+        problem=summary.problem,
+        create_time=_timestamp(summary.created),
+        warnings=summary.warnings,
+    )
+
+
+def operation_message(summary: OperationSummary) -> archive_pb2.Operation:
+    """Returns the message of an operation."""
+    return archive_pb2.Operation(
+        id=summary.id,
+        archive=summary.archive,
+        encoder=summary.encoder,
+        state=f"OPERATION_STATE_{summary.state.name}",
+        recordings_total=summary.recordings_total,
+        recordings_done=summary.recordings_done,
+        recordings_failed=summary.recordings_failed,
+        audio_seconds_done=summary.audio_seconds_done,
+        spans_done=summary.spans_done,
+        problem=summary.problem,
+        create_time=_timestamp(summary.created),
+        update_time=_timestamp(summary.updated),
+    )
+
+
+def _timestamp(moment: datetime) -> Timestamp:
+    time = Timestamp()
+    time.FromDatetime(moment)
+    return time

@@ -1,0 +1,51 @@
+"""Spoken-term retrieval: `Client` for archives and search, `Models` for the model service.
+
+What lies below is imported at first use. The packages are links to the folders of the repository that hold
+them, so that tools see in a checkout what an installation has.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+# onnxruntime reports to its makers unless this stands before its import; no process of ours sends anything.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
+if TYPE_CHECKING:
+    from wordspot.services.client.archives import Client as Client
+    from wordspot.services.client.models import Models as Models
+    from wordspot.services.client.models import Sound as Sound
+    from wordspot.services.client.records import FileQuery as FileQuery
+    from wordspot.services.client.records import StoredQuery as StoredQuery
+    from wordspot.services.client.records import TypedQuery as TypedQuery
+
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> object:
+        import importlib
+        from importlib import metadata
+
+        if name == "__version__":
+            return metadata.version("wordspot")
+        if name in _MODULES:
+            return getattr(importlib.import_module(_MODULES[name]), name)
+        raise AttributeError(f"module 'wordspot' has no attribute {name!r}")
+
+
+__all__ = ["Client", "FileQuery", "Models", "Sound", "StoredQuery", "TypedQuery", "__version__"]
+
+_MODULES = {
+    name: f"wordspot.services.client.{module}"
+    for module, names in {
+        "archives": ("Client",),
+        "models": ("Models", "Sound"),
+        "records": ("FileQuery", "StoredQuery", "TypedQuery"),
+    }.items()
+    for name in names
+}
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

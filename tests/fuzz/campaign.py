@@ -1,0 +1,155 @@
+"""A campaign: inputs of all targets by turns, what came of them, and a file for each kind of failure."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+from pathlib import Path
+
+from tests.fuzz import cases
+from tests.fuzz.cases import Case, Outcome, Target, Verdict, case_at
+
+MAX_FILES_PER_SIGNATURE = 3
+WARM_UP_SHARE = 0.2  # of the inputs, after which memory is compared with that of the end
+MAX_GROWTH_BYTES = 64 << 20
+MAX_GROWTH_SHARE = 0.1
+# How often a target comes, relative to the others.
+WEIGHTS = {"decode": 14, "tensors": 3, "pictures": 3, "batch": 1}
+DEFAULT_WEIGHT = 2
+
+
+@dataclass
+class Figures:
+    """Of one target. memory: bytes after each input. slowest, hungriest: number, and seconds or bytes."""
+
+    verdicts: Counter[Verdict] = field(default_factory=Counter)
+    memory: list[int] = field(default_factory=list)
+    slowest: tuple[float, int] = (0.0, 0)
+    hungriest: tuple[int, int] = (0, 0)
+    failures: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+
+    @property
+    def inputs(self) -> int:
+        return sum(self.verdicts.values())
+
+    def count(self, number: int, outcome: Outcome, resident: int) -> None:
+        self.verdicts[outcome.verdict] += 1
+        self.memory.append(resident)
+        self.slowest = max(self.slowest, (outcome.seconds, number), key=itemgetter(0))
+        self.hungriest = max(self.hungriest, (outcome.grown_bytes, number), key=itemgetter(0))
+        if outcome.verdict.is_failure:
+            self.failures.setdefault(outcome.signature, []).append(number)
+
+    @property
+    def start_and_end_bytes(self) -> tuple[int, int]:
+        """Medians of a tenth of the inputs, once warm and at the end."""
+        living = [size for size in self.memory if size]
+        if not living:
+            return 0, 0
+        tenth = max(1, len(living) // 10)
+        first = int(len(living) * WARM_UP_SHARE)
+        return _median(living[first : first + tenth]), _median(living[-tenth:])
+
+    @property
+    def grows(self) -> bool:
+        start, end = self.start_and_end_bytes
+        return end - start > max(MAX_GROWTH_BYTES, MAX_GROWTH_SHARE * start)
+
+
+class Campaign:
+    """report: gets a line for each new kind of failure."""
+
+    def __init__(
+        self, targets: Sequence[Target], seed: int, folder: Path, report: Callable[[str], None]
+    ) -> None:
+        self._targets, self._seed, self._folder, self._report = targets, seed, folder, report
+        self.figures = {target.name: Figures() for target in targets}
+
+    def run(self, inputs: int, seconds: float) -> None:
+        """Goes on until both are reached."""
+        turns = [target for target in self._targets for _ in range(WEIGHTS.get(target.name, DEFAULT_WEIGHT))]
+        begin = time.monotonic()
+        count = 0
+        while count < inputs or time.monotonic() - begin < seconds:
+            self._step(turns[count % len(turns)])
+            count += 1
+
+    @property
+    def passed(self) -> bool:
+        return not any(figures.failures or figures.grows for figures in self.figures.values())
+
+    def _step(self, target: Target) -> None:
+        figures = self.figures[target.name]
+        number = figures.inputs
+        case = case_at(target, self._seed, number)
+        outcome = target.run(case)
+        figures.count(number, outcome, target.resident_bytes())
+        if outcome.verdict.is_failure:
+            self._keep(case, outcome, figures.failures[outcome.signature])
+        self._keep_extremes(case, outcome, number)
+
+    def _keep(self, case: Case, outcome: Outcome, numbers: Sequence[int]) -> None:
+        if len(numbers) > MAX_FILES_PER_SIGNATURE:
+            return
+        path = self._folder / f"{case.origin.replace('/', '-')}.json"
+        cases.write(path, case, outcome)
+        if len(numbers) == 1:
+            self._report(f"{outcome.verdict}: {case.call}: {outcome.detail}\n  --replay {path}")
+
+    def _keep_extremes(self, case: Case, outcome: Outcome, number: int) -> None:
+        figures = self.figures[case.target]
+        for name, (_, extreme) in (("slowest", figures.slowest), ("hungriest", figures.hungriest)):
+            if extreme == number and number:
+                cases.write(self._folder / f"{name}-{case.target}.json", case, outcome)
+
+
+def table(figures: dict[str, Figures]) -> str:
+    """Returns the figures of all targets, a row each."""
+    heads = ("target", "inputs", "answered", "ours", "others", "INTERNAL", "crashes", "stalls")
+    rows = [(*heads, "RSS start", "end MiB", "most MiB", "CPU s", "its number")]
+    for name, one in figures.items():
+        start, end = (str(size >> 20) for size in one.start_and_end_bytes)
+        counts = [str(one.verdicts[verdict]) for verdict in Verdict]
+        most = str(one.hungriest[0] >> 20)
+        slowest = (f"{one.slowest[0]:.2f}", str(one.slowest[1]))
+        rows.append((name, str(one.inputs), *counts, start, end, most, *slowest))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if at else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+
+
+def document(figures: dict[str, Figures], seed: int) -> str:
+    """Returns the figures as JSON."""
+    return json.dumps(
+        {
+            "seed": seed,
+            "targets": {
+                name: {
+                    "inputs": one.inputs,
+                    "verdicts": {str(verdict): one.verdicts[verdict] for verdict in Verdict},
+                    "resident_bytes": one.start_and_end_bytes,
+                    "grown_bytes": one.hungriest,
+                    "slowest": one.slowest,
+                    "failures": [
+                        {"verdict": verdict, "at": place, "numbers": numbers}
+                        for (verdict, place), numbers in one.failures.items()
+                    ],
+                }
+                for name, one in figures.items()
+            },
+        },
+        indent=1,
+    )
+
+
+def _median(sizes: Sequence[int]) -> int:
+    return sorted(sizes)[len(sizes) // 2]

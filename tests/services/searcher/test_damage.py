@@ -1,0 +1,87 @@
+"""Damaged segments over the wire: named by the search that reads them, verified, repaired."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import grpc
+import pytest
+
+from wordspot.services.client.archives import Client
+from wordspot.v1 import archive_pb2
+
+Running = Callable[..., SimpleNamespace]
+
+
+@pytest.fixture
+def indexed(running: Running, recordings: dict[str, Path]) -> SimpleNamespace:
+    up = running()
+    with Client(up.address) as client:
+        client.index(list(recordings.values()))
+    return up
+
+
+def zero(home: Path, name: str) -> str:
+    """Zeroes the end of a file of one segment, in place; returns the segment's name."""
+    segment = min((home / "segments").iterdir())
+    with (segment / name).open("r+b") as file:
+        file.seek(128)
+        size = len(file.read()) + 128
+        file.seek(128)
+        file.write(bytes(size - 128))
+    return segment.name
+
+
+@pytest.mark.parametrize("name", ["vectors.npy", "spans.npy", "frames.npy"])
+def test_a_search_of_zeros_is_data_loss_and_later_ones_say_what_they_leave_out(
+    indexed: SimpleNamespace, tmp_path: Path, recordings: dict[str, Path], name: str
+) -> None:
+    with Client(indexed.address) as client:
+        query = recordings["tea"]
+        request = _stored(client)
+        indexed.searches.SearchStored(request)
+        segment = zero(tmp_path / "home", name)  # what is mapped and was checked changes too
+        with pytest.raises(grpc.RpcError) as refusal:
+            indexed.searches.SearchStored(request)
+        assert refusal.value.code() is grpc.StatusCode.DATA_LOSS
+        assert f"segment {segment}: {name}" in refusal.value.details()
+        assert str(tmp_path) not in refusal.value.details()
+        (answer,) = client.search_batch([query])
+        assert [segment in warning for warning in answer.warnings] == [True]
+        (quarantined,) = client.archive().quarantined
+        assert quarantined.name == segment
+        with pytest.warns(UserWarning, match=segment):
+            client.search(query)
+        operation = client.repair()
+        assert operation.recordings_done == quarantined.recordings
+        (answer,) = client.search_batch([query])
+        assert answer.warnings == ()
+        assert client.archive().quarantined == []
+
+
+def _stored(client: Client) -> Any:
+    from wordspot.v1 import audio_pb2, search_pb2
+
+    recording = next(iter(client.recordings()))
+    stretch = audio_pb2.Interval(start_seconds=0.5, end_seconds=1.1)
+    query = search_pb2.StoredQuery(recording=recording.id, interval=stretch)
+    options = search_pb2.SearchOptions(archive="default", top_k=10_000, include_undetected=True)
+    return search_pb2.SearchStoredRequest(options=options, queries=[query])
+
+
+def test_verification_streams_a_result_for_each_segment_and_upload(
+    indexed: SimpleNamespace, recordings: dict[str, Path]
+) -> None:
+    responses = list(indexed.archives.VerifyArchive(archive_pb2.VerifyArchiveRequest(name="default")))
+    uploads = [r for r in responses if r.kind == archive_pb2.STORED_KIND_UPLOAD]
+    segments = [r for r in responses if r.kind == archive_pb2.STORED_KIND_SEGMENT]
+    assert sum(r.recordings for r in segments) == len(recordings)
+    assert {Path(r.name).name for r in uploads} == {path.name for path in recordings.values()}
+    assert not any(r.problem for r in responses)
+    assert sum(r.size_bytes for r in segments) > 0
+    with pytest.raises(grpc.RpcError) as refusal:
+        list(indexed.archives.VerifyArchive(archive_pb2.VerifyArchiveRequest(name="x")))
+    assert refusal.value.code() is grpc.StatusCode.NOT_FOUND
