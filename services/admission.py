@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from wordspot.services.errors import Overloaded
@@ -65,12 +65,31 @@ class WorkSlots:
         Raises:
             Overloaded: no slot is expected, or came, in time.
         """
-        self._acquire(remaining_s if admitted else self._patience(remaining_s))
+        self.acquire(remaining_s, admitted=admitted)
         begin = time.monotonic()
         try:
             yield
         finally:
-            self._release(time.monotonic() - begin)
+            self.release(time.monotonic() - begin)
+
+    def acquire(self, remaining_s: float | None = None, *, admitted: bool = False) -> None:
+        """Takes a slot that `release` returns; arguments and errors are those of `slot`."""
+        self._acquire(remaining_s if admitted else self._patience(remaining_s))
+
+    @contextmanager
+    def lease(
+        self, remaining_s: Callable[[], float | None], *, admitted: bool = False
+    ) -> Iterator[SlotLease]:
+        """Holds a slot that the call returns while it waits for its caller.
+
+        remaining_s: returns what `slot` takes. Otherwise as `slot`, errors included.
+        """
+        lease = SlotLease(self, remaining_s)
+        lease.acquire(admitted=admitted)
+        try:
+            yield lease
+        finally:
+            lease.release()
 
     def _patience(self, remaining_s: float | None) -> float:
         return self._patience_s if remaining_s is None else min(self._patience_s, remaining_s)
@@ -98,7 +117,8 @@ class WorkSlots:
             self._queue.remove(turn)
             raise self._overloaded(self._expected_s())
 
-    def _release(self, held_s: float) -> None:
+    def release(self, held_s: float) -> None:
+        """Returns a slot. held_s: seconds for which it was held."""
         with self._lock:
             self._mean_s += (SMOOTHING if self._mean_s else 1.0) * (held_s - self._mean_s)
             if self._queue:
@@ -116,6 +136,32 @@ class WorkSlots:
             f"{self._patience_s:g} s",
             retry_seconds=min(max(expected_s, MIN_RETRY_S), MAX_RETRY_S),
         )
+
+
+class SlotLease:
+    """A slot that one call holds while it works. Used by one thread at a time."""
+
+    def __init__(self, slots: WorkSlots, remaining_s: Callable[[], float | None]) -> None:
+        self._slots, self._remaining_s = slots, remaining_s
+        self._since: float | None = None  # of time.monotonic; None while it holds none
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Returns the slot for the time of the context, then waits for one. Raises Overloaded."""
+        self.release()
+        yield
+        self.acquire(admitted=True)
+
+    def acquire(self, *, admitted: bool) -> None:
+        """Waits for a slot. Raises Overloaded."""
+        self._slots.acquire(self._remaining_s(), admitted=admitted)
+        self._since = time.monotonic()
+
+    def release(self) -> None:
+        """Returns the slot, if it holds one."""
+        since, self._since = self._since, None
+        if since is not None:
+            self._slots.release(time.monotonic() - since)
 
 
 class CallLimit:

@@ -84,7 +84,7 @@ class EmbeddedServer:
             leaving.callback(archive.close)
             self.query_bytes = archive.query_bytes
             services = [
-                segmenter.service(segmenters),
+                segmenter.service(segmenters, settings.segmenter),
                 *modelhost.services(models, settings.modelhost),
                 *archive.services,
             ]

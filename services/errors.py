@@ -201,12 +201,18 @@ def reason_of(error: grpc.Call) -> str:
 
 def retry_seconds_of(error: grpc.Call) -> float:
     """Returns the delay after which the call may be repeated; 1 s where its status names none."""
+    hint = retry_hint_of(error)
+    return 1.0 if hint is None else hint
+
+
+def retry_hint_of(error: grpc.Call) -> float | None:
+    """Returns the delay in seconds after which the call may be repeated; None where its status names none."""
     status = rpc_status.from_call(error)
     for detail in status.details if status is not None else ():
         info = error_details_pb2.RetryInfo()
         if detail.Unpack(info):
             return float(info.retry_delay.ToNanoseconds() / 1e9)
-    return 1.0
+    return None
 
 
 def clipped(text: str) -> str:

@@ -102,10 +102,15 @@ class ServerSettings(Settings):
 
 @dataclass(frozen=True)
 class SegmenterSettings(Settings):
-    """detector: used where a call names none."""
+    """detector: used where a call names none.
+
+    queue_seconds: how long a query may wait for its turn; more are turned away with RESOURCE_EXHAUSTED.
+    """
 
     detector: str = "silero"
+    queue_seconds: float = 5.0
 
+    bounds: ClassVar[Bounds] = {"queue_seconds": (0.1, 600)}
     choices: ClassVar[Choices] = {"detector": DETECTORS}
 
 

@@ -24,6 +24,7 @@ from wordspot.indexer.archive.tables import Archive, Generation, IndexedRecordin
 from wordspot.indexer.errors import DataLoss
 
 _log = logging.getLogger(__name__)
+_log.addHandler(logging.NullHandler())  # where logging is not set up, the caller's error tells of the damage
 
 
 @dataclass(frozen=True)

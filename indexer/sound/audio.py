@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import soundfile
@@ -23,13 +23,11 @@ import soundfile
 from wordspot.indexer.errors import ArchiveError, InvalidInput
 from wordspot.indexer.records import SAMPLE_RATE, Samples
 from wordspot.indexer.sound.channels import CELL_SECONDS
+from wordspot.indexer.sound.joined import ClosableSource, JoinedSource, matroska_parts
 from wordspot.indexer.sound.lengths import with_true_length
-from wordspot.indexer.sound.sndfile import SndfileSource
+from wordspot.indexer.sound.sndfile import MIDI_SAMPLE_DUMP, SndfileSource
 from wordspot.indexer.sound.source import AudioInfo, Source, line_of
 from wordspot.indexer.sound.timeline import LOUDEST, Timeline
-
-if TYPE_CHECKING:
-    from wordspot.indexer.sound.ffmpeg import FFmpegSource
 
 LATEST = 1e9  # seconds
 CLAIM_SECONDS, CLAIM_SHARE = 0.5, 0.005  # by which a header's claim may differ from what is there, unreported
@@ -204,7 +202,7 @@ def _opened(audio: Path | bytes) -> Iterator[Opened]:
         yield Opened(source, name, remarks)
 
 
-def _source(stream: BinaryIO, name: str, suffix: str) -> FFmpegSource | SndfileSource:
+def _source(stream: BinaryIO, name: str, suffix: str) -> ClosableSource:
     """FFmpeg where it is installed and knows the format, libsndfile otherwise. Raises InvalidInput."""
     try:
         from wordspot.indexer.sound.ffmpeg import FFmpegSource
@@ -215,7 +213,10 @@ def _source(stream: BinaryIO, name: str, suffix: str) -> FFmpegSource | SndfileS
             raise InvalidInput(
                 f"{error}; m4a and video containers need the extra: pip install 'wordspot[video]'"
             ) from None
+    parts = matroska_parts(stream)
     try:
+        if len(parts) > 1:
+            return JoinedSource(parts, lambda part: FFmpegSource(part, name, suffix))
         return FFmpegSource(stream, name, suffix)
     except InvalidInput:
         try:
@@ -226,6 +227,10 @@ def _source(stream: BinaryIO, name: str, suffix: str) -> FFmpegSource | SndfileS
 
 
 def _sndfile(stream: BinaryIO, name: str) -> SndfileSource:
+    """Raises InvalidInput."""
+    stream.seek(0)
+    if stream.read(len(MIDI_SAMPLE_DUMP)) == MIDI_SAMPLE_DUMP:
+        raise InvalidInput(f"{name} is a MIDI sample dump, which is not read")
     stream.seek(0)
     # libsndfile reads a descriptor much faster than a Python object.
     return SndfileSource(stream.fileno() if isinstance(stream, io.FileIO) else stream, name)

@@ -8,23 +8,57 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
 MAX_CHUNKS = 1_000
 LARGEST_32 = 2**32 - 1
+UNKNOWN_64 = -1  # of CAF
+FILE_MARKS = frozenset({b"RIFF", b"RF64", b"BW64", b"riff", b"FORM", b"caff"})  # of a file joined to another
+DS64_LENGTH_AT = 28  # where RF64 has the length of the sound
 
 
 @dataclass(frozen=True)
-class _SoundChunk:
-    """start, stop: of the sound in the file, by its header. length_at: where the header has the length."""
+class _Layout:
+    """How a container's chunks lie in a file.
+
+    first: place of the first. header: its bytes, which end in the length. length_format: of that.
+    aligned: what each begins at a multiple of. inclusive: whether the length counts the header.
+    """
+
+    first: int
+    header: int
+    length_format: str
+    aligned: int = 2
+    inclusive: bool = False
+
+    def next(self, at: int, length: int) -> int:
+        """Where the chunk after one of this length begins."""
+        end = at + length + (0 if self.inclusive else self.header)
+        return end + -end % self.aligned
+
+
+RIFF = _Layout(12, 8, "<I")
+AIFF = _Layout(12, 8, ">I")
+WAVE64 = _Layout(40, 24, "<Q", aligned=8, inclusive=True)
+CAF = _Layout(8, 12, ">q", aligned=1)
+
+
+@dataclass(frozen=True)
+class _Sound:
+    """The sound of a file by its header.
+
+    start, stop: place in the file. length_at: of the length in the header. added: to the bytes of sound, in
+    that length. layout: of the chunks behind the sound, None where there can be none.
+    """
 
     start: int
     stop: int
     length_at: int
     length_format: str
-    added: int = 0  # to the bytes of sound, in the header's length
+    added: int = 0
+    layout: _Layout | None = None
 
 
 class PatchedFile(io.RawIOBase):
@@ -59,96 +93,91 @@ class PatchedFile(io.RawIOBase):
 def with_true_length(stream: BinaryIO) -> tuple[BinaryIO, str]:
     """The file, read from its start, with the length of its sound put right, and what was wrong with it."""
     size = stream.seek(0, io.SEEK_END)
+    sound = _sound(stream, size)
+    stale = sound is not None and sound.start <= sound.stop < size and not _is_followed(stream, sound, size)
     stream.seek(0)
-    chunk = _sound_chunk(stream, size)
-    stale = (
-        chunk is not None and chunk.start < chunk.stop < size and not _is_chunked(stream, chunk.stop, size)
-    )
-    stream.seek(0)
-    if not stale or chunk is None:
+    if not stale or sound is None:
         return stream, ""
-    length = size - chunk.start + chunk.added
-    if chunk.length_format[1] == "I" and length > LARGEST_32:
-        length = 0 if chunk.length_format[0] == "<" else LARGEST_32
-    patched = PatchedFile(stream, {chunk.length_at: struct.pack(chunk.length_format, length)})
+    length = size - sound.start + sound.added
+    if sound.length_format[1] == "I" and length > LARGEST_32:
+        length = 0 if sound.length_format[0] == "<" else LARGEST_32
+    patched = PatchedFile(stream, {sound.length_at: struct.pack(sound.length_format, length)})
     return (
         patched,  # type: ignore[return-value]
-        f"its header claims {chunk.stop - chunk.start:,} bytes of sound, {size - chunk.start:,} are there",
+        f"its header claims {sound.stop - sound.start:,} bytes of sound, {size - sound.start:,} are there",
     )
 
 
-def _sound_chunk(stream: BinaryIO, size: int) -> _SoundChunk | None:
-    """Of WAV, AIFF and Wave64; None for everything else."""
+def _sound(stream: BinaryIO, size: int) -> _Sound | None:
+    """Of WAV, RF64, AIFF, Wave64, CAF and AU; None for everything else, and where the length is unknown to
+    its writer, so that it is read to the end."""
+    stream.seek(0)
     head = stream.read(40)
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
-        return _riff_chunk(stream, size, b"data", "<I", 0)
+        return _in_chunk(stream, size, RIFF, b"data", unknown=(0, LARGEST_32))
+    if head[:4] in (b"RF64", b"BW64") and head[12:16] == b"ds64":
+        return _of_rf64(stream, size)
     if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-        return _riff_chunk(stream, size, b"SSND", ">I", 8)
+        return _in_chunk(stream, size, AIFF, b"SSND", lead=8, unknown=(LARGEST_32,))
     if head[:4] == b"riff" and head[24:28] == b"wave":
-        return _wave64_chunk(stream, size)
+        return _in_chunk(stream, size, WAVE64, b"data")
+    if head[:8] == b"caff\x00\x01\x00\x00" and head[36:40] != bytes(4):  # packets of constant size
+        return _in_chunk(stream, size, CAF, b"data", lead=4, unknown=(UNKNOWN_64,))
+    if head[:4] == b".snd":
+        start, length = struct.unpack(">II", head[4:12].ljust(8, b"\0"))
+        return None if length == LARGEST_32 else _Sound(start, start + length, 8, ">I")
     return None
 
 
-def _riff_chunk(
-    stream: BinaryIO, size: int, wanted: bytes, length_format: str, lead: int
-) -> _SoundChunk | None:
-    """lead: bytes of the chunk before the sound."""
-    at = 12
-    for _ in range(MAX_CHUNKS):
-        stream.seek(at)
-        header = stream.read(8)
-        if len(header) < 8:
+def _in_chunk(
+    stream: BinaryIO, size: int, layout: _Layout, name: bytes, *, lead: int = 0, unknown: tuple[int, ...] = ()
+) -> _Sound | None:
+    """lead: bytes of the chunk before the sound. unknown: lengths that say nothing."""
+    for at, found, length in _chunks(stream, layout.first, size, layout):
+        if found != name:
+            continue
+        if length in unknown:
             return None
-        (length,) = struct.unpack(length_format, header[4:])
-        if header[:4] == wanted:
-            if length in (0, LARGEST_32):
-                return None  # unknown to its writer, and read to the end
-            return _SoundChunk(at + 8 + lead, at + 8 + length, at + 4, length_format, lead)
-        at += 8 + length + length % 2
-        if at >= size:
-            return None
+        start = at + layout.header + lead
+        added = lead + (layout.header if layout.inclusive else 0)
+        length_at = at + layout.header - struct.calcsize(layout.length_format)
+        return _Sound(start, start + max(length - added, 0), length_at, layout.length_format, added, layout)
     return None
 
 
-def _wave64_chunk(stream: BinaryIO, size: int) -> _SoundChunk | None:
-    at = 40
-    for _ in range(MAX_CHUNKS):
-        stream.seek(at)
-        header = stream.read(24)
-        if len(header) < 24:
-            return None
-        (length,) = struct.unpack("<Q", header[16:])
-        if header[:4] == b"data":
-            return _SoundChunk(at + 24, at + length, at + 16, "<Q", 24)
-        if length < 24:
-            return None
-        at += -(-length // 8) * 8
-        if at >= size:
-            return None
-    return None
+def _of_rf64(stream: BinaryIO, size: int) -> _Sound | None:
+    sound = _in_chunk(stream, size, RIFF, b"data")
+    if sound is None:
+        return None
+    stream.seek(DS64_LENGTH_AT)
+    length = int.from_bytes(stream.read(8), "little")
+    return _Sound(sound.start, sound.start + length, DS64_LENGTH_AT, "<Q", 0, RIFF)
 
 
-def _is_chunked(stream: BinaryIO, at: int, size: int) -> bool:
-    """Whether chunks follow one another from here to the end; a few bytes of padding are allowed."""
-    stream.seek(0)
-    wide = stream.read(4) == b"riff"
-    step = 24 if wide else 8
-    order = ">I" if _starts_with(stream, b"FORM") else "<I"
-    at += at % 2 if not wide else -at % 8
+def _chunks(stream: BinaryIO, at: int, size: int, layout: _Layout) -> Iterator[tuple[int, bytes, int]]:
+    """Place, name and length of each chunk from a place on."""
     for _ in range(MAX_CHUNKS):
-        if size - at < step:
-            return True
+        if size - at < layout.header:
+            return
         stream.seek(at)
-        header = stream.read(step)
-        if not all(32 <= byte < 127 for byte in header[:4]):
+        header = stream.read(layout.header)
+        length_bytes = header[-struct.calcsize(layout.length_format) :]
+        (length,) = struct.unpack(layout.length_format, length_bytes)
+        yield at, header[:4], length
+        if length < (layout.header if layout.inclusive else 0):
+            return
+        at = layout.next(at, length)
+
+
+def _is_followed(stream: BinaryIO, sound: _Sound, size: int) -> bool:
+    """Whether chunks follow the sound, one after another to the end; a few bytes of padding are allowed."""
+    layout = sound.layout
+    if layout is None:
+        return False
+    at = sound.stop + -sound.stop % layout.aligned
+    least = layout.header if layout.inclusive else 0
+    for place, name, length in _chunks(stream, at, size, layout):
+        named = all(32 <= byte < 127 for byte in name) and name not in FILE_MARKS
+        if not named or not least <= length <= size - place:
             return False
-        (length,) = struct.unpack("<Q", header[16:]) if wide else struct.unpack(order, header[4:])
-        if header[:4] == b"RIFF" or not 0 <= length <= size - at:
-            return False
-        at += max(-(-length // 8) * 8, 24) if wide else 8 + length + length % 2
     return True
-
-
-def _starts_with(stream: BinaryIO, mark: bytes) -> bool:
-    stream.seek(0)
-    return stream.read(len(mark)) == mark

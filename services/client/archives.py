@@ -20,15 +20,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from wordspot.indexer.errors import AlreadyExists, InvalidInput
+from wordspot.indexer.errors import AlreadyExists, InvalidInput, Overloaded
 from wordspot.indexer.records import Hit, Mode
 from wordspot.services.answers import SearchAnswer, from_message, to_interval
 from wordspot.services.client.files import audio_files, printable
 from wordspot.services.client.query_messages import QueryStream, mode_value
 from wordspot.services.client.records import IndexProgress, IndexReport, Query
+from wordspot.services.client.retries import Retries
 from wordspot.services.client.transport import AddedRecording, open_transport
-from wordspot.services.errors import ServiceError, translated
-from wordspot.services.limits import DEFAULT_HITS, MAX_PAGE_ITEMS
+from wordspot.services.errors import PeerUnavailable, ServiceError, translated
+from wordspot.services.limits import DEFAULT_HITS, MAX_PAGE_ITEMS, RETRY_TIMEOUT_S
 from wordspot.v1 import archive_pb2, search_pb2
 
 
@@ -42,13 +43,18 @@ class Client:
     Args:
         address: host:port of `wordspot serve`; None works on the home directory without a server.
         home: the home directory without a server; None means WORDSPOT_HOME or ~/.wordspot.
+        retry_timeout: seconds for which a call that an overloaded server turns away is repeated, after the
+            delays that it asks for; 0 raises Overloaded at once. Only what is harmless to repeat is.
 
     Raises:
         FailedPrecondition: another process has the home directory open.
     """
 
-    def __init__(self, address: str | None = None, *, home: Path | None = None) -> None:
-        self._transport = open_transport(address, home)
+    def __init__(
+        self, address: str | None = None, *, home: Path | None = None, retry_timeout: float = RETRY_TIMEOUT_S
+    ) -> None:
+        self._transport = open_transport(address, home, retry_timeout)
+        self._retry_timeout = retry_timeout
         self.address = self._transport.address
         self._archives, self._searches = self._transport.archives, self._transport.searches
 
@@ -360,6 +366,7 @@ class Client:
             mode=mode_value(mode),
         )
         waiting = deque(queries)
+        retries = Retries(self._retry_timeout)
         while waiting:
             stream = QueryStream(options, waiting)
             try:
@@ -367,10 +374,15 @@ class Client:
                     for response in self._searches.Search(stream.requests()):
                         waiting.popleft()
                         yield from_message(response.result)
+                        retries = Retries(self._retry_timeout)
                 problem = stream.problem
             except InvalidInput as error:
                 # Of the first query without an answer; the stream may have read on to another problem.
                 problem = error
+            except (Overloaded, PeerUnavailable) as error:
+                if not retries.pause(error):
+                    raise
+                continue
             if problem is not None:
                 waiting.popleft()
                 yield SearchAnswer(problem=str(problem))

@@ -31,7 +31,7 @@ from wordspot.indexer.errors import InvalidInput
 from wordspot.models.errors import BadInput
 from wordspot.services import errors, png, wav, wire
 from wordspot.services.client.transport import open_model_channel
-from wordspot.services.limits import MAX_MODEL_CALL_SECONDS
+from wordspot.services.limits import MAX_MODEL_CALL_SECONDS, RETRY_TIMEOUT_S
 from wordspot.v1 import models_pb2 as pb
 from wordspot.v1 import models_pb2_grpc
 
@@ -66,11 +66,16 @@ class Models:
             model service in this process.
         home: of such a service, whose own models lie below home/models; None means WORDSPOT_HOME or
             ~/.wordspot.
+        retry_timeout: seconds for which a call that an overloaded server turns away is repeated, after the
+            delays that it asks for; 0 raises Overloaded at once.
     """
 
-    def __init__(self, address: str | None = None, *, home: Path | None = None) -> None:
+    def __init__(
+        self, address: str | None = None, *, home: Path | None = None, retry_timeout: float = RETRY_TIMEOUT_S
+    ) -> None:
         self._resources = ExitStack()
-        self.address, channel = self._resources.enter_context(open_model_channel(address, home))
+        opening = open_model_channel(address, home, retry_timeout)
+        self.address, channel = self._resources.enter_context(opening)
         self._stub = models_pb2_grpc.ModelServiceStub(channel)
 
     def close(self) -> None:

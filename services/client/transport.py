@@ -7,26 +7,27 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from pathlib import Path
+from typing import Any
 
 import grpc
 
 from wordspot.indexer.errors import InvalidInput, NotFound
 from wordspot.services import settings
 from wordspot.services.client.files import check_path
-from wordspot.services.errors import PeerUnavailable, translated
+from wordspot.services.client.retries import Retries, RetryInterceptor
+from wordspot.services.errors import Overloaded, PeerUnavailable, translated
 from wordspot.services.limits import (
     AUTO,
     MAX_CHUNK_BYTES,
     MAX_FILES_PER_CALL,
-    MAX_UPLOAD_ATTEMPTS,
-    UPLOAD_DELAY_S,
+    RETRY_TIMEOUT_S,
+    UNAVAILABLE_DELAY_S,
 )
 from wordspot.services.runtime import open_channel
 from wordspot.services.settings import ModelHostSettings
@@ -45,11 +46,14 @@ AddedRecording = tuple[archive_pb2.Recording, bool]
 class Transport(ABC):
     """A channel to the services of archives, closed together with what it was opened with."""
 
-    def __init__(self, address: str, resources: ExitStack) -> None:
-        """address: host:port or unix:PATH. resources: closed after the channel."""
+    def __init__(
+        self, address: str, resources: ExitStack, *interceptors: grpc.UnaryUnaryClientInterceptor[Any, Any]
+    ) -> None:
+        """address: host:port or unix:PATH. resources: closed after the channel. interceptors: of calls."""
         self.address = address
         self._resources = resources
-        self.channel = resources.enter_context(open_channel(address))
+        channel = resources.enter_context(open_channel(address))
+        self.channel = grpc.intercept_channel(channel, *interceptors)
         self.archives = archive_pb2_grpc.ArchiveServiceStub(self.channel)
         self.searches = search_pb2_grpc.SearchServiceStub(self.channel)
 
@@ -82,9 +86,11 @@ class Transport(ABC):
 class RemoteTransport(Transport):
     """To a running `wordspot serve`: files are uploaded."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, retry_timeout: float) -> None:
+        """retry_timeout: seconds for which a call is repeated that the server turned away."""
+        self._retry_timeout = retry_timeout
         with ExitStack() as resources:
-            super().__init__(address, resources)
+            super().__init__(address, resources, RetryInterceptor(retry_timeout))
             self._resources = resources.pop_all()
 
     def add_files(
@@ -99,7 +105,7 @@ class RemoteTransport(Transport):
                 yield path, error
 
     def _upload(self, path: Path, archive: str) -> AddedRecording:
-        """Raises InvalidInput, PeerUnavailable."""
+        """Raises InvalidInput, PeerUnavailable, Overloaded."""
         try:
             file = path.open("rb")  # stays readable should the file be deleted meanwhile
         except OSError as error:
@@ -108,20 +114,19 @@ class RemoteTransport(Transport):
             return self._upload_file(file, _upload_header(file, path, archive))
 
     def _upload_file(self, file: BufferedReader, header: archive_pb2.UploadHeader) -> AddedRecording:
-        """Raises InvalidInput, PeerUnavailable."""
-        for attempt in range(MAX_UPLOAD_ATTEMPTS):
+        """Raises InvalidInput, PeerUnavailable, Overloaded."""
+        retries = Retries(self._retry_timeout)
+        while True:
             try:
                 with translated(self.address):
                     response: archive_pb2.UploadRecordingResponse = self.archives.UploadRecording(
                         _upload_requests(header, file)
                     )
                 return response.recording, response.already_present
-            except PeerUnavailable:
-                # The request id makes it harmless if the first attempt did arrive.
-                if attempt + 1 == MAX_UPLOAD_ATTEMPTS:
+            except (Overloaded, PeerUnavailable) as error:
+                # The request id makes it harmless if an earlier attempt did arrive.
+                if not retries.pause(error, UNAVAILABLE_DELAY_S):
                     raise
-                time.sleep(UPLOAD_DELAY_S * 2**attempt)
-        raise AssertionError("unreachable")
 
 
 class EmbeddedTransport(Transport):
@@ -198,22 +203,26 @@ class EmbeddedTransport(Transport):
         return response.archive.encoder
 
 
-def open_transport(address: str | None, home: Path | None) -> Transport:
+def open_transport(
+    address: str | None, home: Path | None, retry_timeout: float = RETRY_TIMEOUT_S
+) -> Transport:
     """Returns the transport to a server, or without an address to the services of this process.
 
-    home: of the latter; None means WORDSPOT_HOME or ~/.wordspot. Raises FailedPrecondition if another process
-    has it open.
+    retry_timeout: of the former, in seconds. home: of the latter; None means WORDSPOT_HOME or ~/.wordspot.
+    Raises FailedPrecondition if another process has it open.
     """
     if address is not None:
-        return RemoteTransport(address)
+        return RemoteTransport(address, retry_timeout)
     return EmbeddedTransport(home or settings.home(os.environ))
 
 
 @contextmanager
-def open_model_channel(address: str | None, home: Path | None) -> Iterator[tuple[str, grpc.Channel]]:
+def open_model_channel(
+    address: str | None, home: Path | None, retry_timeout: float = RETRY_TIMEOUT_S
+) -> Iterator[tuple[str, grpc.Channel]]:
     """Yields the address of a model service and a channel to it; without an address one in this process.
 
-    home: as `open_transport` takes it; may be open elsewhere.
+    home, retry_timeout: as `open_transport` takes them; the home may be open elsewhere.
     """
     with ExitStack() as resources:
         if address is None:
@@ -221,7 +230,8 @@ def open_model_channel(address: str | None, home: Path | None) -> Iterator[tuple
 
             options = ModelHostSettings.read(os.environ, home=home or settings.home(os.environ))
             address = resources.enter_context(serving_models(options))
-        yield address, resources.enter_context(open_channel(address))
+        channel = resources.enter_context(open_channel(address))
+        yield address, grpc.intercept_channel(channel, RetryInterceptor(retry_timeout))
 
 
 def _upload_header(file: BufferedReader, path: Path, archive: str) -> archive_pb2.UploadHeader:

@@ -77,6 +77,7 @@ class Searcher:
             closing.callback(library.close)
             self.library = library
             synthesiser = closing.enter_context(Synthesiser())
+            work = WorkSlots(slots, options.queue_seconds)
             self.query_bytes = ByteBudget(MAX_HELD_QUERY_BYTES)
             resources = SearchResources(
                 library,
@@ -85,7 +86,7 @@ class Searcher:
                 embedder_for,
                 options.max_query_seconds,
                 synthesiser,
-                WorkSlots(slots, options.queue_seconds),
+                work,
                 self.query_bytes,
             )
 
@@ -101,7 +102,7 @@ class Searcher:
                 for check in peers:
                     check()
 
-            archives, searches = priced(ArchiveServicer(library)), priced(SearchServicer(resources))
+            archives, searches = priced(ArchiveServicer(library, work)), priced(SearchServicer(resources))
             self.services = (
                 Service(
                     NAMES[0],

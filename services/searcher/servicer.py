@@ -9,6 +9,7 @@ import grpc
 
 from wordspot.indexer.archive.library import Library
 from wordspot.indexer.sound.audio import write_wav
+from wordspot.services.admission import WorkSlots
 from wordspot.services.answers import SearchAnswer, to_message
 from wordspot.services.runtime import (
     checked_chunk,
@@ -39,10 +40,11 @@ from wordspot.v1 import archive_pb2, archive_pb2_grpc, search_pb2, search_pb2_gr
 
 
 class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
-    """ArchiveService on an open library."""
+    """ArchiveService on an open library. slots: of work that keeps a core busy, shared with searches."""
 
-    def __init__(self, library: Library) -> None:
+    def __init__(self, library: Library, slots: WorkSlots) -> None:
         self._library = library
+        self._slots = slots
 
     def CreateArchive(  # noqa: N802
         self, request: archive_pb2.CreateArchiveRequest, context: grpc.ServicerContext
@@ -149,7 +151,8 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
         self, request: archive_pb2.GetClipRequest, context: grpc.ServicerContext
     ) -> Iterator[archive_pb2.GetClipResponse]:
         start, end = request.interval.start_seconds, request.interval.end_seconds
-        samples = self._library.clip(request.archive, request.recording, start, end)
+        with self._slots.slot(time_remaining()):
+            samples = self._library.clip(request.archive, request.recording, start, end)
         for chunk in chunks(write_wav(samples)):
             yield archive_pb2.GetClipResponse(chunk=chunk)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import lru_cache
 
 from wordspot.indexer.records import Segmenter
+from wordspot.services.admission import WorkSlots
 from wordspot.services.errors import MalformedRequest
 from wordspot.services.pricing import priced
 from wordspot.services.runtime import Service, create_server, serve
@@ -18,9 +20,13 @@ NAME = "wordspot.v1.SegmentationService"
 _DETECTORS = {pb.DETECTOR_SILERO: "silero", pb.DETECTOR_ENERGY: "energy", pb.DETECTOR_NONE: "none"}
 
 
-def service(segmenter_for: Callable[[pb.Detector], Segmenter]) -> Service:
+def service(
+    segmenter_for: Callable[[pb.Detector], Segmenter], options: SegmenterSettings | None = None
+) -> Service:
     """Returns SegmentationService. segmenter_for: by detector, as `segmenters` gives it."""
-    servicer = priced(SegmentationServicer(segmenter_for))
+    patience_s = (options or SegmenterSettings()).queue_seconds
+    slots = WorkSlots(len(os.sched_getaffinity(0)), patience_s)
+    servicer = priced(SegmentationServicer(segmenter_for, slots))
     return Service(
         NAME, lambda server: segmentation_pb2_grpc.add_SegmentationServiceServicer_to_server(servicer, server)
     )
@@ -56,5 +62,5 @@ def segmenters(options: SegmenterSettings) -> Callable[[pb.Detector], Segmenter]
 
 def run(server_settings: ServerSettings, options: SegmenterSettings) -> None:
     """Serves until asked to end; prints the address once ready."""
-    server, _ = create_server([service(segmenters(options))], server_settings)
+    server, _ = create_server([service(segmenters(options), options)], server_settings)
     serve(server)

@@ -16,10 +16,11 @@ from wordspot.indexer.records import (
     Segmenter,
 )
 from wordspot.services import wire
+from wordspot.services.admission import SlotLease, WorkSlots
 from wordspot.services.errors import MalformedRequest
 from wordspot.services.limits import MAX_REGIONS_ONLY_SECONDS
 from wordspot.services.pricing import ByteBudget
-from wordspot.services.runtime import checked_chunk, ensure_wanted, first_part, later_part
+from wordspot.services.runtime import checked_chunk, ensure_wanted, first_part, later_part, time_remaining
 from wordspot.v1 import audio_pb2, segmentation_pb2_grpc
 from wordspot.v1 import segmentation_pb2 as pb
 
@@ -28,10 +29,16 @@ if TYPE_CHECKING:
 
 
 class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
-    """SegmentationService. segmenter_for: by detector; raises MalformedRequest for an unknown one."""
+    """SegmentationService.
 
-    def __init__(self, segmenter_for: Callable[[pb.Detector], Segmenter]) -> None:
+    Args:
+        segmenter_for: by detector; raises MalformedRequest for an unknown one.
+        slots: of streams that are worked on at once. A stream that waits for its caller holds none.
+    """
+
+    def __init__(self, segmenter_for: Callable[[pb.Detector], Segmenter], slots: WorkSlots) -> None:
         self._segmenter_for = segmenter_for
+        self._slots = slots
         self._budget = ByteBudget()
 
     def Segment(  # noqa: N802
@@ -40,14 +47,18 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
         from wordspot.indexer.sound.segmentation import SegmentationFigures  # brings onnxruntime
 
         config: pb.SegmentConfig = first_part(request_iterator, "config")
-        segmenter = self._segmenter_for(config.detector)
-        blocks = _blocks(request_iterator)
-        sections = self._regions_only(segmenter, blocks) if config.regions_only else segmenter.segment(blocks)
         figures = SegmentationFigures()
-        for section in sections:
-            ensure_wanted()
-            figures = figures.including(section)
-            yield pb.SegmentResponse(section=_message(section))
+        # A recording takes long anyway: its stream is never turned away, and waits for its turn.
+        with self._slots.lease(time_remaining, admitted=not config.regions_only) as lease:
+            segmenter = self._segmenter_for(config.detector)
+            blocks = _blocks(request_iterator, lease)
+            by_regions = self._regions_only(segmenter, blocks)
+            for section in by_regions if config.regions_only else segmenter.segment(blocks):
+                ensure_wanted()
+                figures = figures.including(section)
+                response = pb.SegmentResponse(section=_message(section))
+                with lease.paused():
+                    yield response
         yield pb.SegmentResponse(summary=_summary(figures))
 
     def _regions_only(self, segmenter: Segmenter, blocks: Iterator[Samples]) -> Iterator[Section]:
@@ -68,8 +79,12 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
         yield Section(regions, np.zeros((0, 3), np.int32), count // SAMPLES_PER_TICK)
 
 
-def _blocks(requests: Iterator[pb.SegmentRequest]) -> Iterator[Samples]:
-    for request in requests:
+def _blocks(requests: Iterator[pb.SegmentRequest], lease: SlotLease) -> Iterator[Samples]:
+    while True:
+        with lease.paused():
+            request = next(requests, None)
+        if request is None:
+            return
         later_part(request, "pcm")
         block = wire.to_samples(checked_chunk(request.pcm, "pcm"), "pcm")
         if len(block):

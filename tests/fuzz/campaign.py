@@ -1,11 +1,17 @@
-"""A campaign: inputs of all targets by turns, what came of them, and a file for each kind of failure."""
+"""A campaign: inputs of all targets, what came of them, and a file for each kind of failure.
+
+Targets that keep different processes busy go side by side, the others by turns.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -20,6 +26,8 @@ MAX_GROWTH_SHARE = 0.1
 # How often a target comes, relative to the others.
 WEIGHTS = {"decode": 14, "tensors": 3, "pictures": 3, "batch": 1}
 DEFAULT_WEIGHT = 2
+# What each keeps a process of its own busy with; all others call the server.
+LANES = {"decode": "decoder", "batch": "commands"}
 
 
 @dataclass
@@ -67,14 +75,32 @@ class Campaign:
         self, targets: Sequence[Target], seed: int, folder: Path, report: Callable[[str], None]
     ) -> None:
         self._targets, self._seed, self._folder, self._report = targets, seed, folder, report
+        self._stopped = threading.Event()
         self.figures = {target.name: Figures() for target in targets}
 
     def run(self, inputs: int, seconds: float) -> None:
         """Goes on until both are reached."""
-        turns = [target for target in self._targets for _ in range(WEIGHTS.get(target.name, DEFAULT_WEIGHT))]
-        begin = time.monotonic()
+        until = time.monotonic() + seconds
+        turns = {target.name: WEIGHTS.get(target.name, DEFAULT_WEIGHT) for target in self._targets}
+        lanes: dict[str, list[Target]] = {}
+        for target in self._targets:
+            lanes.setdefault(LANES.get(target.name, "server"), []).extend([target] * turns[target.name])
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            try:
+                ends = [
+                    pool.submit(
+                        self._run_lane, lane, math.ceil(inputs * len(lane) / sum(turns.values())), until
+                    )
+                    for lane in lanes.values()
+                ]
+                for end in ends:
+                    end.result()
+            finally:
+                self._stopped.set()
+
+    def _run_lane(self, turns: Sequence[Target], inputs: int, until: float) -> None:
         count = 0
-        while count < inputs or time.monotonic() - begin < seconds:
+        while (count < inputs or time.monotonic() < until) and not self._stopped.is_set():
             self._step(turns[count % len(turns)])
             count += 1
 

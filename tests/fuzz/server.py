@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +61,7 @@ class Server:
 
     def __init__(self, folder: Path, models: Sequence[str] = ()) -> None:
         self.folder = folder
+        self._lock = threading.Lock()
         self.root = folder / "root"
         self.root.mkdir()
         self.queries = sorted((SAMPLE / "queries").glob("*.flac"))[:4]
@@ -72,12 +74,14 @@ class Server:
 
     def ensure(self) -> None:
         """Starts it anew if it has ended."""
-        if self.process.ended:
-            self.close()
-            self._start()
+        with self._lock:
+            if self.process.ended:
+                self.close()
+                self._start()
 
     def restart(self) -> None:
-        self.process.kill()
+        with self._lock:
+            self.process.kill()
         self.ensure()
 
     def close(self) -> None:

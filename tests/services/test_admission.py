@@ -1,5 +1,5 @@
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -94,6 +94,41 @@ class TestWorkSlots:
         thread.join()
         waiting.join()
         assert answered.is_set()
+
+    def test_a_lease_returns_its_slot_while_its_call_waits_for_the_caller(self) -> None:
+        slots = WorkSlots(1, LONG_S)
+        with slots.lease(lambda: None) as lease:
+            with lease.paused(), slots.slot(0.0):
+                pass
+            with pytest.raises(Overloaded), slots.slot(0.0):
+                raise AssertionError("no slot is free")
+        with slots.slot(0.0):
+            pass
+
+    def test_a_lease_that_ends_while_its_call_waits_returns_no_slot_twice(self) -> None:
+        slots = WorkSlots(1, LONG_S)
+        with pytest.raises(ZeroDivisionError), slots.lease(lambda: None) as lease, lease.paused():
+            raise ZeroDivisionError
+        with slots.slot(), pytest.raises(Overloaded), slots.slot(0.0):
+            raise AssertionError("no slot is free")
+
+    def test_a_lease_waits_for_its_slot_again_as_long_as_its_deadline_allows(self) -> None:
+        slots = WorkSlots(1, 0.0)
+        remaining = [LONG_S]
+
+        def work() -> Iterator[tuple[threading.Thread, threading.Event]]:
+            with slots.lease(lambda: remaining[0]) as lease, lease.paused():
+                yield held(slots)
+                remaining[0] = 0.01
+
+        working = work()
+        thread, finish = next(working)
+        with pytest.raises(Overloaded):
+            next(working)
+        finish.set()
+        thread.join()
+        with slots.slot(0.0):
+            pass
 
     def test_a_slot_is_given_back_when_the_work_fails(self) -> None:
         slots = WorkSlots(1, LONG_S)

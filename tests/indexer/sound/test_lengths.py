@@ -1,5 +1,6 @@
 import io
 import struct
+import sys
 import wave
 
 import numpy as np
@@ -29,11 +30,51 @@ def test_a_wav_length_that_ends_too_soon_is_not_believed(claim: int) -> None:
     assert len(decode_bytes(stale, max_seconds=60.0)) == 64_000
 
 
-def test_stale_lengths_of_aiff_and_wave64_are_not_believed() -> None:
-    aiff = with_length(encoded("AIFF"), b"SSND", 30_008, 4, ">I")
-    assert len(decode_bytes(aiff, max_seconds=60.0)) == 64_000
-    wave64 = with_length(encoded("W64"), b"data", 30_024, 16, "<Q")
-    assert len(decode_bytes(wave64, max_seconds=60.0)) == 64_000
+def rf64(claim):
+    """As recorders write that expect more than 4 GiB."""
+    whole = encoded("WAV")
+    riff = struct.pack("<4sI4s", b"RF64", 2**32 - 1, b"WAVE")
+    ds64 = struct.pack("<4sIQQQI", b"ds64", 28, 72 + claim, claim, claim // 2, 0)
+    at = whole.index(b"data")
+    return riff + ds64 + whole[12:at] + b"data\xff\xff\xff\xff" + whole[at + 8 :]
+
+
+STALE = {
+    "AIFF": lambda claim: with_length(encoded("AIFF"), b"SSND", claim + 8, 4, ">I"),
+    "W64": lambda claim: with_length(encoded("W64"), b"data", claim + 24, 16, "<Q"),
+    "CAF": lambda claim: with_length(encoded("CAF"), b"data", claim + 4, 4, ">q"),
+    "AU": lambda claim: with_length(encoded("AU"), b".snd", claim, 8, ">I"),
+    "RF64": rf64,
+}
+
+
+@pytest.fixture(params=[True, False], ids=["FFmpeg", "libsndfile"])
+def pyav(request, monkeypatch):
+    """Whether PyAV is installed."""
+    if not request.param:
+        monkeypatch.setitem(sys.modules, "wordspot.indexer.sound.ffmpeg", None)
+    return request.param
+
+
+@pytest.mark.parametrize("claim", [0, 30_000, 120_000])
+@pytest.mark.parametrize("container", STALE)
+def test_stale_lengths_of_other_containers_are_not_believed(container: str, claim: int, pyav: bool) -> None:
+    data = STALE[container](claim)
+    sound = decode_bytes(data, max_seconds=60.0)
+    assert len(sound) == 64_000
+    assert np.abs(sound - SOUND).max() < 1e-3
+
+
+@pytest.mark.parametrize("container", STALE)
+def test_true_lengths_of_other_containers_are_heard_as_they_are(container: str, pyav: bool) -> None:
+    sound = decode_bytes(STALE[container](128_000), max_seconds=60.0)
+    assert len(sound) == 64_000
+
+
+@pytest.mark.parametrize("container", ["AIFF", "W64", "CAF", "AU"])
+def test_files_of_these_joined_end_to_end_are_heard_to_the_end(container: str) -> None:
+    sound = decode_bytes(encoded(container) * 3, max_seconds=60.0)
+    assert len(sound) == pytest.approx(3 * 64_000, abs=8_000)  # the headers between them are heard, too
 
 
 def test_chunks_after_the_sound_are_not_heard() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,12 +17,12 @@ import soundfile
 from wordspot import Client, FileQuery, StoredQuery
 from wordspot.indexer.errors import FailedPrecondition, InvalidInput, NotFound
 from wordspot.indexer.sound.audio import write_wav
-from wordspot.services.client import archives, transport
+from wordspot.services.client import archives, retries, transport
 from wordspot.services.client.archives import IndexingEnded
 from wordspot.services.client.files import audio_files
 from wordspot.services.client.records import IndexProgress
 from wordspot.services.errors import PeerUnavailable
-from wordspot.services.limits import MAX_QUERY_BYTES
+from wordspot.services.limits import MAX_QUERY_BYTES, MAX_UNAVAILABLE_ATTEMPTS
 from wordspot.services.runtime import Service
 from wordspot.services.searcher.app import Searcher
 from wordspot.services.settings import SearcherSettings
@@ -323,7 +324,7 @@ class Restarting(archive_pb2_grpc.ArchiveServiceServicer):
 def test_an_upload_is_repeated_with_the_same_request_id_for_a_while(
     serving: Callable[..., Any], tea: Path, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "UPLOAD_DELAY_S", 0.01)
+    monkeypatch.setattr(retries, "time", SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: None))
     servicer = Restarting(times)
 
     def register(server: grpc.Server) -> None:
@@ -336,7 +337,7 @@ def test_an_upload_is_repeated_with_the_same_request_id_for_a_while(
         else:
             with pytest.raises(PeerUnavailable, match="restarting"):
                 client.add(tea)
-    assert len(servicer.ids) == min(times + 1, transport.MAX_UPLOAD_ATTEMPTS)
+    assert len(servicer.ids) == min(times + 1, MAX_UNAVAILABLE_ATTEMPTS)
     assert len(set(servicer.ids)) == 1
 
 

@@ -17,7 +17,10 @@ import soundfile
 
 from wordspot.indexer.sound.audio import write_wav
 from wordspot.services import errors
+from wordspot.services.admission import WorkSlots
+from wordspot.services.errors import Overloaded
 from wordspot.services.limits import MAX_CHUNK_BYTES, MAX_QUERY_BYTES
+from wordspot.services.searcher.servicer import ArchiveServicer
 from wordspot.v1 import archive_pb2, audio_pb2, search_pb2
 
 Running = Callable[..., SimpleNamespace]
@@ -317,6 +320,14 @@ class TestRecordings:
             )
             error = refused(lambda request=request: list(filled.archives.GetClip(request)))
             assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+    def test_a_clip_waits_for_its_turn_among_queries(self) -> None:
+        slots = WorkSlots(1, 0.05)
+        servicer = ArchiveServicer(SimpleNamespace(clip=lambda *_: np.zeros(160, np.float32)), slots)  # type: ignore[arg-type]
+        request = archive_pb2.GetClipRequest(archive="a", recording="r", interval=interval(0, 1))
+        assert list(servicer.GetClip(request, None))  # type: ignore[arg-type]
+        with slots.slot(), pytest.raises(Overloaded):
+            list(servicer.GetClip(request, None))  # type: ignore[arg-type]
 
     def test_a_deleted_recording_is_not_found_any_more(self, filled: SimpleNamespace, say: Say) -> None:
         request = archive_pb2.DeleteRecordingRequest(archive="a", recording=filled.ids["tea"])

@@ -12,8 +12,11 @@ import pytest
 from wordspot.indexer.sound.detectors import EnergyDetector
 from wordspot.indexer.sound.segmentation import SpeechSegmenter
 from wordspot.services import errors
+from wordspot.services.admission import WorkSlots
+from wordspot.services.errors import Overloaded
 from wordspot.services.limits import MAX_CHUNK_BYTES
 from wordspot.services.segmenter.app import segmenters, service
+from wordspot.services.segmenter.servicer import SegmentationServicer
 from wordspot.services.settings import SegmenterSettings
 from wordspot.v1 import segmentation_pb2 as pb
 from wordspot.v1 import segmentation_pb2_grpc
@@ -132,3 +135,31 @@ def test_malformed_streams_are_invalid_and_say_what_is_allowed(
     assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert errors.reason_of(error) == "MALFORMED_REQUEST"
     assert told in error.details()
+
+
+def test_a_stream_that_waits_for_its_caller_holds_no_slot(
+    serving: Callable[..., Any], say: Callable[..., np.ndarray]
+) -> None:
+    options = SegmenterSettings(detector="energy", queue_seconds=0.1)
+    channel, _ = serving(service(segmenters(options), options))
+    stub = segmentation_pb2_grpc.SegmentationServiceStub(channel)
+    ended = threading.Event()
+
+    def half() -> Iterator[pb.SegmentRequest]:
+        yield pb.SegmentRequest(config=pb.SegmentConfig())
+        yield pb.SegmentRequest(pcm=say("tea").astype("<f4").tobytes())
+        ended.wait(60)
+
+    streams = [stub.Segment(half()) for _ in range(64)]
+    for _ in range(8):
+        (section,), _ = parts(stub.Segment(requests(say("tea"), regions_only=True)))
+        assert len(section.regions) == 1
+    ended.set()
+    assert all(parts(stream)[1].regions == 1 for stream in streams)
+
+
+def test_queries_beyond_what_can_be_served_in_time_are_turned_away(say: Callable[..., np.ndarray]) -> None:
+    slots = WorkSlots(1, 0.05)
+    servicer = SegmentationServicer(segmenters(SegmenterSettings(detector="energy")), slots)
+    with slots.slot(), pytest.raises(Overloaded):
+        list(servicer.Segment(requests(say("tea"), regions_only=True), None))  # type: ignore[arg-type]
