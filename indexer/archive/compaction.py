@@ -1,9 +1,17 @@
-"""Compaction: merges small segments and removes what was deleted."""
+"""Compaction: merges small segments and removes what was deleted.
+
+Every addition makes a segment, so that small ones are merged without being told as well: by size-tiered
+compaction, as log-structured merge-trees do it (O'Neil et al. 1996). That takes the newest segments only and
+keeps their rows as they are, deleted ones too: spans keep their numbers, and the index stays valid.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import delete, select
 
@@ -21,9 +29,15 @@ from wordspot.indexer.faults import reach
 MAX_SEGMENT_BYTES = 512 * 2**20
 MAX_SEGMENT_RECORDINGS = 10_000
 
+MERGED_SEGMENTS = 8  # of a tier or below, and the ratio of the sizes of two tiers
+_TIER_BYTES = (2**20, 8 * 2**20, 64 * 2**20)
+_TIER_RECORDINGS = (20, 160, MAX_SEGMENT_RECORDINGS // MERGED_SEGMENTS)
+
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
-class _SegmentContent:
+class SegmentContent:
     """What a segment contains.
 
     Attributes:
@@ -63,18 +77,9 @@ def compact(
     if len(old) == 1 and len(old[0].live) == old[0].recordings:
         old = []
     merged = _merge(home, served, old, segment_bytes)
-    reach("compaction-sealed")
     with served.refresh_blocked():
-        try:
-            _replace_segments(catalogue, served.generation, old, merged)
-        except Exhausted:
-            _discard(home, [segment.name for segment in merged])
-            raise
-        reach("compaction-committed")
+        _replace(catalogue, home, served, old, merged)
         if old:
-            served.refresh()
-            _discard(home, [each.segment.name for each in old])
-            reach("compaction-cleaned")
             served.save()
     return CompactionSummary(
         segments_before=len(present),
@@ -83,7 +88,89 @@ def compact(
     )
 
 
-def _segment_contents(catalogue: Catalogue, generation: int) -> list[_SegmentContent]:
+def merge_newest(
+    catalogue: Catalogue, home: Home, served: ServedGeneration, cancelled: threading.Event
+) -> None:
+    """Merges the newest segments while there are MERGED_SEGMENTS of a tier or below. The rows stay as they
+    are: the index, which has to be up to date, is not rebuilt.
+
+    What keeps it from merging (damage, which goes into quarantine, or a disk that is full or fails) is only
+    logged.
+
+    Args:
+        catalogue: of the home.
+        home: where the segments lie.
+        served: the generation.
+        cancelled: once it is set, what was not merged stays as it is.
+    """
+    try:
+        while old := newest_of_a_tier(_segment_contents(catalogue, served.generation)):
+            everything = [replace(each, live=tuple(range(each.recordings))) for each in old]
+            merged = _merge(home, served, everything, MAX_SEGMENT_BYTES, cancelled.is_set)
+            with served.refresh_blocked():
+                _replace(catalogue, home, served, old, merged, same_rows=True)
+    except _Cancelled:
+        _log.info("merging segments of generation %s was cancelled", served.generation)
+    except (DataLoss, Exhausted, OSError) as error:
+        _log.warning("segments of generation %s were not merged: %s", served.generation, error)
+
+
+def newest_of_a_tier(segments: Sequence[SegmentContent]) -> Sequence[SegmentContent]:
+    """Returns the newest segments, all of a tier or below, if there are MERGED_SEGMENTS or more of them; of
+    the highest tier of which this is true.
+
+    Args:
+        segments: of a generation, the oldest first.
+    """
+    tiers = [_tier(segment) for segment in segments]
+    for tier in reversed(range(len(_TIER_BYTES))):
+        count = next((number for number, other in enumerate(reversed(tiers)) if other > tier), len(tiers))
+        if count >= MERGED_SEGMENTS:
+            return segments[-count:]
+    return ()
+
+
+def _tier(content: SegmentContent) -> int:
+    """Returns the tier of a segment; len(_TIER_BYTES) for one that is large enough to stay."""
+    return max(
+        bisect_right(_TIER_BYTES, content.segment.size), bisect_right(_TIER_RECORDINGS, content.recordings)
+    )
+
+
+def _replace(
+    catalogue: Catalogue,
+    home: Home,
+    served: ServedGeneration,
+    old: Sequence[SegmentContent],
+    merged: Sequence[SealedSegment],
+    *,
+    same_rows: bool = False,
+) -> None:
+    """Replaces segments by what was merged from them, while refreshes are blocked.
+
+    same_rows: the merged ones have all their rows, in order. Raises Exhausted; nothing has changed then.
+    """
+    reach("compaction-sealed")
+    old_names, new_names = [each.segment.name for each in old], [segment.name for segment in merged]
+    try:
+        _replace_rows(catalogue, served.generation, old, merged)
+    except Exhausted:
+        _discard(home, new_names)
+        raise
+    reach("compaction-committed")
+    if old:
+        if same_rows:
+            served.rename_indexed(old_names, new_names)
+        served.refresh()
+        _discard(home, old_names)
+        reach("compaction-cleaned")
+
+
+class _Cancelled(Exception):  # noqa: N818
+    """Merging was cancelled."""
+
+
+def _segment_contents(catalogue: Catalogue, generation: int) -> list[SegmentContent]:
     with catalogue.reading() as session:
         segments = session.scalars(
             select(Segment)
@@ -102,16 +189,23 @@ def _segment_contents(catalogue: Catalogue, generation: int) -> list[_SegmentCon
         count[segment_id] += 1
         if deleted_at is None:
             live[segment_id].append(ordinal)
-    return [_SegmentContent(segment, count[segment.id], tuple(live[segment.id])) for segment in segments]
+    return [SegmentContent(segment, count[segment.id], tuple(live[segment.id])) for segment in segments]
 
 
 def _merge(
-    home: Home, served: ServedGeneration, old: Sequence[_SegmentContent], segment_bytes: int
+    home: Home,
+    served: ServedGeneration,
+    old: Sequence[SegmentContent],
+    segment_bytes: int,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> list[SealedSegment]:
+    """Copies the live recordings into new segments. Raises DataLoss, Exhausted, _Cancelled."""
     sealed: list[SealedSegment] = []
     writer: SegmentWriter | None = None
     try:
         for each in old:
+            if cancelled():
+                raise _Cancelled
             path = home.segments / each.segment.name
             # Damaged data must not get new checksums.
             try:
@@ -137,8 +231,8 @@ def _merge(
     return sealed
 
 
-def _replace_segments(
-    catalogue: Catalogue, generation: int, old: Sequence[_SegmentContent], merged: Sequence[SealedSegment]
+def _replace_rows(
+    catalogue: Catalogue, generation: int, old: Sequence[SegmentContent], merged: Sequence[SealedSegment]
 ) -> None:
     """Replaces segments in one transaction, and deletes rows of deleted recordings that no segment
     contains."""

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
-from wordspot.indexer.archive import files, lookups
+from wordspot.indexer.archive import compaction, files, lookups
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
 from wordspot.indexer.archive.ingest import Batch, PendingRecording
 from wordspot.indexer.archive.segments import SegmentReader
-from wordspot.indexer.archive.serving import ServedArchives
+from wordspot.indexer.archive.serving import ServedArchives, ServedGeneration
 from wordspot.indexer.archive.tables import (
     Archive,
     Generation,
@@ -151,17 +152,21 @@ def commit_batch(catalogue: Catalogue, home: Home, operation_id: str, generation
 
 
 def complete(
-    catalogue: Catalogue, home: Home, served: ServedArchives, archive_name: str, generation: Generation
+    catalogue: Catalogue,
+    home: Home,
+    served: ServedArchives,
+    archive_name: str,
+    generation: Generation,
+    cancelled: threading.Event,
 ) -> None:
-    """Brings the index up to date; a generation that was built replaces the one that serves."""
+    """Brings the index up to date; a generation that was built replaces the one that serves.
+
+    cancelled: once it is set, small segments stay as they are.
+    """
     if generation.state == GenerationState.SERVING:
-        current = served.of(archive_name)
-        current.refresh()
-        current.save()
+        _bring_up_to_date(catalogue, home, served.of(archive_name), cancelled)
         return
-    prepared = served.prepare(archive_name, generation)
-    prepared.refresh()
-    prepared.save()
+    _bring_up_to_date(catalogue, home, served.prepare(archive_name, generation), cancelled)
     reach("generation-ready")
     with served.promotion(archive_name), catalogue.writing() as session:
         archive = lookups.archive_by_name(session, archive_name)
@@ -176,3 +181,11 @@ def complete(
     for name in names:
         files.remove(home.segments / name)
     files.remove(home.cache_of(old.id))
+
+
+def _bring_up_to_date(
+    catalogue: Catalogue, home: Home, served: ServedGeneration, cancelled: threading.Event
+) -> None:
+    served.refresh()
+    compaction.merge_newest(catalogue, home, served, cancelled)
+    served.save()

@@ -302,7 +302,14 @@ class Operations:
         try:
             self._ingest(embedder).run(task.sources, partial(self._commit, task), task.cancelled)
             if not task.cancelled.is_set():
-                generations.complete(self._catalogue, self._home, self._served, task.archive, task.generation)
+                generations.complete(
+                    self._catalogue,
+                    self._home,
+                    self._served,
+                    task.archive,
+                    task.generation,
+                    task.cancelled,
+                )
                 state = OperationState.SUCCEEDED
             elif self._closing:
                 state = OperationState.INTERRUPTED

@@ -38,6 +38,7 @@ from wordspot.indexer.archive import files
 from wordspot.indexer.errors import DataLoss
 from wordspot.indexer.records import EncoderInfo
 from wordspot.indexer.vectors.checked import BLOCK_BYTES, CheckedRows, block_checksums
+from wordspot.indexer.vectors.mapped import MappedArray, map_array
 from wordspot.indexer.vectors.stored import Packed
 
 FORMAT = 4
@@ -77,8 +78,8 @@ class SealedSegment:
 
 @dataclass(frozen=True, eq=False)
 class SegmentReader:
-    """An opened segment. All arrays are read-only memory maps, which stay valid when the files are removed.
-    Reading vectors and frames raises DataLoss where they are damaged.
+    """An opened segment. All arrays are read-only memory maps without descriptors, which stay valid when the
+    files are removed. Reading vectors and frames raises DataLoss where they are damaged.
 
     Attributes:
         path: of its directory.
@@ -124,13 +125,23 @@ class SegmentReader:
         if CHECKSUMS in entries:
             checksums = _block_checksums(path, {name: entries[name]["size"] for name in FILES})
             _check_headers(path, checksums)
-        arrays: dict[str, Any] = {name: _mapped(path, name, entries[name]["rows"]) for name in FILES}
-        if checksums:
-            for name in ("vectors.npy", "frames.npy"):
-                damaged = partial(_report_block, path.name, name, on_damage)
-                arrays[name] = CheckedRows(arrays[name], checksums[name], damaged)
+        mapped = {name: _mapped(path, name, entries[name]["rows"]) for name in FILES}
+        rows = {
+            name: CheckedRows(
+                mapped[name],
+                checksums.get(name, np.zeros(0, np.uint32)),
+                partial(_report_block, path.name, name, on_damage),
+            )
+            for name in ("vectors.npy", "frames.npy")
+        }
         return cls(
-            path, _encoder(manifest["encoder"]), tuple(manifest["recordings"]), *(arrays[n] for n in FILES)
+            path,
+            _encoder(manifest["encoder"]),
+            tuple(manifest["recordings"]),
+            vectors=rows["vectors.npy"],
+            spans=mapped["spans.npy"].array,
+            regions=mapped["regions.npy"].array,
+            frames=rows["frames.npy"],
         )
 
     def stamps(self) -> tuple[tuple[int, int, int], ...]:
@@ -244,16 +255,24 @@ def _check_headers(path: Path, checksums: dict[str, NDArray[np.uint32]]) -> None
             raise DataLoss(f"segment {path.name}: {name} differs from its checksums")
 
 
-def _mapped(path: Path, name: str, rows: int) -> NDArray[Any]:
+def _mapped(path: Path, name: str, rows: int) -> MappedArray:
     """Returns the file as a memory map. Raises DataLoss if its header is not that of so many rows."""
     try:
         with _reading(path, name):
-            array: NDArray[Any] = np.load(path / name, mmap_mode="r", allow_pickle=False)
-    except (ValueError, TypeError, OverflowError, SyntaxError, tokenize.TokenError, EOFError) as error:
+            mapped = map_array(path / name)
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        OverflowError,
+        SyntaxError,
+        tokenize.TokenError,
+        EOFError,
+    ) as error:
         raise DataLoss(f"segment {path.name}: the header of {name} is damaged") from error
-    if not array.ndim or len(array) != rows:
+    if not mapped.array.ndim or len(mapped.array) != rows:
         raise DataLoss(f"segment {path.name}: the header of {name} is damaged")
-    return array
+    return mapped
 
 
 def _block_checksums(path: Path, sizes: dict[str, int]) -> dict[str, NDArray[np.uint32]]:

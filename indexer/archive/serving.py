@@ -242,6 +242,13 @@ class ServedGeneration:
                 return
             self._saved = list(self._indexed)
 
+    def rename_indexed(self, old: Sequence[str], new: Sequence[str]) -> None:
+        """Has the index know the newest segments by new names: these have the same rows in the same order."""
+        with self._refresh_lock:
+            first = len(self._indexed) - len(old)
+            if self._indexed[first:] == list(old):
+                self._indexed[first:] = new
+
     def _note_damage(self, problem: str) -> None:
         with self._view_lock:
             self._new_damage.append(problem)

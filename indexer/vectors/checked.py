@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.indexer.errors import DataLoss
+from wordspot.indexer.vectors.mapped import FileMap, MappedArray
 
 BLOCK_BYTES = 32 * 1024
 
@@ -36,26 +37,27 @@ class CheckedRows:
 
     def __init__(
         self,
-        rows: np.memmap[Any, Any],
+        mapped: MappedArray,
         checksums: NDArray[np.uint32],
         damaged: Callable[[], DataLoss],
     ) -> None:
         """Takes the mapped rows and the checksums of their file.
 
         Args:
-            rows: (n, ...), mapped with the header before them.
-            checksums: (blocks,) of the whole file.
+            mapped: rows (n, ...).
+            checksums: (blocks,) of the whole file; none where it has no checksums.
             damaged: returns the exception to be raised for a block that differs.
         """
+        rows = mapped.array
         self.dtype, self.shape = rows.dtype, rows.shape
-        self._rows = np.asarray(rows)
-        self._file = rows._mmap  # type: ignore[attr-defined]
-        self._header_bytes = rows.offset
+        self._rows = rows
+        self._file = mapped.file
+        self._header_bytes = mapped.header_bytes
         self._row_bytes = rows.itemsize * int(np.prod(rows.shape[1:], dtype=np.int64))
         self._checksums = checksums
         self._damaged = damaged
         self._checked = np.zeros(len(checksums), dtype=np.bool_)
-        self._complete = False
+        self._complete = not len(checksums)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -70,7 +72,7 @@ class CheckedRows:
         return np.array(self.checked_array(), dtype=dtype, copy=copy)
 
     @property
-    def mapped(self) -> Any:
+    def mapped(self) -> FileMap:
         """The map of the whole file."""
         return self._file
 
@@ -114,10 +116,9 @@ class CheckedRows:
             self._check_blocks(pending)
 
     def _check_blocks(self, blocks: Ints) -> None:
-        with memoryview(self._file) as data:
-            for block in map(int, blocks):
-                with data[block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES] as part:
-                    if zlib.crc32(part) != self._checksums[block]:
-                        raise self._damaged()
-                self._checked[block] = True
+        for block in map(int, blocks):
+            part = self._file.data[block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES]
+            if zlib.crc32(part) != self._checksums[block]:
+                raise self._damaged()
+            self._checked[block] = True
         self._complete = bool(self._checked.all())

@@ -99,6 +99,7 @@ def readable_rows(stored: Packed, first: NDArray[np.int64], stop: NDArray[np.int
 
 def _release_pages(vectors: Packed) -> None:
     """Releases the pages of a memory map, which otherwise count as memory of this process."""
-    mapped = vectors.mapped if isinstance(vectors, CheckedRows) else getattr(vectors, "_mmap", None)
-    if mapped is not None:
-        mapped.madvise(mmap.MADV_DONTNEED)
+    if isinstance(vectors, CheckedRows):
+        vectors.mapped.release_pages()
+    elif isinstance(vectors, np.memmap):
+        vectors._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
