@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wordspot.indexer.paths import name_of_text
 from wordspot.indexer.records import Hit
 from wordspot.v1 import audio_pb2, search_pb2
 
@@ -106,7 +107,7 @@ def _hit_message(hit: Hit) -> search_pb2.Hit:
 def _hit(message: search_pb2.Hit) -> Hit:
     return Hit(
         recording=message.recording,
-        path=message.path,
+        path=name_of_text(message.path),
         start=message.start_seconds,
         end=message.end_seconds,
         score=message.score,

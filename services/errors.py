@@ -21,6 +21,7 @@ from grpc_status import rpc_status
 
 from wordspot.indexer import errors as archive
 from wordspot.indexer.errors import Overloaded as Overloaded
+from wordspot.indexer.paths import readable
 from wordspot.models import errors as models
 from wordspot.services.limits import MAX_STATUS_TEXT_BYTES
 
@@ -216,8 +217,9 @@ def retry_hint_of(error: grpc.Call) -> float | None:
 
 
 def clipped(text: str) -> str:
-    """Returns the text, cut to MAX_STATUS_TEXT_BYTES of UTF-8."""
-    data = text.encode("utf-8", "replace")
+    """Returns the text in UTF-8, cut to MAX_STATUS_TEXT_BYTES."""
+    text = readable(text)
+    data = text.encode()
     if len(data) <= MAX_STATUS_TEXT_BYTES:
         return text
     return data[: MAX_STATUS_TEXT_BYTES - 3].decode("utf-8", "ignore") + "..."

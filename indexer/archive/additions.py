@@ -28,6 +28,7 @@ from wordspot.indexer.archive.tables import Archive, Recording, Request
 from wordspot.indexer.archive.uploads import StoredAudio, Upload, safe_suffix
 from wordspot.indexer.errors import ArchiveError, InvalidInput, NotAllowed, NotFound
 from wordspot.indexer.faults import reach
+from wordspot.indexer.paths import path_text
 
 if TYPE_CHECKING:
     from wordspot.indexer.sound.audio import Decoder
@@ -53,7 +54,7 @@ class Addition:
     @property
     def fingerprint(self) -> str:
         """Identifies what is requested."""
-        return f"add {self.path}"
+        return f"add {path_text(self.path)}"
 
 
 class Additions:
@@ -148,7 +149,9 @@ class Additions:
         if not path.is_absolute():
             raise InvalidInput(f"path must be absolute, got {str(path)!r}")
         try:
-            location = Path(_storable_text(str(Path(_storable_text(str(path), "path")).resolve()), "path"))
+            _storable_text(path_text(path), "path")
+            location = path.resolve()
+            _storable_text(path_text(location), "path")
         except (OSError, RuntimeError) as error:  # a loop of links
             raise InvalidInput(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
         if not any(location.is_relative_to(root) for root in self._roots):
@@ -214,8 +217,8 @@ class Additions:
         except OSError as error:
             raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
         content = InspectedFile(
-            path=str(path),
-            location=str(location),
+            path=path_text(path),
+            location=path_text(location),
             sha256=sha256,
             size=size,
             info=self._decoder.probe(location),

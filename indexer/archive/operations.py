@@ -31,6 +31,7 @@ from wordspot.indexer.archive.tables import (
 from wordspot.indexer.errors import ArchiveError, FailedPrecondition
 from wordspot.indexer.faults import reach
 from wordspot.indexer.limits import DEFAULT_PAGE_ITEMS
+from wordspot.indexer.paths import readable
 from wordspot.indexer.records import Embedder
 
 _log = logging.getLogger(__name__)
@@ -316,7 +317,7 @@ class Operations:
             else:
                 state = OperationState.CANCELLED
         except ArchiveError as error:
-            problem = str(error)
+            problem = readable(str(error))
         except Exception as error:
             _log.exception("operation %s failed", task.operation)
             problem = f"internal error ({type(error).__name__}), see the log of the server"

@@ -152,7 +152,7 @@ class IsolatedDecoder:
                 answered = True
                 if kind == END:
                     return
-                raise InvalidInput(str(body, "utf-8"))
+                raise InvalidInput(str(body, "utf-8", "surrogateescape"))
         except BlockingIOError:
             if child.starved:
                 raise Overloaded("decoding did not get enough of the processor, stopped") from None

@@ -53,12 +53,12 @@ def answer(request: dict[str, Any], connection: Connection, block_seconds: float
         except StopIteration:
             message = END
         except InvalidInput as refusal:
-            message = REFUSED + str(refusal).encode(errors="replace")
+            message = REFUSED + str(refusal).encode(errors="surrogateescape")
         except MemoryError:
             raise
         except Exception as error:  # of whatever kind: it is this file's failure, and no other's
             message = REFUSED + f"the decoder failed ({type(error).__name__}: {error})".encode(
-                errors="replace"
+                errors="surrogateescape"
             )
         signal.setitimer(signal.ITIMER_REAL, 0)
         connection.send_bytes(message)

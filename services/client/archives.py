@@ -23,7 +23,7 @@ from typing import Any, Self
 from wordspot.indexer.errors import AlreadyExists, InvalidInput, Overloaded
 from wordspot.indexer.records import Hit, Mode
 from wordspot.services.answers import SearchAnswer, from_message, to_interval
-from wordspot.services.client.files import audio_files, printable
+from wordspot.services.client.files import audio_files
 from wordspot.services.client.query_messages import QueryStream, mode_value
 from wordspot.services.client.records import IndexProgress, IndexReport, Query
 from wordspot.services.client.retries import Retries
@@ -201,10 +201,10 @@ class Client:
         """
         start = time.monotonic()
         self._transport.check_encoder(encoder)
-        files, ignored = audio_files(paths)
+        found = audio_files(paths)
         self.ensure_archive(archive)
         reason = self._transport.prepare_encoder(encoder, archive)
-        recordings, problems = self._add_all(files, archive, progress)
+        recordings, problems = self._add_all(found.files, archive, progress)
         operation = self._index(archive, encoder, progress)
         failures: dict[str, str] = {}
         warnings: dict[str, tuple[str, ...]] = {}
@@ -221,7 +221,8 @@ class Client:
         return IndexReport(
             added=present.count(False),
             present=present.count(True),
-            ignored=ignored,
+            ignored=found.ignored,
+            skipped={str(path): reason for path, reason in found.skipped.items()},
             problems=problems,
             operation=operation,
             archive=self.archive(archive),
@@ -241,7 +242,7 @@ class Client:
         progress(IndexProgress("adding", 0, len(files)))
         for done, (path, added) in enumerate(self._transport.add_files(files, archive), 1):
             if isinstance(added, InvalidInput):
-                problems[printable(path)] = str(added)
+                problems[str(path)] = str(added)
             else:
                 recording, present = added
                 recordings.append((path, recording.id, present))

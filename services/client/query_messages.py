@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wordspot.indexer.errors import InvalidInput
+from wordspot.indexer.paths import path_text, readable
 from wordspot.indexer.records import Mode
 from wordspot.services.answers import to_interval
 from wordspot.services.client.records import FileQuery, Query, QueryExample, StoredQuery, TypedQuery
@@ -126,6 +127,8 @@ def _typed_message(examples: _Examples) -> search_pb2.TypedQuery:
     (query,) = examples.texts
     if not 1 <= query.speakers <= MAX_SPEAKERS:
         raise InvalidInput(f"speakers must be between 1 and {MAX_SPEAKERS}, got {query.speakers}")
+    if readable(query.text) != query.text:
+        raise InvalidInput(f"text must be UTF-8, got {query.text!r}")
     return search_pb2.TypedQuery(
         label=query.text[:MAX_LABEL_CHARACTERS],
         text=query.text,
@@ -152,7 +155,7 @@ def _recorded(example: str | Path | bytes | FileQuery, label: str) -> tuple[sear
         return search_pb2.QueryHeader(label=label), example
     query = example if isinstance(example, FileQuery) else FileQuery(Path(example))
     data, interval = _whole_file(query.path) if query.start is query.end is None else _stretch(query)
-    return search_pb2.QueryHeader(label=str(query.path), interval=interval), data
+    return search_pb2.QueryHeader(label=path_text(query.path), interval=interval), data
 
 
 def _whole_file(path: Path) -> tuple[bytes, None]:

@@ -73,6 +73,7 @@ class IndexReport:
 
     added, present: files new to the archive, and already in it.
     ignored: files in folders that are not audio by their names.
+    skipped: why other files and folders in folders were left out, by path.
     problems: message by path.
     operation, archive: as they were at the end.
     seconds: spent.
@@ -89,3 +90,4 @@ class IndexReport:
     seconds: float
     encoder_reason: str = ""
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)

@@ -18,8 +18,8 @@ from typing import Any
 import grpc
 
 from wordspot.indexer.errors import InvalidInput, NotFound
+from wordspot.indexer.paths import path_text
 from wordspot.services import settings
-from wordspot.services.client.files import check_path
 from wordspot.services.client.retries import Retries, RetryInterceptor
 from wordspot.services.errors import Overloaded, PeerUnavailable, translated
 from wordspot.services.limits import (
@@ -99,7 +99,6 @@ class RemoteTransport(Transport):
         """Uploads files one after another; yields each with what became of it."""
         for path in files:
             try:
-                check_path(path)
                 yield path, self._upload(path, archive)
             except InvalidInput as error:
                 yield path, error
@@ -149,22 +148,17 @@ class EmbeddedTransport(Transport):
         self, files: Sequence[Path], archive: str
     ) -> Iterator[tuple[Path, AddedRecording | InvalidInput]]:
         """Adds files by path, many in a call; yields each with what became of it."""
-        addable: list[Path] = []
-        for path in files:
-            try:
-                check_path(path)
-                addable.append(path)
-            except InvalidInput as error:
-                yield path, error
-        for first in range(0, len(addable), MAX_FILES_PER_CALL):
-            yield from self._add_by_path(addable[first : first + MAX_FILES_PER_CALL], archive)
+        for first in range(0, len(files), MAX_FILES_PER_CALL):
+            yield from self._add_by_path(files[first : first + MAX_FILES_PER_CALL], archive)
 
     def _add_by_path(
         self, paths: Sequence[Path], archive: str
     ) -> Iterator[tuple[Path, AddedRecording | InvalidInput]]:
         request = archive_pb2.AddRecordingsRequest(
             archive=archive,
-            files=[archive_pb2.FileToAdd(path=str(path), request_id=uuid.uuid4().hex) for path in paths],
+            files=[
+                archive_pb2.FileToAdd(path=path_text(path), request_id=uuid.uuid4().hex) for path in paths
+            ],
         )
         unanswered = iter(paths)
         with translated(self.address):
@@ -239,7 +233,7 @@ def _upload_header(file: BufferedReader, path: Path, archive: str) -> archive_pb
     try:
         return archive_pb2.UploadHeader(
             archive=archive,
-            filename=str(path),
+            filename=path_text(path),
             sha256=hashlib.file_digest(file, "sha256").hexdigest(),
             size_bytes=file.tell(),
             request_id=uuid.uuid4().hex,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wordspot.indexer.paths import name_of_text
 from wordspot.services.client.archives import Client
 from wordspot.services.commands import console
 from wordspot.v1 import archive_pb2
@@ -58,7 +59,7 @@ def show(name: Name = "default", address: console.Address = None, as_json: conso
             r.id,
             console.as_dict(r)["state"],
             f"{r.duration_seconds:.1f}",
-            r.path,
+            name_of_text(r.path),
             r.problem or "; ".join(r.warnings),
         )
         for r in recordings
@@ -133,7 +134,7 @@ def repair(
             {
                 "segments": [segment.name for segment in damaged],
                 "indexed": done.recordings_done,
-                "lost": {recording.path: recording.problem for recording in lost},
+                "lost": {name_of_text(recording.path): recording.problem for recording in lost},
                 "damaged_uploads": {upload.name: upload.problem for upload in uploads},
             }
         )

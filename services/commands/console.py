@@ -14,6 +14,8 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from wordspot.indexer.errors import InvalidInput
+from wordspot.indexer.paths import name_of_text
+from wordspot.services.escapes import escaped, escaped_json, escaped_text
 
 if TYPE_CHECKING:
     from wordspot.models.artifact import Metric
@@ -32,25 +34,32 @@ Archive = Annotated[str, typer.Option("--archive", "-a", help="The archive's nam
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
 
 
+def parsed_path(text: str) -> Path:
+    """Returns the path. Raises typer.BadParameter for an empty one, which would mean the current folder."""
+    if not text:
+        raise typer.BadParameter("a path must not be empty")
+    return Path(text)
+
+
 def print_line(text: str) -> None:
-    """Prints a line."""
-    sys.stdout.write(f"{text}\n")
+    """Prints a line, or several. Names in it that may hold ends of lines are to be `escaped` before."""
+    sys.stdout.write(f"{escaped_text(text)}\n")
 
 
 def print_part(text: str) -> None:
     """Prints text at once, without an end of line."""
-    sys.stdout.write(text)
+    sys.stdout.write(escaped_text(text))
     sys.stdout.flush()
 
 
 def warn(text: str) -> None:
     """Prints a line on standard error."""
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(f"{escaped(text)}\n")
 
 
 def print_json(value: Any) -> None:
     """Prints a value as one line of JSON."""
-    print_line(json.dumps(value, ensure_ascii=False))
+    sys.stdout.write(f"{escaped_json(json.dumps(value, ensure_ascii=False))}\n")
 
 
 def print_table(
@@ -68,7 +77,7 @@ def print_table(
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(escaped(cell)) for cell in row))
     Console(highlight=False, width=None if sys.stdout.isatty() else UNFOLDED_WIDTH).print(table)
 
 
@@ -110,6 +119,8 @@ def hours(seconds: float) -> str:
 def _plain(field: Any, value: Any) -> Any:
     if isinstance(value, Timestamp):
         return value.ToJsonString()
+    if isinstance(value, str):
+        return name_of_text(value)
     if field.message_type is not None and not isinstance(value, Message):
         return [as_dict(item) for item in value]
     if field.enum_type is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,16 @@ import typer
 from wordspot.services.client.archives import Client
 from wordspot.services.client.records import IndexReport
 from wordspot.services.commands import console
+from wordspot.services.escapes import escaped
+
+NAMED_PATHS = 3  # of those left out for one reason
 
 
 def index(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files or folders of audio.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH...", parser=console.parsed_path, help="Files or folders of audio."),
+    ],
     archive: console.Archive = "default",
     encoder: Annotated[
         str | None,
@@ -53,6 +60,7 @@ def _figures(report: IndexReport) -> dict[str, object]:
         "added": report.added,
         "already_present": report.present,
         "ignored": report.ignored,
+        "skipped": report.skipped,
         "problems": report.problems,
         "warnings": report.warnings,
         "indexed": done.recordings_done,
@@ -77,8 +85,21 @@ def _summary(report: IndexReport) -> str:
         lines.append(f"{report.present} files were in the archive already")
     if report.ignored:
         lines.append(f"{report.ignored} files in folders were left out: not audio by their names")
+    lines += _skipped_lines(report.skipped)
     lines.append(
         f"archive {archive.name}: {archive.recordings} recordings, {console.hours(archive.audio_seconds)}, "
         f"{archive.spans} spans"
     )
     return "\n".join(lines)
+
+
+def _skipped_lines(skipped: Mapping[str, str]) -> list[str]:
+    """Returns a line for each reason for which something was left out, with the first paths."""
+    paths: dict[str, list[str]] = {}
+    for path, reason in skipped.items():
+        paths.setdefault(reason, []).append(escaped(path))
+    lines = []
+    for reason, each in paths.items():
+        more = ", ..." if len(each) > NAMED_PATHS else ""
+        lines.append(f"{len(each)} left out, {reason}: {', '.join(each[:NAMED_PATHS])}{more}")
+    return lines

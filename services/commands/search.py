@@ -14,7 +14,9 @@ from wordspot.indexer.records import SPEED_VARIANTS, Mode
 from wordspot.services.client.archives import Client
 from wordspot.services.client.records import FileQuery, Query, QueryExample, StoredQuery, TypedQuery
 from wordspot.services.commands import console
-from wordspot.services.commands.search_output import Advice, print_answer, save_clips
+from wordspot.services.commands.batch import numbered_lines
+from wordspot.services.commands.clips import save_clips
+from wordspot.services.commands.search_output import Advice, print_answer
 from wordspot.services.limits import DEFAULT_HITS, DEFAULT_SPEAKERS, MAX_HITS, MAX_SPEAKERS
 
 Files = Annotated[
@@ -73,7 +75,10 @@ SpeedVariants = Annotated[
     ),
 ]
 SaveClips = Annotated[
-    Path | None, typer.Option("--save-clips", metavar="DIR", help="Write each hit's sound there as WAV.")
+    Path | None,
+    typer.Option(
+        "--save-clips", metavar="DIR", parser=console.parsed_path, help="Write each hit's sound there as WAV."
+    ),
 ]
 
 
@@ -110,7 +115,7 @@ def search(
     top = top or (MAX_HITS if all_hits else DEFAULT_HITS)
     synthesis = _SynthesisOptions(TypedQuery.language if language is None else language, speakers)
     queries = _queries([*(query or ()), *(more or ())], text, synthesis, recording, start, end, batch)
-    problems = 0
+    problems = lost_clips = 0
     with Client(address) as client:
         advice = Advice(client, archive, top, min_score, detected, speed_variants, mode)
         answers = client.search_batch(
@@ -129,9 +134,13 @@ def search(
             problems += bool(answer.problem)
             print_answer(name, answer, advice, as_json=as_json, titled=batch is not None)
             if clips is not None:
-                save_clips(client, archive, answer.hits, clips if batch is None else clips / f"{number:04}")
+                folder = clips if batch is None else clips / f"{number:04}"
+                lost_clips += save_clips(client, archive, answer.hits, folder)
     if problems:
         console.warn(f"wordspot: {problems} of {len(queries)} queries could not be answered")
+    if lost_clips:
+        console.warn(f"wordspot: {lost_clips} clips could not be saved")
+    if problems or lost_clips:
         raise typer.Exit(2)
 
 
@@ -196,13 +205,7 @@ def _queries(
 
 def _lines(batch: Path, synthesis: _SynthesisOptions) -> Iterator[tuple[str, Query]]:
     """Yields each query of a file with its line. Raises InvalidInput."""
-    try:
-        lines = batch.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"cannot read {batch}: {error}") from error
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    for number, line in numbered_lines(batch):
         path, *times = line.split("\t")
         if path == "say" and len(times) == 1:
             yield line, synthesis.query(times[0])

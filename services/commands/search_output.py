@@ -1,18 +1,16 @@
-"""What `wordspot search` prints and saves: hits, advice, clips."""
+"""What `wordspot search` prints: hits and advice."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-from wordspot.indexer.errors import InvalidInput
-from wordspot.indexer.records import Hit, Mode
+from wordspot.indexer.records import Mode
 from wordspot.services.answers import SearchAnswer, Synthesis
 from wordspot.services.client.archives import Client
 from wordspot.services.commands import console
+from wordspot.services.escapes import escaped
 from wordspot.services.limits import MAX_HITS
 from wordspot.v1 import archive_pb2
 
@@ -87,11 +85,11 @@ def print_answer(name: str, answer: SearchAnswer, advice: Advice, *, as_json: bo
         console.print_json(_json_row(name, answer, advice))
         return
     if titled:
-        console.print_line(name.replace("\t", " "))
+        console.print_line(escaped(name.replace("\t", " ")))
     if answer.synthesis is not None:
         console.print_line(_synthesis_line(answer.synthesis))
     if answer.problem:
-        console.print_line(answer.problem)
+        console.print_line(escaped(answer.problem))
     elif not answer.hits:
         console.print_line(advice.for_none())
     else:
@@ -135,14 +133,3 @@ def _synthesis_line(synthesis: Synthesis) -> str:
     count = len(synthesis.speakers)
     voices = "1 voice" if count == 1 else f"{count} voices"
     return f"spoken by {synthesis.synthesiser} in {voices} ({synthesis.language}); not a recording"
-
-
-def save_clips(client: Client, archive: str, hits: Iterable[Hit], folder: Path) -> None:
-    """Writes the sound of each hit into the folder as a WAV file. Raises InvalidInput."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for rank, hit in enumerate(hits, 1):
-            name = f"{rank:03}_{Path(hit.path).stem}_{hit.start:.2f}-{hit.end:.2f}.wav"
-            (folder / name).write_bytes(client.clip(hit.recording, hit.start, hit.end, archive))
-    except OSError as error:
-        raise InvalidInput(f"cannot write clips to {folder}: {error.strerror}") from error

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from wordspot.services import settings
+from wordspot.services.escapes import EscapingFormatter
 from wordspot.services.settings import (
     ModelHostSettings,
     SearcherSettings,
@@ -65,7 +66,9 @@ def serve(
     ] = None,
 ) -> None:
     """Serve until interrupted; prints the address once ready."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(EscapingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     environment: Mapping[str, str] = os.environ
     home = settings.home(environment)
     default_port = {} if environment.get("WORDSPOT_PORT") else {"port": PORTS[which]}

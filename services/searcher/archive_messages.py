@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -18,6 +17,7 @@ from wordspot.indexer.archive.summaries import (
     RecordingSummary,
 )
 from wordspot.indexer.errors import InvalidInput, NotFound
+from wordspot.indexer.paths import readable, text_path
 from wordspot.services.errors import MalformedRequest
 from wordspot.services.limits import DEFAULT_PAGE_ITEMS, MAX_FILES_PER_CALL, MAX_PAGE_ITEMS
 from wordspot.v1 import archive_pb2
@@ -47,13 +47,13 @@ def additions(files: Sequence[archive_pb2.FileToAdd]) -> list[Addition]:
         raise MalformedRequest(
             f"the number of files must be at most {MAX_FILES_PER_CALL:,}, got {len(files)}", "files"
         )
-    return [Addition(Path(file.path), file.request_id) for file in files]
+    return [Addition(text_path(file.path), file.request_id) for file in files]
 
 
 def added_file(outcome: AddResult | InvalidInput | NotFound) -> archive_pb2.AddedFile:
     """Returns the message of a file that was added, or could not be."""
     if isinstance(outcome, InvalidInput | NotFound):
-        return archive_pb2.AddedFile(problem=str(outcome))
+        return archive_pb2.AddedFile(problem=readable(str(outcome)))
     recording, present = outcome
     return archive_pb2.AddedFile(recording=recording_message(recording), already_present=present)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 
 from wordspot.indexer.archive.library import Library
+from wordspot.indexer.paths import text_path
 from wordspot.indexer.sound.audio import write_wav
 from wordspot.services.admission import WorkSlots
 from wordspot.services.answers import SearchAnswer, to_message
@@ -113,7 +113,9 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
     def AddRecording(  # noqa: N802
         self, request: archive_pb2.AddRecordingRequest, context: grpc.ServicerContext
     ) -> archive_pb2.AddRecordingResponse:
-        recording, present = self._library.add_path(request.archive, Path(request.path), request.request_id)
+        recording, present = self._library.add_path(
+            request.archive, text_path(request.path), request.request_id
+        )
         return archive_pb2.AddRecordingResponse(
             recording=recording_message(recording), already_present=present
         )

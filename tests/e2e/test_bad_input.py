@@ -200,23 +200,6 @@ def test_an_unknown_encoder_is_refused_before_anything_is_added(wordspot: Wordsp
     assert wordspot.run("archive", "list", "--json").output == ""
 
 
-def test_a_file_name_that_is_not_utf8_is_reported_and_the_rest_indexed(
-    wordspot: Wordspot, sample: Sample, tmp_path: Path
-) -> None:
-    folder = tmp_path / "recordings"
-    folder.mkdir()
-    (folder / "good.flac").write_bytes(sample.dozen[0].read_bytes())
-    latin = bytes(folder / "caf") + b"\xe9.flac"
-    with open(latin, "wb") as file:  # noqa: PTH123
-        file.write(sample.dozen[1].read_bytes())
-    ended = wordspot.run("index", folder, "--encoder", "naive", "--json")
-    assert ended.code == 2
-    (report,) = ended.answers
-    assert (report["added"], report["indexed"]) == (1, 1)
-    assert list(report["problems"]) == [rf"{folder}/caf\udce9.flac"]
-    assert "path must be UTF-8, got" in ended.errors
-
-
 @pytest.mark.parametrize("home", ["/dev/null/home", "/proc/home"])
 def test_a_home_that_cannot_be_written_is_refused(home: str, wordspot: Wordspot) -> None:
     refusal = wordspot.refuse("archive", "list", WORDSPOT_HOME=home)
