@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 # gRPC's core writes to standard error; its errors arrive as exceptions anyway.
@@ -14,9 +15,8 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 import typer
 
-from wordspot.indexer.errors import ArchiveError, InvalidInput
-from wordspot.models.errors import ModelError
-from wordspot.services import process, settings
+from wordspot.indexer.errors import InvalidInput
+from wordspot.services import reporting, settings
 from wordspot.services.commands import archive, data, models
 from wordspot.services.commands.adapt import adapt
 from wordspot.services.commands.backup import backup, restore
@@ -62,29 +62,28 @@ for name, group in (("archive", archive.app), ("models", models.app), ("data", d
 
 def run() -> NoReturn:
     """Runs the command and ends the process."""
-    process.run(main)
+    reporting.run(_command)
 
 
 def main() -> None:
     """Runs the command. Raises SystemExit with its status."""
-    try:
-        settings.arm_faults(os.environ)
-        _check(sys.argv)
-        app()
-    except (ArchiveError, ModelError) as error:
-        sys.stderr.write(f"wordspot: {' '.join(str(error).split())}\n")
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    reporting.reported(_command)
+
+
+def _command() -> None:
+    settings.arm_faults(os.environ)
+    _check(sys.argv)
+    app()
 
 
 def _check(arguments: list[str]) -> None:
-    """Raises InvalidInput for what no message could carry."""
+    """Raises InvalidInput for what no message could carry: other bytes than UTF-8 but for names of files."""
     for argument in arguments:
         try:
             argument.encode()
         except UnicodeEncodeError:
-            raise InvalidInput(f"an argument must be UTF-8, got {argument!r}") from None
+            if not Path(argument).exists():
+                raise InvalidInput(f"an argument must be UTF-8 or name a file, got {argument!r}") from None
 
 
 if __name__ == "__main__":

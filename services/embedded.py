@@ -15,6 +15,7 @@ from types import TracebackType
 
 from wordspot.indexer.search.dtw import load_compiled
 from wordspot.models.temporary import PREFIX, temporary_folder
+from wordspot.services.errors import ServiceError
 from wordspot.services.local_peers import LocalEncoders, LocalSegmenter
 from wordspot.services.modelhost.repository import ModelRepository, load_models
 from wordspot.services.runtime import Server, create_server, serve
@@ -64,7 +65,7 @@ class EmbeddedServer:
         from wordspot.services.segmenter import app as segmenter
 
         with ExitStack() as leaving:
-            folder = leaving.enter_context(temporary_folder(_socket_parent()))
+            folder = leaving.enter_context(_socket_folder())
             models = models or load_models(settings.modelhost)
             leaving.callback(models.close)
             listening = settings.server or ServerSettings(socket=str(folder / "socket"))
@@ -127,7 +128,7 @@ def serving_models(settings: ModelHostSettings) -> Iterator[str]:
     """Runs a model service in this process, without an archive; yields its address."""
     from wordspot.services.modelhost import app as modelhost
 
-    with temporary_folder(_socket_parent()) as folder, closing(load_models(settings)) as models:
+    with _socket_folder() as folder, closing(load_models(settings)) as models:
         listening = ServerSettings(socket=str(folder / "socket"))
         server, _ = create_server([modelhost.model_service(models)], listening)
         server.start()
@@ -135,6 +136,19 @@ def serving_models(settings: ModelHostSettings) -> Iterator[str]:
             yield server.address
         finally:
             server.stop(0)
+
+
+@contextmanager
+def _socket_folder() -> Iterator[Path]:
+    """Gives a folder for a socket. Raises ServiceError if none can be made."""
+    with ExitStack() as leaving:
+        try:
+            folder = leaving.enter_context(temporary_folder(_socket_parent()))
+        except OSError as error:
+            raise ServiceError(
+                f"temporary files cannot be written ({error.strerror}): set TMPDIR to a folder that can be"
+            ) from error
+        yield folder
 
 
 def _socket_parent() -> Path:

@@ -30,8 +30,14 @@ class SettingsError(ServiceError, ValueError):
 
 
 def default_home() -> Path:
-    """Returns ~/.wordspot."""
-    return Path.home() / ".wordspot"
+    """Returns ~/.wordspot. Raises SettingsError where the user has no home directory."""
+    try:
+        user_home = Path.home()
+    except RuntimeError:
+        user_home = Path()
+    if not user_home.is_absolute():
+        raise SettingsError("neither HOME nor WORDSPOT_HOME is set, and the user has no home directory")
+    return user_home / ".wordspot"
 
 
 class Settings:
@@ -222,8 +228,12 @@ class SearcherSettings(Settings):
 
 
 def home(environment: Mapping[str, str]) -> Path:
-    """Returns WORDSPOT_HOME, or ~/.wordspot."""
-    return Path(environment.get(PREFIX + "HOME") or default_home()).expanduser().absolute()
+    """Returns WORDSPOT_HOME, or ~/.wordspot. Raises SettingsError where there is neither."""
+    path = Path(environment.get(PREFIX + "HOME") or default_home())
+    try:
+        return path.expanduser().absolute()
+    except (RuntimeError, FileNotFoundError) as error:  # no such user; a current folder that was removed
+        raise SettingsError(f"{PREFIX}HOME must be the path of a folder, got {path}: {error}") from error
 
 
 def arm_faults(environment: Mapping[str, str]) -> None:

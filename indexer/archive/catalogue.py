@@ -28,17 +28,26 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
 from wordspot.indexer.archive.tables import Base
-from wordspot.indexer.errors import DataLoss, Exhausted
+from wordspot.indexer.errors import DataLoss, Exhausted, FailedPrecondition
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMA = "0004"  # the newest of migrations/versions
 _BUSY_TIMEOUT_MS = 30_000
-_ADVICE = "`wordspot restore FILE` puts a backup in its place"
+RESTORING_ADVICE = "`wordspot restore FILE` puts a backup in its place"
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_UNUSABLE = (
+    sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOLFS,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_READONLY,
+)
 _DISK_FULL_SQLSTATE = "53100"
 
 
@@ -53,15 +62,24 @@ class Catalogue:
             segments: directory of the segments that the database lists, from which a migration reads what an
                 older schema lacks. None if there are none yet.
             durable: whether SQLite syncs at every commit.
+
+        Raises:
+            FailedPrecondition: if the database cannot be used, or is of a newer version.
+            DataLoss: if it is damaged.
+            Exhausted: if it cannot grow.
         """
-        self._engine = _engine(url, durable)
+        try:
+            self._engine = _engine(url, durable)
+        except (ArgumentError, ImportError) as error:
+            raise FailedPrecondition(f"the URL of the catalogue cannot be used: {error}") from error
         self._write_lock = threading.Lock()
         try:
-            with _reporting_damage(), _reporting_full_disk(), self._engine.begin() as connection:
+            with _reporting_unusable(), _reporting_full_disk(), self._engine.begin() as connection:
                 schema = _schema(connection)
                 if schema is None and connection.dialect.name == "sqlite":
                     _create(connection)
                 elif schema != SCHEMA:
+                    check_schema(schema)
                     _migrate(connection, segments)
         except BaseException:
             self.close()
@@ -70,7 +88,7 @@ class Catalogue:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Gives a session over one consistent state."""
-        with _reporting_damage(), Session(self._engine, expire_on_commit=False) as session:
+        with _reporting_unusable(), Session(self._engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -82,7 +100,7 @@ class Catalogue:
         """
         with (
             self._write_lock,
-            _reporting_damage(),
+            _reporting_unusable(),
             _reporting_full_disk(),
             Session(self._engine, expire_on_commit=False) as session,
             session.begin(),
@@ -100,11 +118,21 @@ class Catalogue:
             return str(error)
         if result == "ok":
             return ""
-        return f"the catalogue is damaged: {result}. {_ADVICE}"
+        return f"the catalogue is damaged: {result}. {RESTORING_ADVICE}"
 
     def close(self) -> None:
         """Closes all connections."""
         self._engine.dispose()
+
+
+def check_schema(schema: str | None) -> None:
+    """Raises FailedPrecondition for a version of the schema that none of the migrations knows."""
+    known = [path.name.split("_")[0].removeprefix("v") for path in (MIGRATIONS / "versions").glob("v*.py")]
+    if schema is not None and schema not in known:
+        raise FailedPrecondition(
+            f"the catalogue must be of version {min(known)} to {SCHEMA}, got {schema}: "
+            "a newer wordspot wrote it; install that"
+        )
 
 
 def _schema(connection: Connection) -> str | None:
@@ -154,15 +182,24 @@ def _engine(url: str | URL, durable: bool) -> Engine:
 
 
 @contextmanager
-def _reporting_damage() -> Iterator[None]:
-    """Raises DataLoss for a damaged SQLite database."""
+def _reporting_unusable() -> Iterator[None]:
+    """Raises DataLoss for a damaged SQLite database, FailedPrecondition for one that cannot be used."""
     try:
         yield
     except DBAPIError as error:
         # The lowest byte of an extended code is the code.
-        if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:
-            raise
-        raise DataLoss(f"the catalogue is damaged: {error.orig}. {_ADVICE}") from error
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        if code in _DAMAGED:
+            raise DataLoss(f"the catalogue is damaged: {error.orig}. {RESTORING_ADVICE}") from error
+        if code in _UNUSABLE or error.connection_invalidated or _cannot_connect(error):
+            raise FailedPrecondition(f"the catalogue cannot be used: {error.orig}") from error
+        raise
+
+
+def _cannot_connect(error: DBAPIError) -> bool:
+    """Returns whether a server of databases could not be reached: nothing was executed."""
+    of_sqlite = isinstance(error.orig, sqlite3.Error)
+    return isinstance(error, OperationalError) and error.statement is None and not of_sqlite
 
 
 @contextmanager

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wordspot.indexer.archive import files
-from wordspot.indexer.archive.catalogue import SCHEMA
-from wordspot.indexer.archive.home import Home
+from wordspot.indexer.archive.catalogue import RESTORING_ADVICE, SCHEMA, check_schema
+from wordspot.indexer.archive.home import CATALOGUE, Home
 from wordspot.indexer.archive.segments import MANIFEST
 from wordspot.indexer.errors import (
     AlreadyExists,
@@ -28,7 +28,7 @@ from wordspot.indexer.errors import (
     NotFound,
 )
 
-NAME = "catalogue.db"
+NAME = CATALOGUE
 _BUSY_TIMEOUT_S = 30.0
 
 
@@ -135,6 +135,27 @@ def restore_identity(root: Path) -> str:
             identity = _checked_identity(connection, home.root / NAME)
         home.write_identity(identity)
     return identity
+
+
+def catalogue_problem(home: Path) -> str:
+    """Returns what keeps the catalogue of a home, which may be in use, from being used; "" if nothing does.
+
+    Raises OSError if the home cannot be read.
+    """
+    path = home / NAME
+    if not path.is_file() or not path.stat().st_size:
+        tied = (home / "identity").exists()
+        return f"the catalogue {path} is {'empty' if path.exists() else 'missing'}: {RESTORING_ADVICE}" * tied
+    try:
+        with _opened(path) as connection:
+            if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
+                check_schema(*connection.execute("SELECT version_num FROM alembic_version").fetchone())
+            (result,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    except DataLoss as error:
+        return f"{error}: {RESTORING_ADVICE}"
+    except FailedPrecondition as error:
+        return str(error)
+    return "" if result == "ok" else f"the catalogue {path} is damaged: {result}: {RESTORING_ADVICE}"
 
 
 def quarantined_in(home: Path) -> list[tuple[str, str]]:

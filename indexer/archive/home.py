@@ -20,20 +20,25 @@ import re
 import shutil
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import URL, select
 
 from wordspot.indexer.archive import files, tables
-from wordspot.indexer.archive.catalogue import Catalogue
+from wordspot.indexer.archive.catalogue import RESTORING_ADVICE, Catalogue
 from wordspot.indexer.errors import DataLoss, Exhausted, FailedPrecondition
+from wordspot.indexer.paths import text_path
 
+CATALOGUE = "catalogue.db"
 _AUDIO = "audio"
 _RESERVE = "reserve"
 _IDENTITY = re.compile(r"[0-9a-f]{32}")
 RESERVE_BYTES = 4 * 2**20
 MIN_FREE_BYTES = 2**20
+
+LOCKING_ADVICE = "set WORDSPOT_HOME to a folder on a local disk"
 
 ResultT = TypeVar("ResultT")
 _log = logging.getLogger(__name__)
@@ -54,9 +59,13 @@ class Home:
         """Creates the directory if needed and locks it until `close`.
 
         Raises:
-            FailedPrecondition: if another process, or another Home, has it open, or it cannot be written.
+            FailedPrecondition: if another process, or another Home, has it open, it cannot be written, or its
+                file system has no locks.
         """
-        self.root = root.resolve()
+        try:
+            self.root = root.resolve()
+        except (OSError, RuntimeError) as error:  # a loop of links
+            raise _unusable(root, error) from error
         self.audio = self.root / _AUDIO
         self.uploads = self.root / "uploads"
         self.segments = self.root / "segments"
@@ -65,18 +74,35 @@ class Home:
             self.root.mkdir(parents=True, exist_ok=True)
             self._lock = (self.root / "lock").open("a+")
         except OSError as error:
-            raise FailedPrecondition(
-                f"the home must be a folder that can be written, got {root}: {error.strerror}"
-            ) from error
+            raise _unusable(root, error) from error
+        try:
+            self._acquire_lock()
+            self._prepare()
+        except BaseException as error:
+            with suppress(OSError):  # closing writes what is buffered, to a disk that may be full
+                self._lock.close()
+            if isinstance(error, OSError):
+                raise _unusable(root, error) from error
+            raise
+
+    def _acquire_lock(self) -> None:
+        """Raises FailedPrecondition."""
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.seek(0)
             holder = self._lock.read().strip() or "unknown"
-            self._lock.close()
             raise FailedPrecondition(
                 f"{self.root} is in use by process {holder}; one process at a time may open it"
             ) from None
+        except OSError as error:
+            raise FailedPrecondition(
+                f"the home must be a folder in which files can be locked, got {self.root}: {error.strerror}; "
+                f"{LOCKING_ADVICE}"
+            ) from error
+
+    def _prepare(self) -> None:
+        """Raises OSError."""
         if shutil.disk_usage(self.root).free < MIN_FREE_BYTES:
             self.release_reserve()
         self._lock.truncate(0)
@@ -90,7 +116,7 @@ class Home:
     @property
     def database_url(self) -> URL:
         """URL of the SQLite database in the directory."""
-        return URL.create("sqlite", database=str(self.root / "catalogue.db"))
+        return URL.create("sqlite", database=str(self.root / CATALOGUE))
 
     def close(self) -> None:
         """Unlocks the directory."""
@@ -98,7 +124,7 @@ class Home:
 
     def locate(self, location: str) -> Path:
         """Returns the file at the location of a recording: absolute, or below the home."""
-        return self.root / location
+        return self.root / text_path(location)
 
     def upload_location(self, name: str) -> str:
         """Returns the location of an uploaded file."""
@@ -142,6 +168,17 @@ class Home:
                 os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
         except OSError:
             files.remove(path)
+
+    def check_catalogue_file(self) -> None:
+        """Checks that the catalogue is there if the directory was ever tied to one.
+
+        Raises:
+            DataLoss: if it is not: a new one would make orphans of all segments.
+        """
+        path = self.root / CATALOGUE
+        if self.stored_identity() is not None and not (path.exists() and path.stat().st_size):
+            state = "is empty" if path.exists() else "is missing"
+            raise DataLoss(f"the catalogue {path} {state}. {RESTORING_ADVICE}")
 
     def is_empty(self) -> bool:
         """Whether it has neither segments nor uploads."""
@@ -225,6 +262,11 @@ class Home:
         for generation in generations:
             for path in self.cache_of(generation=int(generation)).glob("tmp-*"):
                 files.remove(path)
+
+
+def _unusable(root: Path, error: OSError | RuntimeError) -> FailedPrecondition:
+    reason = getattr(error, "strerror", None) or error
+    return FailedPrecondition(f"the home must be a folder that can be written, got {root}: {reason}")
 
 
 def _remove_others(directory: Path, names: set[str]) -> None:

@@ -89,7 +89,9 @@ class Library:
         limits: of a batch of recordings.
 
     Raises:
-        FailedPrecondition: if the home is in use or belongs to another catalogue.
+        FailedPrecondition: if the home is in use, cannot be used, is of a newer version or belongs to another
+            catalogue.
+        DataLoss: if the catalogue is damaged.
     """
 
     def __init__(
@@ -114,6 +116,8 @@ class Library:
         self._locks = ArchiveLocks()
         with ExitStack() as opening:
             self._home = opening.enter_context(closing(Home(home)))
+            if not database_url:
+                self._home.check_catalogue_file()
             self._catalogue = opening.enter_context(
                 closing(Catalogue(database_url or self._home.database_url, segments=self._home.segments))
             )

@@ -15,7 +15,7 @@ import os
 import shutil
 import struct
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,14 +177,23 @@ def find(name: str) -> Path:
 
 def _folder(name: str) -> Path | None:
     parent = os.environ.get(FOLDER_VARIABLE)
-    for folder in (*([Path(parent) / name] if parent else []), _cache(name)):
-        if (folder / MODEL).is_file():
-            return folder
+    folders = [Path(parent) / name] if parent else []
+    with suppress(MissingWeights):
+        folders.append(_cache(name))
+    for folder in folders:
+        with suppress(OSError):  # of another user
+            if (folder / MODEL).is_file():
+                return folder
     return None
 
 
 def _cache(name: str) -> Path:
-    return Path(os.environ.get(CACHE_VARIABLE, "~/.wordspot")).expanduser() / "whisper" / name
+    """Raises MissingWeights where the user has no home directory."""
+    home = Path(os.environ.get(CACHE_VARIABLE) or "~/.wordspot")
+    try:
+        return home.expanduser() / "whisper" / name
+    except RuntimeError as error:
+        raise MissingWeights(f"no folder for Whisper's weights: set {CACHE_VARIABLE} to a folder") from error
 
 
 def _installed(weights: WhisperWeights) -> bool:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
-from wordspot.indexer.errors import DataLoss
 from wordspot.models.errors import ModelError
+from wordspot.models.temporary import temporary_folder
 from wordspot.services import settings
 from wordspot.services.commands import console
 
@@ -37,7 +39,7 @@ class Finding:
 
 def doctor(as_json: console.Json = False) -> None:
     """Check versions, encoders, the home directory and the GPU."""
-    findings = list(examine(settings.home(os.environ)))
+    findings = list(examine(_home_or_problem()))
     if as_json:
         for finding in findings:
             console.print_json({"what": finding.what, "ok": finding.ok, "told": finding.result})
@@ -48,8 +50,8 @@ def doctor(as_json: console.Json = False) -> None:
         raise typer.Exit(2)
 
 
-def examine(home: Path) -> Iterator[Finding]:
-    """Yields the results of all checks. home: where models and archives lie."""
+def examine(home: Path | Finding) -> Iterator[Finding]:
+    """Yields the results of all checks. home: where models and archives lie, or why there is none."""
     yield Finding("python", True, f"{platform.python_version()} on {platform.platform()}")
     for package in PACKAGES:
         version = _version(package)
@@ -61,11 +63,27 @@ def examine(home: Path) -> Iterator[Finding]:
     result = f"espeakng-loader {espeak}" if espeak else "typed queries need the extra: wordspot[synthesis]"
     yield Finding("synthesis", True, result)
     yield _cuda()
-    yield from _encoders(home)
     yield _choice()
-    yield _home(home)
-    yield _space(home)
-    yield _archives(home)
+    yield _temporary_files()
+    if isinstance(home, Finding):
+        yield home
+    else:
+        yield from of_home(home)
+
+
+def of_home(home: Path) -> Iterator[Finding]:
+    """Yields the results of the checks of a home."""
+    for what, check in (
+        ("encoders", _encoders),
+        ("home", _home),
+        ("locks", _locks),
+        ("disk", _space),
+        ("archives", _archives),
+    ):
+        try:
+            yield from check(home)
+        except OSError as error:
+            yield Finding(what, False, f"{error.filename or home} cannot be read: {error.strerror}")
 
 
 def _version(package: str) -> str | None:
@@ -114,30 +132,69 @@ def _choice() -> Finding:
     return Finding("encoder of new archives", True, best_encoder().reason)
 
 
-def _home(home: Path) -> Finding:
+def _home_or_problem() -> Path | Finding:
+    try:
+        return settings.home(os.environ)
+    except settings.SettingsError as error:
+        return Finding("home", False, f"{error}: set WORDSPOT_HOME to a folder")
+
+
+def _temporary_files() -> Finding:
+    asked = os.environ.get("TMPDIR", "")
+    try:
+        folder = tempfile.gettempdir()
+        with temporary_folder(Path(folder)):
+            pass
+    except OSError as error:
+        return Finding("temporary files", False, f"{error.strerror}: set TMPDIR to a folder to write to")
+    if asked and Path(asked).absolute() != Path(folder):
+        return Finding("temporary files", True, f"TMPDIR, {asked}, cannot be written: they lie in {folder}")
+    return Finding("temporary files", True, f"{folder} can be written")
+
+
+def _home(home: Path) -> Iterator[Finding]:
     try:
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=home):
-            return Finding("home", True, f"{home} can be written")
+            yield Finding("home", True, f"{home} can be written")
     except OSError as error:
-        return Finding("home", False, f"{home} cannot be written: {error.strerror}")
+        advice = "let this user write there, or set WORDSPOT_HOME to another folder"
+        yield Finding("home", False, f"{home} cannot be written: {error.strerror}; {advice}")
 
 
-def _space(home: Path) -> Finding:
-    existing = next(folder for folder in (home, *home.parents) if folder.exists())
+def _locks(home: Path) -> Iterator[Finding]:
+    from wordspot.indexer.archive.home import LOCKING_ADVICE
+
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(tempfile.TemporaryFile(dir=home))
+        except OSError:
+            return  # told by _home
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            result = f"files in {home} cannot be locked: {error.strerror}; {LOCKING_ADVICE}"
+            yield Finding("locks", False, result)
+        else:
+            yield Finding("locks", True, f"files in {home} can be locked")
+
+
+def _space(home: Path) -> Iterator[Finding]:
+    existing = next(folder for folder in (home, *home.parents) if folder.is_dir())
     free = shutil.disk_usage(existing).free
-    return Finding("disk", free >= MIN_FREE_BYTES, f"{free / 2**30:.1f} GiB free at {existing}")
+    yield Finding("disk", free >= MIN_FREE_BYTES, f"{free / 2**30:.1f} GiB free at {existing}")
 
 
-def _archives(home: Path) -> Finding:
-    from wordspot.indexer.archive.catalogue_file import quarantined_in
+def _archives(home: Path) -> Iterator[Finding]:
+    from wordspot.indexer.archive.catalogue_file import catalogue_problem, quarantined_in
 
-    try:
-        quarantined = quarantined_in(home)
-    except DataLoss as error:
-        return Finding("archives", False, f"{error}: `wordspot restore FILE` puts a backup in its place")
+    if problem := catalogue_problem(home):
+        yield Finding("archives", False, problem)
+        return
+    quarantined = quarantined_in(home)
     if not quarantined:
-        return Finding("archives", True, "no segment is in quarantine")
+        yield Finding("archives", True, "the catalogue is sound, no segment is in quarantine")
+        return
     archive, problem = quarantined[0]
     result = f"{len(quarantined)} damaged segments: {problem}; `wordspot archive repair --archive {archive}`"
-    return Finding("archives", False, result)
+    yield Finding("archives", False, result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from wordspot.services import process, settings
+from wordspot.services import reporting, settings
 from wordspot.services.searcher.app import run
 from wordspot.services.settings import SearcherSettings, ServerSettings
 
@@ -19,4 +19,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    process.run(main)
+    reporting.run(main)

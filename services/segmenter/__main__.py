@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from wordspot.services import process, settings
+from wordspot.services import reporting, settings
 from wordspot.services.segmenter.app import run
 from wordspot.services.settings import SegmenterSettings, ServerSettings
 
@@ -16,4 +16,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    process.run(main)
+    reporting.run(main)

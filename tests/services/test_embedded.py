@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from wordspot.indexer.errors import FailedPrecondition
 from wordspot.services import embedded
 from wordspot.services.embedded import EmbeddedServer, EmbeddedSettings
+from wordspot.services.errors import ServiceError
 from wordspot.services.runtime import open_channel
 from wordspot.services.settings import SearcherSettings, ServerSettings
 from wordspot.v1 import archive_pb2, archive_pb2_grpc
@@ -99,3 +101,14 @@ def test_calls_that_wait_for_other_services_do_not_take_their_threads(
         last = [response.operation for response in watch][-1]
         assert last.state == archive_pb2.OPERATION_STATE_SUCCEEDED
     assert isinstance(watches[0], grpc.Future)
+
+
+def test_no_folder_for_temporary_files_is_an_error_that_says_what_to_do(
+    tmp_path: Path, offering: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(embedded.tempfile, "gettempdir", fail)
+    with pytest.raises(ServiceError, match=r"temporary files cannot be written .*set TMPDIR"):
+        EmbeddedServer(settings(tmp_path / "home"), offering())

@@ -106,3 +106,22 @@ def test_a_field_that_may_be_nothing_is_read_as_its_type() -> None:
     assert ModelHostSettings.read({"WORDSPOT_METRICS_PORT": "9100"}).metrics_port == 9100
     with pytest.raises(SettingsError, match="metrics_port must be between 0 and 65,535, got 70000"):
         ModelHostSettings.read({"WORDSPOT_METRICS_PORT": "70000"})
+
+
+def test_a_user_without_a_home_directory_is_told_to_name_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    for value in (None, ""):
+        monkeypatch.delenv("HOME", raising=False)
+        if value is not None:
+            monkeypatch.setenv("HOME", value)
+        if value is None:
+            with pytest.raises(SettingsError, match="neither HOME nor WORDSPOT_HOME is set"):
+                settings.home({})
+        assert settings.home({"WORDSPOT_HOME": str(tmp_path)}) == tmp_path
+    with pytest.raises(SettingsError, match="WORDSPOT_HOME must be the path of a folder, got ~nobody_here"):
+        settings.home({"WORDSPOT_HOME": "~nobody_here/home"})

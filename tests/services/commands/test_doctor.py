@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import errno
 import json
+import multiprocessing
+import os
+import sqlite3
+import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import typer
 
+from wordspot.indexer.archive.catalogue import Catalogue
+from wordspot.indexer.archive.home import Home
 from wordspot.services.commands import doctor
+
+NOBODY = 65_534
 
 
 def found(home: Path) -> dict[str, doctor.Finding]:
@@ -65,3 +75,92 @@ def test_a_problem_ends_with_exit_code_2(
     assert ended.value.exit_code == 2
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["what"] for line in lines if not line["ok"]] == ["home"]
+
+
+def locks_fail(*_: object) -> None:
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+def test_a_file_system_without_locks_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.fcntl, "flock", locks_fail)
+    finding = found(tmp_path)["locks"]
+    assert not finding.ok
+    assert "No locks available; set WORDSPOT_HOME to a folder on a local disk" in finding.result
+
+
+def test_no_folder_for_temporary_files_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", fail)
+    finding = found(tmp_path)["temporary files"]
+    assert (finding.ok, "set TMPDIR" in finding.result) == (False, True)
+
+
+def test_a_tmpdir_that_is_not_used_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "nowhere"))
+    finding = found(tmp_path)["temporary files"]
+    assert finding.ok
+    assert f"TMPDIR, {tmp_path / 'nowhere'}, cannot be written" in finding.result
+
+
+def test_no_home_directory_is_a_problem_and_the_rest_is_checked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nobody(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("WORDSPOT_HOME", raising=False)
+    with pytest.raises(typer.Exit):
+        doctor.doctor(as_json=True)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["what"] for line in lines if not line["ok"]] == ["home"]
+    assert lines[-1]["told"].endswith("set WORDSPOT_HOME to a folder")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("UPDATE alembic_version SET version_num = '9999'", "got 9999: a newer wordspot wrote it"),
+        ("zero", "file is not a database: `wordspot restore FILE`"),
+        ("empty", "is empty: `wordspot restore FILE`"),
+        ("missing", "is missing: `wordspot restore FILE`"),
+    ],
+)
+def test_a_catalogue_that_cannot_be_used_is_a_problem(tmp_path: Path, change: str, told: str) -> None:
+    with closing(Home(tmp_path)) as home, closing(Catalogue(home.database_url)) as catalogue:
+        home.check_identity(catalogue)
+    assert found(tmp_path)["archives"].ok
+    path = tmp_path / "catalogue.db"
+    if change == "zero":
+        path.write_bytes(bytes(path.stat().st_size))
+    elif change == "empty":
+        path.write_bytes(b"")
+    elif change == "missing":
+        path.unlink()
+    else:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(change)
+    finding = found(tmp_path)["archives"]
+    assert not finding.ok
+    assert told in finding.result
+
+
+def test_a_home_of_another_user_is_a_problem_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check() -> None:
+        os.seteuid(NOBODY)
+        problems = {finding.what for finding in doctor.of_home(tmp_path / "home") if not finding.ok}
+        assert problems == {"home", "disk", "archives"}
+
+    if os.geteuid() != 0:
+        pytest.skip("only root can become another user")
+    monkeypatch.setattr(doctor, "_encoders", lambda home: iter(()))
+    (tmp_path / "home").mkdir(mode=0o700)
+    child = multiprocessing.get_context("fork").Process(target=check)
+    child.start()
+    child.join()
+    assert child.exitcode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,8 @@ from typing import Any
 
 import grpc
 import pytest
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from wordspot.services.client.archives import Client
 from wordspot.v1 import archive_pb2
@@ -85,3 +88,34 @@ def test_verification_streams_a_result_for_each_segment_and_upload(
     with pytest.raises(grpc.RpcError) as refusal:
         list(indexed.archives.VerifyArchive(archive_pb2.VerifyArchiveRequest(name="x")))
     assert refusal.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_a_catalogue_that_is_damaged_under_a_server_is_data_loss(
+    indexed: SimpleNamespace, tmp_path: Path
+) -> None:
+    for name in ("catalogue.db", "catalogue.db-wal"):
+        path = tmp_path / "home" / name
+        if path.exists():
+            with path.open("r+b") as file:
+                file.write(bytes(path.stat().st_size))
+    for number in range(3):
+        request = archive_pb2.CreateArchiveRequest(name=f"a{number}")
+        with pytest.raises(grpc.RpcError) as refusal:
+            indexed.archives.CreateArchive(request)
+        assert refusal.value.code() in (grpc.StatusCode.DATA_LOSS, grpc.StatusCode.FAILED_PRECONDITION)
+        assert "the catalogue" in refusal.value.details()
+
+
+def test_a_catalogue_that_cannot_be_written_is_a_failed_precondition(
+    indexed: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        error = sqlite3.OperationalError("attempt to write a readonly database")
+        error.sqlite_errorcode = sqlite3.SQLITE_READONLY
+        raise OperationalError("INSERT", {}, error)
+
+    monkeypatch.setattr(Session, "flush", refuse)
+    with pytest.raises(grpc.RpcError) as refusal:
+        indexed.archives.CreateArchive(archive_pb2.CreateArchiveRequest(name="more"))
+    assert refusal.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert "cannot be used: attempt to write a readonly database" in refusal.value.details()

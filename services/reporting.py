@@ -1,0 +1,44 @@
+"""How a program of the command line ends: what a user can mend is told in one line, without a traceback."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable
+from functools import partial
+from typing import NoReturn
+
+from wordspot.indexer.errors import ArchiveError
+from wordspot.models.errors import ModelError
+from wordspot.services import process
+from wordspot.services.escapes import escaped
+
+MISTAKE, INTERRUPTED = 2, 130  # exit statuses
+_OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT)  # reported when the process ends
+
+
+def run(program: Callable[[], object]) -> NoReturn:
+    """Runs a program and ends the process."""
+    process.run(partial(reported, program))
+
+
+def reported(program: Callable[[], object]) -> None:
+    """Runs a program. Raises SystemExit after an interruption, and after errors of an archive, a model or the
+    operating system."""
+    try:
+        program()
+    except (ArchiveError, ModelError) as error:
+        _tell(str(error))
+        sys.exit(MISTAKE)
+    except OSError as error:
+        if error.errno in _OF_OUTPUT or error.strerror is None:
+            raise
+        names = [repr(name) for name in (error.filename, error.filename2) if name is not None]
+        _tell(": ".join([*names, error.strerror]))
+        sys.exit(MISTAKE)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"wordspot: {escaped(' '.join(text.split()))}\n")
