@@ -47,6 +47,11 @@ def name_of_text(text: str) -> str:
     return os.fsdecode(os.fsencode(restored))
 
 
+def readable_path(text: str) -> str:
+    """Returns the path of a text as a message shows it."""
+    return readable(name_of_text(text))
+
+
 def readable(text: str) -> str:
     r"""Returns a message with `\xff` for bytes that are not UTF-8, in names of files that it holds."""
     return (

@@ -25,7 +25,7 @@ from wordspot.indexer.archive.tables import (
 )
 from wordspot.indexer.errors import DataLoss
 from wordspot.indexer.faults import reach
-from wordspot.indexer.paths import readable
+from wordspot.indexer.paths import readable, readable_path
 from wordspot.indexer.records import EncoderInfo
 
 _log = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ def commit_batch(catalogue: Catalogue, home: Home, operation_id: str, generation
         for recording, problem in batch.problems.items():
             row = session.scalars(select(Recording).where(Recording.id == recording)).one()
             # The caller knows an upload by its name, not by where it is stored.
-            row.problem = readable(problem.replace(str(home.locate(row.location)), row.path))
+            row.problem = readable(problem.replace(str(home.locate(row.location)), readable_path(row.path)))
         operation.audio_seconds_done += sum(batch.seconds)
         operation.recordings_failed += len(batch.problems)
         operation.updated = now()

@@ -61,6 +61,7 @@ from wordspot.indexer.limits import (
     MAX_RECORDING_SECONDS,
     MAX_UPLOAD_BYTES,
 )
+from wordspot.indexer.paths import readable_path
 from wordspot.indexer.records import Embedder, Region, Samples, Segmenter
 from wordspot.indexer.vectors.policy import IndexPolicy
 
@@ -391,7 +392,7 @@ class Library:
         path = self._home.locate(row.location)
         problem = file_change(path, row.size)
         if problem is not None:
-            raise FailedPrecondition(problem.replace(str(path), row.path))
+            raise FailedPrecondition(problem.replace(str(path), readable_path(row.path)))
         return path
 
     # Operations

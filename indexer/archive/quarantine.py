@@ -22,6 +22,7 @@ from wordspot.indexer.archive.segments import verify
 from wordspot.indexer.archive.summaries import CheckSummary, QuarantinedSegment, StoredKind
 from wordspot.indexer.archive.tables import Archive, Generation, IndexedRecording, Recording, Segment
 from wordspot.indexer.errors import DataLoss
+from wordspot.indexer.paths import readable_path
 
 _log = logging.getLogger(__name__)
 _log.addHandler(logging.NullHandler())  # where logging is not set up, the caller's error tells of the damage
@@ -144,15 +145,13 @@ def _uploads(session: Session, archive: Archive) -> Sequence[Recording]:
 
 
 def _upload_problem(home: Home, recording: Recording) -> str:
+    what = f"upload {readable_path(recording.path)} (recording {recording.id})"
     try:
         actual = files.sha256_of(home.locate(recording.location))
     except OSError as error:
-        return f"upload {recording.path} (recording {recording.id}) cannot be read: {error.strerror}"
+        return f"{what} cannot be read: {error.strerror}"
     if actual != recording.sha256:
-        return (
-            f"upload {recording.path} (recording {recording.id}) has SHA-256 {actual}; "
-            f"{recording.sha256} was uploaded"
-        )
+        return f"{what} has SHA-256 {actual}; {recording.sha256} was uploaded"
     return ""
 
 

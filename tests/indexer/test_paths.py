@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wordspot.indexer.errors import InvalidInput
-from wordspot.indexer.paths import name_of_text, path_text, readable, text_path
+from wordspot.indexer.paths import name_of_text, path_text, readable, readable_path, text_path
 
 NAMES = (
     b"plain.wav",
@@ -47,3 +47,7 @@ def test_what_no_file_could_be_called_is_refused() -> None:
 def test_a_message_shows_bytes_that_are_not_utf8() -> None:
     assert readable("cannot read caf\udce9.wav, é") == "cannot read caf\\xe9.wav, é"
     assert readable("\ud800") == "\\ud800"
+
+
+def test_a_message_shows_the_path_of_a_text() -> None:
+    assert readable_path(path_text("/r/caf\udce9 é.wav")) == "/r/caf\\xe9 é.wav"
