@@ -90,32 +90,29 @@ def test_verification_streams_a_result_for_each_segment_and_upload(
     assert refusal.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-def test_a_catalogue_that_is_damaged_under_a_server_is_data_loss(
-    indexed: SimpleNamespace, tmp_path: Path
+@pytest.mark.parametrize(
+    ("sqlite_code", "status", "told"),
+    [
+        (sqlite3.SQLITE_READONLY, grpc.StatusCode.FAILED_PRECONDITION, "cannot be used: as SQLite says"),
+        (sqlite3.SQLITE_CANTOPEN, grpc.StatusCode.FAILED_PRECONDITION, "cannot be used: as SQLite says"),
+        (sqlite3.SQLITE_CORRUPT, grpc.StatusCode.DATA_LOSS, "is damaged: as SQLite says"),
+        (sqlite3.SQLITE_FULL, grpc.StatusCode.RESOURCE_EXHAUSTED, "no space left"),
+    ],
+)
+def test_a_catalogue_that_fails_under_a_server_is_a_status_that_says_why(
+    indexed: SimpleNamespace,
+    monkeypatch: pytest.MonkeyPatch,
+    sqlite_code: int,
+    status: grpc.StatusCode,
+    told: str,
 ) -> None:
-    for name in ("catalogue.db", "catalogue.db-wal"):
-        path = tmp_path / "home" / name
-        if path.exists():
-            with path.open("r+b") as file:
-                file.write(bytes(path.stat().st_size))
-    for number in range(3):
-        request = archive_pb2.CreateArchiveRequest(name=f"a{number}")
-        with pytest.raises(grpc.RpcError) as refusal:
-            indexed.archives.CreateArchive(request)
-        assert refusal.value.code() in (grpc.StatusCode.DATA_LOSS, grpc.StatusCode.FAILED_PRECONDITION)
-        assert "the catalogue" in refusal.value.details()
-
-
-def test_a_catalogue_that_cannot_be_written_is_a_failed_precondition(
-    indexed: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        error = sqlite3.OperationalError("attempt to write a readonly database")
-        error.sqlite_errorcode = sqlite3.SQLITE_READONLY
+    def fail(*_: object) -> None:
+        error = sqlite3.OperationalError("as SQLite says")
+        error.sqlite_errorcode = sqlite_code
         raise OperationalError("INSERT", {}, error)
 
-    monkeypatch.setattr(Session, "flush", refuse)
+    monkeypatch.setattr(Session, "flush", fail)
     with pytest.raises(grpc.RpcError) as refusal:
         indexed.archives.CreateArchive(archive_pb2.CreateArchiveRequest(name="more"))
-    assert refusal.value.code() is grpc.StatusCode.FAILED_PRECONDITION
-    assert "cannot be used: attempt to write a readonly database" in refusal.value.details()
+    assert refusal.value.code() is status
+    assert told in refusal.value.details()
