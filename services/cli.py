@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-# gRPC's core writes to standard error; its errors arrive as exceptions anyway.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+from wordspot.services import native
+
+os.environ.update(native.missing(os.environ))
 
 import typer
 

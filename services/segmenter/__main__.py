@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 
+from wordspot.services import native
+
+os.environ.update(native.missing(os.environ))
+
 from wordspot.services import reporting, settings
 from wordspot.services.segmenter.app import run
 from wordspot.services.settings import SegmenterSettings, ServerSettings

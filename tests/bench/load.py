@@ -3,9 +3,9 @@
 A server of its own process serves an archive of two hours (the development archives, English and Czech, one
 after the other in one archive). Each caller is a connection that asks one spoken query after another for some
 seconds; a caller that is turned away waits as long as the answer says, with jitter, and asks again. Printed
-for each number of callers: answers a second, median and 99th percentile of the seconds that an answered call
-took and that a caller waited in all, calls turned away by status, the child processes that were seen, and
-resident memory.
+for each number of callers: answers a second, the server's processor time an answer, median and 99th
+percentile of the seconds that an answered call took and that a caller waited in all, calls turned away by
+status, the child processes that were seen, and resident memory.
 
 `--idle 1000` holds so many connections open that send nothing, `--silent 64` so many streams that begin a
 search and send nothing more. Callers and server share the machine's cores.
@@ -146,8 +146,10 @@ class Watch:
         self._process = process
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
+        self._begin_s = processor_seconds(process)
         self.children: set[int] = set()
         self.megabytes = 0.0
+        self.processor_s = 0.0
 
     def __enter__(self) -> Watch:
         self._thread.start()
@@ -156,12 +158,19 @@ class Watch:
     def __exit__(self, *_: object) -> None:
         self._done.set()
         self._thread.join()
+        self.processor_s = processor_seconds(self._process) - self._begin_s
 
     def _look(self) -> None:
         while not self._done.wait(POLL_S):
             children = self._process.children(recursive=True)
             self.children |= {child.pid for child in children}
             self.megabytes = max(self.megabytes, sum(map(resident, [self._process, *children])))
+
+
+def processor_seconds(process: psutil.Process) -> float:
+    """Processor seconds of a process and its living children so far."""
+    processes = [process, *process.children(recursive=True)]
+    return sum(sum(one.cpu_times()[:2]) for one in processes)
 
 
 def resident(process: psutil.Process) -> float:
@@ -225,6 +234,7 @@ def row(callers: int, tally: Tally, seconds: float, watch: Watch) -> dict[str, A
     return {
         "callers": callers,
         "answers_per_s": len(tally.served) / seconds,
+        "processor_ms": 1000 * watch.processor_s / max(len(tally.served), 1),
         "served_p50_s": median(served),
         "served_p99_s": float(np.percentile(served, 99)),
         "waited_p50_s": median(waited),
