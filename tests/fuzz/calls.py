@@ -83,6 +83,9 @@ class CallTarget:
     def resident_bytes(self) -> int:
         return self._server.process.resident_bytes()
 
+    def descriptors(self) -> int:
+        return self._server.process.descriptors()
+
     def _call(self, method: MethodDescriptor, messages: list[bytes]) -> tuple[Verdict, str]:
         kind = f"{_arity(method.client_streaming)}_{_arity(method.server_streaming)}"
         call = getattr(self._server.channel, kind)(_path(method), None, None)

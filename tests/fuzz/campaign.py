@@ -23,6 +23,7 @@ MAX_FILES_PER_SIGNATURE = 3
 WARM_UP_SHARE = 0.2  # of the inputs, after which memory is compared with that of the end
 MAX_GROWTH_BYTES = 64 << 20
 MAX_GROWTH_SHARE = 0.1
+MAX_MORE_DESCRIPTORS = 32
 # How often a target comes, relative to the others.
 WEIGHTS = {"decode": 14, "tensors": 3, "pictures": 3, "batch": 1}
 DEFAULT_WEIGHT = 2
@@ -32,10 +33,11 @@ LANES = {"decode": "decoder", "batch": "commands"}
 
 @dataclass
 class Figures:
-    """Of one target. memory: bytes after each input. slowest, hungriest: number, and seconds or bytes."""
+    """Of one target. memory, descriptors: bytes and open files after each input. slowest, hungriest: number, and seconds or bytes."""
 
     verdicts: Counter[Verdict] = field(default_factory=Counter)
     memory: list[int] = field(default_factory=list)
+    descriptors: list[int] = field(default_factory=list)
     slowest: tuple[float, int] = (0.0, 0)
     hungriest: tuple[int, int] = (0, 0)
     failures: dict[tuple[str, str], list[int]] = field(default_factory=dict)
@@ -44,9 +46,10 @@ class Figures:
     def inputs(self) -> int:
         return sum(self.verdicts.values())
 
-    def count(self, number: int, outcome: Outcome, resident: int) -> None:
+    def count(self, number: int, outcome: Outcome, resident: int, descriptors: int = 0) -> None:
         self.verdicts[outcome.verdict] += 1
         self.memory.append(resident)
+        self.descriptors.append(descriptors)
         self.slowest = max(self.slowest, (outcome.seconds, number), key=itemgetter(0))
         self.hungriest = max(self.hungriest, (outcome.grown_bytes, number), key=itemgetter(0))
         if outcome.verdict.is_failure:
@@ -55,17 +58,20 @@ class Figures:
     @property
     def start_and_end_bytes(self) -> tuple[int, int]:
         """Medians of a tenth of the inputs, once warm and at the end."""
-        living = [size for size in self.memory if size]
-        if not living:
-            return 0, 0
-        tenth = max(1, len(living) // 10)
-        first = int(len(living) * WARM_UP_SHARE)
-        return _median(living[first : first + tenth]), _median(living[-tenth:])
+        return _start_and_end(self.memory)
+
+    @property
+    def start_and_end_descriptors(self) -> tuple[int, int]:
+        return _start_and_end(self.descriptors)
 
     @property
     def grows(self) -> bool:
         start, end = self.start_and_end_bytes
-        return end - start > max(MAX_GROWTH_BYTES, MAX_GROWTH_SHARE * start)
+        opened, open_at_end = self.start_and_end_descriptors
+        return (
+            end - start > max(MAX_GROWTH_BYTES, MAX_GROWTH_SHARE * start)
+            or open_at_end - opened > MAX_MORE_DESCRIPTORS
+        )
 
 
 class Campaign:
@@ -113,7 +119,7 @@ class Campaign:
         number = figures.inputs
         case = case_at(target, self._seed, number)
         outcome = target.run(case)
-        figures.count(number, outcome, target.resident_bytes())
+        figures.count(number, outcome, target.resident_bytes(), target.descriptors())
         if outcome.verdict.is_failure:
             self._keep(case, outcome, figures.failures[outcome.signature])
         self._keep_extremes(case, outcome, number)
@@ -136,13 +142,14 @@ class Campaign:
 def table(figures: dict[str, Figures]) -> str:
     """Returns the figures of all targets, a row each."""
     heads = ("target", "inputs", "answered", "ours", "others", "INTERNAL", "crashes", "stalls")
-    rows = [(*heads, "RSS start", "end MiB", "most MiB", "CPU s", "its number")]
+    rows = [(*heads, "RSS start", "end MiB", "files", "end", "most MiB", "CPU s", "its number")]
     for name, one in figures.items():
         start, end = (str(size >> 20) for size in one.start_and_end_bytes)
+        files = map(str, one.start_and_end_descriptors)
         counts = [str(one.verdicts[verdict]) for verdict in Verdict]
         most = str(one.hungriest[0] >> 20)
         slowest = (f"{one.slowest[0]:.2f}", str(one.slowest[1]))
-        rows.append((name, str(one.inputs), *counts, start, end, most, *slowest))
+        rows.append((name, str(one.inputs), *counts, start, end, *files, most, *slowest))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
@@ -163,6 +170,7 @@ def document(figures: dict[str, Figures], seed: int) -> str:
                     "inputs": one.inputs,
                     "verdicts": {str(verdict): one.verdicts[verdict] for verdict in Verdict},
                     "resident_bytes": one.start_and_end_bytes,
+                    "descriptors": one.start_and_end_descriptors,
                     "grown_bytes": one.hungriest,
                     "slowest": one.slowest,
                     "failures": [
@@ -177,5 +185,14 @@ def document(figures: dict[str, Figures], seed: int) -> str:
     )
 
 
-def _median(sizes: Sequence[int]) -> int:
-    return sorted(sizes)[len(sizes) // 2]
+def _start_and_end(values: Sequence[int]) -> tuple[int, int]:
+    living = [value for value in values if value]
+    if not living:
+        return 0, 0
+    tenth = max(1, len(living) // 10)
+    first = int(len(living) * WARM_UP_SHARE)
+    return _median(living[first : first + tenth]), _median(living[-tenth:])
+
+
+def _median(values: Sequence[int]) -> int:
+    return sorted(values)[len(values) // 2]

@@ -70,6 +70,10 @@ class Target(Protocol):
         """Memory of the process under test."""
         ...
 
+    def descriptors(self) -> int:
+        """Its open files."""
+        ...
+
 
 Draw = Callable[[Random], bytes]
 

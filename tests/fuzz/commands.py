@@ -88,6 +88,9 @@ class BatchTarget:
     def resident_bytes(self) -> int:
         return self._started().resident_bytes()
 
+    def descriptors(self) -> int:
+        return self._started().descriptors()
+
     def close(self) -> None:
         if self._process is not None:
             self._process.close()

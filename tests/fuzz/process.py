@@ -50,6 +50,12 @@ class Process:
         """0 once it has ended."""
         return self._status("VmRSS")
 
+    def descriptors(self) -> int:
+        """0 once it has ended."""
+        with suppress(OSError):
+            return len(os.listdir(f"/proc/{self.popen.pid}/fd"))
+        return 0
+
     def begin_peak(self) -> None:
         """Forgets the peak so far, where the kernel lets one."""
         with suppress(OSError):

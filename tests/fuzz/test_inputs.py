@@ -42,6 +42,9 @@ class Divider:
     def resident_bytes(self) -> int:
         return self.resident
 
+    def descriptors(self) -> int:
+        return 5
+
 
 def test_an_input_is_the_same_each_time_that_it_is_drawn(tmp_path: Path) -> None:
     drawn = [[case_at(DecodeTarget(tmp_path), seed, n) for n in range(20)] for seed in (1, 1, 2)]
@@ -141,6 +144,15 @@ def test_memory_that_grows_fails_a_campaign(tmp_path: Path) -> None:
         growing.count(number, Outcome(Verdict.ANSWERED), (500 + number // 5) * MIB)
     assert not steady.grows
     assert growing.grows
+
+
+def test_files_that_stay_open_fail_a_campaign() -> None:
+    steady, leaking = Figures(), Figures()
+    for number in range(1_000):
+        steady.count(number, Outcome(Verdict.ANSWERED), MIB, 20)
+        leaking.count(number, Outcome(Verdict.ANSWERED), MIB, 20 + number // 10)
+    assert not steady.grows
+    assert leaking.grows
 
 
 @pytest.mark.parametrize(
