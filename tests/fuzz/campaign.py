@@ -33,7 +33,11 @@ LANES = {"decode": "decoder", "batch": "commands"}
 
 @dataclass
 class Figures:
-    """Of one target. memory, descriptors: bytes and open files after each input. slowest, hungriest: number, and seconds or bytes."""
+    """Of one target.
+
+    memory, descriptors: bytes and open files after each input.
+    slowest, hungriest: number, and seconds or bytes.
+    """
 
     verdicts: Counter[Verdict] = field(default_factory=Counter)
     memory: list[int] = field(default_factory=list)

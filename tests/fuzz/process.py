@@ -53,7 +53,7 @@ class Process:
     def descriptors(self) -> int:
         """0 once it has ended."""
         with suppress(OSError):
-            return len(os.listdir(f"/proc/{self.popen.pid}/fd"))
+            return sum(1 for _ in Path(f"/proc/{self.popen.pid}/fd").iterdir())
         return 0
 
     def begin_peak(self) -> None:
