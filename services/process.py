@@ -36,9 +36,10 @@ def run(program: Callable[[], object]) -> NoReturn:
 
     SIGTERM and SIGHUP are raised in it as Terminated: what holds files, folders or processes is a context
     manager and lets go of them on the way out. In this order follow the functions registered with `atexit`,
-    child processes that are left, and the standard streams.
+    child processes that are left, and the standard streams. Only `sys.stdout` writes to standard output.
     """
     request = _Request()
+    _take_output()
     for number in ENDING:
         if signal.getsignal(number) is signal.SIG_DFL:  # `nohup` has SIGHUP ignored
             signal.signal(number, request.receive)
@@ -75,6 +76,25 @@ def children() -> list[int]:
         with suppress(OSError):
             pids.extend(map(int, thread.read_text().split()))
     return pids
+
+
+def _take_output() -> None:
+    """Leaves the descriptor of standard output to nobody but `sys.stdout`.
+
+    libsndfile writes there what it thinks of damaged files, amid the JSON that others read.
+    """
+    shared = sys.stdout
+    try:
+        own = os.dup(shared.fileno())
+    except (AttributeError, OSError, ValueError):  # none, closed, or no file
+        return
+    shared.flush()
+    private = os.fdopen(own, "w", encoding=shared.encoding, errors=shared.errors)
+    private.reconfigure(line_buffering=shared.line_buffering, write_through=shared.write_through)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, shared.fileno())
+    os.close(null)
+    sys.stdout = private
 
 
 class _Request:

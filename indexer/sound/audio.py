@@ -25,7 +25,7 @@ from wordspot.indexer.records import SAMPLE_RATE, Samples
 from wordspot.indexer.sound.channels import CELL_SECONDS
 from wordspot.indexer.sound.joined import ClosableSource, JoinedSource, matroska_parts
 from wordspot.indexer.sound.lengths import with_true_length
-from wordspot.indexer.sound.sndfile import MIDI_SAMPLE_DUMP, SndfileSource
+from wordspot.indexer.sound.sndfile import SndfileSource
 from wordspot.indexer.sound.source import AudioInfo, Source, line_of
 from wordspot.indexer.sound.timeline import LOUDEST, Timeline
 
@@ -228,9 +228,6 @@ def _source(stream: BinaryIO, name: str, suffix: str) -> ClosableSource:
 
 def _sndfile(stream: BinaryIO, name: str) -> SndfileSource:
     """Raises InvalidInput."""
-    stream.seek(0)
-    if stream.read(len(MIDI_SAMPLE_DUMP)) == MIDI_SAMPLE_DUMP:
-        raise InvalidInput(f"{name} is a MIDI sample dump, which is not read")
     stream.seek(0)
     # libsndfile reads a descriptor much faster than a Python object.
     return SndfileSource(stream.fileno() if isinstance(stream, io.FileIO) else stream, name)

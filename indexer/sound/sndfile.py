@@ -15,7 +15,6 @@ from wordspot.indexer.sound.source import AudioInfo, Chunk, Remarks, allowed_rat
 BLOCK_SECONDS = 4  # at most; the first block is of one, for those who only look
 BLOCK_VALUES = 1 << 20  # frames times channels, bounds a block of many channels
 PREROLL_SECONDS = 0.25  # lossy decoders settle within this after a seek
-MIDI_SAMPLE_DUMP = b"\xf0\x7e"  # while it reads one, libsndfile prints on standard output
 UNKNOWN_LENGTH = 2**36 - 1  # frames; the most a FLAC header can claim
 
 

@@ -85,6 +85,21 @@ def program():
     assert (tmp_path / "log").read_text() == "kept in memory until the end\n"
 
 
+def test_what_a_library_writes_to_standard_output_is_not_among_the_program_s_texts(start: Start) -> None:
+    process = start(
+        """
+import os, sys
+def program():
+    print("ours")
+    os.write(1, b"Ooops! count 4")
+    print("é ours, too")
+    os.system("echo a child")
+"""
+    )
+    assert process.communicate()[0] == "ours\né ours, too\n"
+    assert process.returncode == 0
+
+
 def test_a_thread_that_nobody_ended_does_not_hold_the_process(start: Start) -> None:
     program = """
 import threading
