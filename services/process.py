@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import io
 import os
 import signal
 import sys
@@ -90,7 +91,8 @@ def _take_output() -> None:
         return
     shared.flush()
     private = os.fdopen(own, "w", encoding=shared.encoding, errors=shared.errors)
-    private.reconfigure(line_buffering=shared.line_buffering, write_through=shared.write_through)
+    if isinstance(shared, io.TextIOWrapper):
+        private.reconfigure(line_buffering=shared.line_buffering, write_through=shared.write_through)
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, shared.fileno())
     os.close(null)

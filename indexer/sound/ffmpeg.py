@@ -18,10 +18,10 @@ import av
 import av.stream
 import numpy as np
 from av.format import Flags
-from numpy.typing import NDArray
 
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.sound.channels import STEADY_DB, level_and_modulation
+from wordspot.indexer.sound.pyav import SafeSeeks, samples_of
 from wordspot.indexer.sound.sndfile import UNKNOWN_LENGTH
 from wordspot.indexer.sound.source import AudioInfo, Chunk, Remarks, allowed_rate, line_of
 from wordspot.indexer.sound.timeline import DAMAGE_SECONDS, TOLERANCE_SECONDS, TimestampUnwrapper
@@ -45,14 +45,6 @@ NO_CLAIM = frozenset(
 )  # a guess by bit rate
 PCM_CONTAINERS = frozenset(["wav", "w64", "aiff", "au", "caf"])
 SNDFILE_NAMES = frozenset(["wav", "w64", "aiff", "au", "caf", "flac", "ogg", "mp3"])  # in capitals, as there
-SAMPLE_FORMATS = {  # factor to full scale, and offset
-    "u8": (2.0**-7, -1.0),
-    "s16": (2.0**-15, 0.0),
-    "s32": (2.0**-31, 0.0),
-    "s64": (2.0**-63, 0.0),
-    "flt": (1.0, 0.0),
-    "dbl": (1.0, 0.0),
-}
 PREROLL_SECONDS = 1.0  # lossy decoders settle within this
 STEADYING_SECONDS = 0.75  # over which a place's time is averaged
 READ_THROUGH_SECONDS = 20.0  # up to which everything is decoded
@@ -231,7 +223,7 @@ class FFmpegSource:
             return
         for frame in frames:
             rate = allowed_rate(frame.sample_rate or 0, self._name)
-            samples = _samples(frame)
+            samples = samples_of(frame)
             self._frame_seconds = len(samples) / rate
             if len(samples):
                 yield Chunk(self._presentation(frame, self._frame_seconds), rate, samples, self._damaged)
@@ -353,29 +345,12 @@ def _container(stream: BinaryIO, name: str, suffix: str) -> Any:
     for format_name in (None, RAW_FORMATS.get(suffix.lower())):
         stream.seek(0)
         try:
-            return av.open(stream, format=format_name, options=options, metadata_errors="replace")
+            return av.open(SafeSeeks(stream), format=format_name, options=options, metadata_errors="replace")
         except _DECODING_ERRORS as error:
             reason = reason or line_of(getattr(error, "strerror", None) or error)
         if suffix.lower() not in RAW_FORMATS:
             break
     raise InvalidInput(f"{name} is not audio that can be decoded ({reason})")
-
-
-def _samples(frame: Any) -> NDArray[np.float32]:
-    """The frame's samples (n, channels), full scale 1."""
-    name = frame.format.name
-    if name.startswith("s64"):  # which PyAV does not hand over
-        planes = [piece.to_ndarray() for piece in av.AudioResampler(format="dblp").resample(frame)]
-        return np.concatenate(planes, axis=1).T.astype(np.float32)
-    array = frame.to_ndarray()
-    samples = array.T if name.endswith("p") else array.reshape(-1, frame.layout.nb_channels)
-    factor, offset = SAMPLE_FORMATS[name.removesuffix("p")]
-    scaled: NDArray[np.float32] = samples.astype(np.float32)
-    if factor != 1.0:
-        scaled *= np.float32(factor)
-    if offset:
-        scaled += np.float32(offset)
-    return scaled
 
 
 def _mpeg_frame_seconds(header: bytes) -> float:

@@ -120,6 +120,24 @@ def test_containers_are_decoded_by_ffmpeg(tmp_path, container, codec):
     assert probe(path).sample_rate == 44_100
 
 
+@pytest.mark.parametrize("layout", ["7.1", "hexadecagonal"])
+def test_every_channel_of_many_planes_is_heard(layout):
+    rate, channels = 48_000, len(av.AudioLayout(layout).channels)
+    tones = 400 + 150 * np.arange(channels)
+    sound = 0.1 * np.sin(2 * np.pi * tones * np.arange(rate)[:, None] / rate).astype(np.float32)
+    file = io.BytesIO()
+    with av.open(file, "w", format="matroska") as out:
+        track = out.add_stream("wavpack", rate=rate, layout=layout)
+        whole = av.AudioFrame.from_ndarray(sound.reshape(1, -1), "flt", layout)
+        whole.sample_rate = rate
+        convert = av.AudioResampler(track.codec_context.format, layout, rate, frame_size=1_024)
+        for frame in (*convert.resample(whole), *convert.resample(None), None):
+            for packet in track.encode(frame):
+                out.mux(packet)
+    heard = np.abs(np.fft.rfft(decode_bytes(file.getvalue(), max_seconds=PLENTY)[:16_000]))
+    assert heard[tones].min() > 100 * np.median(heard)
+
+
 def test_without_pyav_the_refusal_names_the_extra(monkeypatch):
     data = contained(chirp(44_100), 44_100, "ipod", "aac")
     monkeypatch.setitem(sys.modules, "av", None)
