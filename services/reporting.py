@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -11,14 +12,16 @@ from typing import NoReturn
 from wordspot.indexer.errors import ArchiveError
 from wordspot.models.errors import ModelError
 from wordspot.services import process
-from wordspot.services.escapes import escaped
+from wordspot.services.escapes import EscapingFormatter, escaped
 
 MISTAKE, INTERRUPTED = 2, 130  # exit statuses
 _OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT)  # reported when the process ends
 
 
 def run(program: Callable[[], object]) -> NoReturn:
-    """Runs a program and ends the process."""
+    """Runs a program and ends the process. What nothing else logs goes to standard error, escaped."""
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(EscapingFormatter())
     process.run(partial(reported, program))
 
 

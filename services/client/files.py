@@ -81,7 +81,7 @@ def _absolute(path: str | Path) -> Path:
     try:
         return Path(path).absolute()
     except FileNotFoundError as error:
-        raise InvalidInput(f"path must be absolute, got {path}: the current folder was removed") from error
+        raise InvalidInput(f"the current folder was removed: path must be absolute, got {path}") from error
 
 
 def _read_folder(folder: Path, found: FoundFiles) -> None:

@@ -10,6 +10,7 @@ import typer
 from wordspot.indexer.paths import name_of_text
 from wordspot.services.client.archives import Client
 from wordspot.services.commands import console
+from wordspot.services.escapes import escaped
 from wordspot.v1 import archive_pb2
 
 app = typer.Typer(no_args_is_help=True, help="List, show, verify, repair, delete and compact archives.")
@@ -80,7 +81,7 @@ def delete(
     """Delete an archive, or one recording of it. The files that were indexed by path stay."""
     what = f"recording {recording} of archive {name}" if recording else f"archive {name}"
     if not yes and sys.stdin.isatty():
-        typer.confirm(f"Delete {what}?", abort=True, err=True)
+        typer.confirm(f"Delete {escaped(what)}?", abort=True, err=True)
     with Client(address) as client:
         if recording:
             client.delete(recording, name)
