@@ -18,12 +18,25 @@ _LOGGER = logging.getLogger("wordspot.services")
 
 
 class WatchedCall:
-    """A call under way. waiting_since: when its caller's turn began, of time.monotonic; None while the server
-    works."""
+    """A call under way.
+
+    waiting_since: when its caller's turn began, of time.monotonic; None while the server works.
+    parked_since: likewise, when it began to wait for what happens elsewhere.
+    """
 
     def __init__(self, context: grpc.ServicerContext) -> None:
         self._context = context
         self.waiting_since: float | None = None
+        self.parked_since: float | None = None
+
+    @contextmanager
+    def parked(self) -> Iterator[None]:
+        """Marks a time in which nothing is done for the call, so that it may end to make room."""
+        self.parked_since = time.monotonic()
+        try:
+            yield
+        finally:
+            self.parked_since = None
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
@@ -88,10 +101,17 @@ class IdleWatch:
         self._stopped.set()
 
     def make_room(self) -> None:
-        """Ends the call that has waited longest for its caller, if any has for MIN_IDLE_SECONDS."""
+        """Ends the call that has waited longest for its caller, if any has for MIN_IDLE_SECONDS; if none has,
+        the newest of those that wait for what happens elsewhere."""
         idle = self._idle(min(MIN_IDLE_SECONDS, self._idle_seconds))
         if idle:
             min(idle, key=lambda item: item[0])[1].end()
+            return
+        with self._lock:
+            parked = [(call.parked_since, call) for call in self._calls]
+        waits = [(since, call) for since, call in parked if since is not None]
+        if waits:
+            max(waits, key=lambda item: item[0])[1].end()
 
     def _run(self) -> None:
         while not self._stopped.wait(self._idle_seconds / CHECKS_PER_IDLE_TIME):

@@ -28,6 +28,8 @@ Behaviour = Callable[..., Any]
 
 current_call: ContextVar[grpc.ServicerContext | None] = ContextVar("call", default=None)
 """The call that this thread serves."""
+watched_call: ContextVar[WatchedCall | None] = ContextVar("watched call", default=None)
+"""The same, as it is watched."""
 
 _LOGGER = logging.getLogger("wordspot.services")
 
@@ -73,6 +75,7 @@ class CallInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gene
         current_call.set(context)
         try:
             with self._limit.admitted(), self._watch.watched(context) as call:
+                watched_call.set(call)
                 yield call
         except Overloaded:
             if self._limit.full:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, TypeVar
@@ -26,7 +27,7 @@ from wordspot.services import errors
 from wordspot.services.admission import CallLimit
 from wordspot.services.errors import CallEnded, DeadlinePassed, MalformedRequest, Overloaded, PeerUnavailable
 from wordspot.services.idle import IdleWatch
-from wordspot.services.interception import CallInterceptor, current_call
+from wordspot.services.interception import CallInterceptor, current_call, watched_call
 from wordspot.services.limits import (
     MAX_CHUNK_BYTES,
     MAX_MESSAGE_BYTES,
@@ -174,6 +175,17 @@ def ensure_wanted() -> None:
         raise DeadlinePassed("the deadline passed while the call was being served")
     if not context.is_active():
         raise CallEnded("the caller has gone")
+
+
+def parked(items: Iterator[T]) -> Iterator[T]:
+    """Yields the items; until each comes, the call that this thread serves may end to make room."""
+    call = watched_call.get()
+    while True:
+        with nullcontext() if call is None else call.parked():
+            item = next(items, None)
+        if item is None:
+            return
+        yield item
 
 
 def with_retries(call: Callable[[], T]) -> T:

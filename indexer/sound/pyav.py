@@ -40,8 +40,9 @@ class SafeSeeks:
             return -errno.EINVAL
 
 
+@np.errstate(over="ignore")
 def samples_of(frame: Any) -> NDArray[np.float32]:
-    """The frame's samples (n, channels), full scale 1."""
+    """The frame's samples (n, channels), full scale 1; infinite where float32 cannot hold them."""
     name = frame.format.name
     channels = frame.layout.nb_channels
     if name.startswith("s64") or (name.endswith("p") and channels >= MIN_OVERREAD_PLANES):

@@ -17,6 +17,7 @@ from wordspot.services.runtime import (
     ensure_wanted,
     first_part,
     later_part,
+    parked,
     time_remaining,
 )
 from wordspot.services.searcher.archive_messages import (
@@ -184,7 +185,8 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
     def WatchOperation(  # noqa: N802
         self, request: archive_pb2.WatchOperationRequest, context: grpc.ServicerContext
     ) -> Iterator[archive_pb2.WatchOperationResponse]:
-        for operation in self._library.watch_operation(request.id, stopped=lambda: not context.is_active()):
+        changes = self._library.watch_operation(request.id, stopped=lambda: not context.is_active())
+        for operation in parked(changes):
             yield archive_pb2.WatchOperationResponse(operation=operation_message(operation))
 
     def CancelOperation(  # noqa: N802

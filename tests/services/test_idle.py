@@ -85,3 +85,17 @@ def test_no_room_is_made_by_calls_that_have_only_begun_to_wait() -> None:
     with watch.watched(call) as watched, watched.waiting():  # type: ignore[arg-type]
         watch.make_room()
     assert not call.ended.is_set()
+
+
+def test_room_is_made_by_the_newest_of_calls_that_wait_for_something_else_where_none_is_idle() -> None:
+    watch = IdleWatch(LONG_S)
+    calls = [Call() for _ in range(3)]
+    with (
+        watch.watched(calls[0]) as first,  # type: ignore[arg-type]
+        watch.watched(calls[1]) as second,  # type: ignore[arg-type]
+        watch.watched(calls[2]),  # type: ignore[arg-type]
+        first.parked(),
+        second.parked(),
+    ):
+        watch.make_room()
+    assert [call.ended.is_set() for call in calls] == [False, True, False]

@@ -219,6 +219,29 @@ def test_the_end_may_be_written_as_infinity(tmp_path):
     assert len(read_stretch(path, 1.0, float("inf"), max_seconds=10.0)) == 32_000
 
 
+@pytest.fixture
+def libsndfile(monkeypatch):
+    """PyAV is not installed."""
+    monkeypatch.setitem(sys.modules, "wordspot.indexer.sound.ffmpeg", None)
+
+
+@pytest.mark.parametrize("claim", [2**36 - 2, 2**35, 8_000 * 10])
+def test_without_pyav_seconds_are_bounded_by_what_decodes(libsndfile, claim):
+    bomb = encoded(np.zeros((8_000 * 3600, 1), np.float32), 8_000, "FLAC", "PCM_16")
+    with pytest.raises(InvalidInput, match="longer than the 60 s allowed"):
+        decode_bytes(with_flac_frames(bomb, claim) if claim > 8_000 * 60 else bomb, max_seconds=60.0)
+    short = encoded(chirp(8_000, 5.0), 8_000, "FLAC", "PCM_16")
+    assert len(decode_bytes(with_flac_frames(short, claim), max_seconds=60.0)) == 80_000
+
+
+def test_without_pyav_a_stretch_beyond_the_end_of_a_forged_length_is_refused(libsndfile, tmp_path):
+    path = tmp_path / "forged.flac"
+    short = encoded(chirp(8_000, 5.0), 8_000, "FLAC", "PCM_16")
+    path.write_bytes(with_flac_frames(short, 2**36 - 2))
+    with pytest.raises(InvalidInput, match="holds no audio"):
+        read_stretch(path, 3_600.0, 3_610.0, max_seconds=60.0)
+
+
 def test_more_seconds_than_allowed_are_refused():
     data = encoded(chirp(8_000, 5.0), 8_000, "WAV", "PCM_16")
     assert len(decode_bytes(data, max_seconds=5.0)) == 80_000
