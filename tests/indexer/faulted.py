@@ -22,7 +22,8 @@ from types import ModuleType
 from typing import Any
 
 from wordspot.indexer import faults
-from wordspot.indexer.archive import additions
+from wordspot.indexer.archive import additions, compaction
+from wordspot.indexer.archive.compaction import MERGED_SEGMENTS
 from wordspot.indexer.archive.ingest import BatchLimits
 from wordspot.indexer.archive.library import Library
 from wordspot.indexer.archive.summaries import RecordingState
@@ -204,6 +205,26 @@ def compacting(request: dict[str, str]) -> None:
     it.library.compact("words")
 
 
+def merging(request: dict[str, str]) -> None:
+    """As many additions as are merged; the fault strikes while they are."""
+    it = Scenario(request)
+    it.create("words")
+    for number in range(MERGED_SEGMENTS - 1):
+        last = it.add(f"n{number}")
+        it.index()
+    it.delete(last)
+    merge = compaction.merge_newest
+
+    def merge_with_fault(*arguments: Any) -> None:
+        it.acknowledge_indexed()
+        it.arm()
+        merge(*arguments)
+
+    compaction.merge_newest = merge_with_fault
+    it.add("last")
+    it.index()
+
+
 def living(request: dict[str, str]) -> None:
     """Goes on until it is killed; says when the library is open."""
     it = Scenario(request, limits=BatchLimits(recordings=2))
@@ -231,6 +252,7 @@ SCENARIOS: dict[str, Callable[[dict[str, str]], None]] = {
         deleting,
         deleting_an_archive,
         compacting,
+        merging,
         living,
     )
 }

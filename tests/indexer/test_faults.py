@@ -54,6 +54,11 @@ CASES = [
     ("compacting", "compaction-sealed"),
     ("compacting", "compaction-committed"),
     ("compacting", "compaction-cleaned"),
+    ("merging", "segment-written"),
+    ("merging", "segment-renamed"),
+    ("merging", "compaction-sealed"),
+    ("merging", "compaction-committed"),
+    ("merging", "compaction-cleaned"),
 ]
 
 
