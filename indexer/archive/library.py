@@ -5,28 +5,24 @@ What a method has returned survives a crash; what was in progress is absent or c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import delete, select
-from sqlalchemy.orm import Session
-
-from wordspot.indexer.archive import compaction, files, lookups
+from wordspot.indexer.archive import compaction
 from wordspot.indexer.archive.additions import Addition, Additions
-from wordspot.indexer.archive.audio_files import file_change, read_clip, read_regions
+from wordspot.indexer.archive.archives import Archives
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
 from wordspot.indexer.archive.ingest import BatchLimits, Ingest
 from wordspot.indexer.archive.insertions import AddResult
 from wordspot.indexer.archive.locks import ArchiveLocks
 from wordspot.indexer.archive.operations import Operations
-from wordspot.indexer.archive.quarantine import check_archive, quarantined_segments
+from wordspot.indexer.archive.quarantine import check_archive
+from wordspot.indexer.archive.recordings import Recordings
 from wordspot.indexer.archive.serving import ServedArchives
 from wordspot.indexer.archive.summaries import (
     ArchiveSummary,
@@ -37,38 +33,15 @@ from wordspot.indexer.archive.summaries import (
     RecordingSummary,
     StoredKind,
 )
-from wordspot.indexer.archive.tables import (
-    Archive,
-    Generation,
-    GenerationState,
-    Recording,
-    Request,
-    Segment,
-    now,
-)
 from wordspot.indexer.archive.uploads import StoredAudio, Upload
 from wordspot.indexer.archive.view import ArchiveView
-from wordspot.indexer.errors import (
-    AlreadyExists,
-    FailedPrecondition,
-    InvalidInput,
-    NotFound,
-)
-from wordspot.indexer.faults import reach
-from wordspot.indexer.limits import (
-    DEFAULT_PAGE_ITEMS,
-    MAX_ARCHIVE_NAME_CHARACTERS,
-    MAX_RECORDING_SECONDS,
-    MAX_UPLOAD_BYTES,
-)
-from wordspot.indexer.paths import readable_path
+from wordspot.indexer.errors import InvalidInput, NotFound
+from wordspot.indexer.limits import DEFAULT_PAGE_ITEMS, MAX_RECORDING_SECONDS, MAX_UPLOAD_BYTES
 from wordspot.indexer.records import Embedder, Region, Samples, Segmenter
 from wordspot.indexer.vectors.policy import IndexPolicy
 
 if TYPE_CHECKING:
     from wordspot.indexer.sound.audio import Decoder
-
-_ARCHIVE_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_ARCHIVE_NAME_CHARACTERS - 1}}}")
 
 
 class Library:
@@ -112,8 +85,6 @@ class Library:
         workers: int = 2,
         limits: BatchLimits | None = None,
     ) -> None:
-        self._decoder = decoder
-        self._max_seconds = max_recording_seconds
         self._locks = ArchiveLocks()
         with ExitStack() as opening:
             self._home = opening.enter_context(closing(Home(home)))
@@ -134,6 +105,10 @@ class Library:
                 max_upload_bytes=max_upload_bytes,
             )
             self._served = ServedArchives(self._catalogue, self._home, index or IndexPolicy())
+            self._archives = Archives(self._catalogue, self._home, self._locks, self._audio, self._served)
+            self._recordings = Recordings(
+                self._catalogue, self._home, self._audio, self._served, decoder, max_recording_seconds
+            )
             self.operations = Operations(
                 self._catalogue,
                 self._home,
@@ -171,40 +146,15 @@ class Library:
 
     def create_archive(self, name: str) -> ArchiveSummary:
         """Creates an archive. Raises InvalidInput for a name that is not allowed, AlreadyExists."""
-        if not _ARCHIVE_NAME.fullmatch(name):
-            raise InvalidInput(
-                f"an archive name must have 1 to {MAX_ARCHIVE_NAME_CHARACTERS} letters, digits and ._- and "
-                f"begin with a letter or digit, got {name!r}"
-            )
-        with self._catalogue.writing() as session:
-            if session.scalars(select(Archive).where(Archive.name == name)).one_or_none() is not None:
-                raise AlreadyExists(f"archive {name!r} exists")
-            archive = Archive(name=name, created=now())
-            session.add(archive)
-            session.flush()
-            return self._archive_summary(session, archive)
+        return self._archives.create(name)
 
     def get_archive(self, name: str) -> ArchiveSummary:
         """Returns an archive. Raises NotFound."""
-        with self._catalogue.reading() as session:
-            return self._archive_summary(session, lookups.archive_by_name(session, name))
+        return self._archives.get(name)
 
     def list_archives(self, after: str = "", limit: int = DEFAULT_PAGE_ITEMS) -> Page[ArchiveSummary]:
-        """Returns a page of the archives in order of name.
-
-        Args:
-            after: the `next` of the page before.
-            limit: archives a page, 1 to MAX_PAGE_ITEMS.
-        """
-        with self._catalogue.reading() as session:
-            rows = session.scalars(
-                select(Archive)
-                .where(Archive.name > after)
-                .order_by(Archive.name)
-                .limit(lookups.checked_page_limit(limit) + 1)
-            ).all()
-            items = tuple(self._archive_summary(session, row) for row in rows[:limit])
-        return Page(items, items[-1].name if len(rows) > limit else "")
+        """See Archives.page."""
+        return self._archives.page(after, limit)
 
     def delete_archive(self, name: str) -> None:
         """Deletes an archive, also on a full disk.
@@ -213,30 +163,7 @@ class Library:
             NotFound: if there is no such archive.
             FailedPrecondition: if it is being indexed or compacted.
         """
-        self._home.deleting(partial(self._delete_archive, name))
-
-    def _delete_archive(self, name: str) -> None:
-        with self._locks.holding(name, "deletion"), self._audio.lock:
-            with self._catalogue.writing() as session:
-                archive = lookups.archive_by_name(session, name)
-                generation_ids = session.scalars(
-                    select(Generation.id).where(Generation.archive_id == archive.id)
-                ).all()
-                segments = session.scalars(
-                    select(Segment.name).where(Segment.generation_id.in_(generation_ids))
-                ).all()
-                locations = session.scalars(
-                    select(Recording.location).where(Recording.archive_id == archive.id)
-                ).all()
-                session.execute(delete(Archive).where(Archive.id == archive.id))
-            reach("archive-deleted")
-            self._served.drop(name)
-            for segment in segments:
-                files.remove(self._home.segments / segment)
-            for generation in generation_ids:
-                files.remove(self._home.cache_of(generation))
-            for location in locations:
-                self._audio.remove_unreferenced(location)
+        self._home.deleting(partial(self._archives.delete, name))
 
     def compact(self, name: str) -> CompactionSummary:
         """Merges segments and removes what was deleted.
@@ -312,88 +239,26 @@ class Library:
 
     def get_recording(self, archive: str, recording: str) -> RecordingSummary:
         """Returns a recording. Raises NotFound."""
-        with self._catalogue.reading() as session:
-            row = lookups.archive_by_name(session, archive)
-            return lookups.summary_of_recording(session, row, lookups.live_recording(session, row, recording))
+        return self._recordings.get(archive, recording)
 
     def list_recordings(
         self, archive: str, after: str = "", limit: int = DEFAULT_PAGE_ITEMS
     ) -> Page[RecordingSummary]:
-        """Returns a page of an archive's recordings in order of adding.
-
-        Args:
-            archive: its name.
-            after: the `next` of the page before.
-            limit: recordings a page, 1 to MAX_PAGE_ITEMS.
-
-        Raises:
-            NotFound: if there is no such archive.
-            InvalidInput: if `after` or `limit` is not valid.
-        """
-        with self._catalogue.reading() as session:
-            row = lookups.archive_by_name(session, archive)
-            rows = session.scalars(
-                select(Recording)
-                .where(
-                    Recording.archive_id == row.id,
-                    Recording.deleted_at.is_(None),
-                    Recording.number > lookups.parsed_page_token(after),
-                )
-                .order_by(Recording.number)
-                .limit(lookups.checked_page_limit(limit) + 1)
-            ).all()
-            items = lookups.summaries_of_recordings(session, row, rows[:limit])
-        return Page(items, str(rows[limit - 1].number) if len(rows) > limit else "")
+        """See Recordings.page."""
+        return self._recordings.page(archive, after, limit)
 
     def delete_recording(self, archive: str, recording: str) -> None:
         """Deletes a recording, also on a full disk: searches that begin afterwards exclude it. Raises
         NotFound."""
-        self._home.deleting(partial(self._delete_recording, archive, recording))
-
-    def _delete_recording(self, archive: str, recording: str) -> None:
-        with self._audio.lock:
-            with self._catalogue.writing() as session:
-                row = lookups.live_recording(session, lookups.archive_by_name(session, archive), recording)
-                row.deleted_at = now()
-                session.execute(delete(Request).where(Request.recording_number == row.number))
-            reach("recording-deleted")
-            self._served.hide_recording(archive, recording)
-            self._audio.remove_unreferenced(row.location)
+        self._home.deleting(partial(self._recordings.delete, archive, recording))
 
     def clip(self, archive: str, recording: str, start: float, end: float) -> Samples:
-        """Returns the audio (samples,) of a stretch of a recording, at 16 kHz.
-
-        Args:
-            archive: its name.
-            recording: its id.
-            start: in seconds.
-            end: in seconds, at most MAX_CLIP_SECONDS later; clipped to the end of the recording.
-
-        Raises:
-            NotFound: if there is no such archive or recording.
-            InvalidInput: if the stretch is not valid.
-            FailedPrecondition: if the file is missing or has changed.
-        """
-        return read_clip(self._decoder, self._unchanged_file(archive, recording), start, end)
+        """See Recordings.clip."""
+        return self._recordings.clip(archive, recording, start, end)
 
     def region_audio(self, archive: str, recording: str, regions: Sequence[Region]) -> Iterator[Samples]:
-        """Returns the audio (samples,) of regions, at 16 kHz, as it was indexed.
-
-        Regions must be in order of time and disjoint. Raises what `clip` raises.
-        """
-        path = self._unchanged_file(archive, recording)
-        return read_regions(self._decoder, path, regions, max_seconds=self._max_seconds)
-
-    def _unchanged_file(self, archive: str, recording: str) -> Path:
-        """Returns the recording's file. Raises NotFound, FailedPrecondition if it is missing or has
-        changed."""
-        with self._catalogue.reading() as session:
-            row = lookups.live_recording(session, lookups.archive_by_name(session, archive), recording)
-        path = self._home.locate(row.location)
-        problem = file_change(path, row.size)
-        if problem is not None:
-            raise FailedPrecondition(problem.replace(str(path), readable_path(row.path)))
-        return path
+        """See Recordings.region_audio."""
+        return self._recordings.region_audio(archive, recording, regions)
 
     # Operations
 
@@ -428,12 +293,3 @@ class Library:
     def resume_operation(self, operation: str) -> OperationSummary:
         """See Operations.resume."""
         return self.operations.resume(operation)
-
-    def _archive_summary(self, session: Session, archive: Archive) -> ArchiveSummary:
-        summary = lookups.summary_of_archive(session, archive)
-        generation = lookups.generation_in_state(session, archive, GenerationState.SERVING)
-        if generation is None:
-            return summary
-        cached = sum(path.stat().st_size for path in self._home.cache_of(generation.id).glob("index.*"))
-        quarantined = quarantined_segments(session, generation.id)
-        return replace(summary, size=summary.size + cached, quarantined=quarantined)

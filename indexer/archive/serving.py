@@ -6,20 +6,17 @@ The index is read from the cache, extended if the archive has grown, and rebuilt
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlalchemy import select
 
 from wordspot.indexer.archive import cache, files, lookups
+from wordspot.indexer.archive.assembly import OpenSegment, assembled
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
 from wordspot.indexer.archive.quarantine import listed_manifest, quarantine, quarantined_segments
@@ -29,20 +26,11 @@ from wordspot.indexer.archive.tables import Generation, GenerationState, Indexed
 from wordspot.indexer.archive.view import ArchiveView, RecordingEntry
 from wordspot.indexer.errors import DataLoss, Exhausted, FailedPrecondition
 from wordspot.indexer.records import EncoderInfo
-from wordspot.indexer.vectors.buckets import BucketedIndex, Snapshot
+from wordspot.indexer.vectors.buckets import BucketedIndex
 from wordspot.indexer.vectors.policy import IndexPolicy
 from wordspot.indexer.vectors.stored import SegmentSpans
 
 _log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class _OpenSegment:
-    """A segment and its recordings by ordinal."""
-
-    reader: SegmentReader
-    entries: tuple[RecordingEntry, ...]
-    stamps: tuple[tuple[int, int, int], ...]
 
 
 class ServedArchives:
@@ -148,7 +136,7 @@ class ServedGeneration:
         self._cache = cache
         self._policy = policy
         self._refresh_lock = threading.RLock()
-        self._parts: dict[str, _OpenSegment] = {}
+        self._parts: dict[str, OpenSegment] = {}
         self._index: BucketedIndex | None = None
         self._indexed: list[str] = []
         self._saved: list[str] = []
@@ -197,11 +185,11 @@ class ServedGeneration:
                     self._note_damage(str(error))
                     self._index = None
                     continue
-                view = _assembled(self.encoder, list(self._parts.values()), index, self._quarantined)
+                view = assembled(self.encoder, list(self._parts.values()), index, self._quarantined)
                 with self._view_lock:
                     published = self._quarantine_changes == changes
                     if published:
-                        self._view = _without(view, self._deleted)
+                        self._view = view.without(self._deleted)
 
     def quarantine(self, segment: str, problem: str) -> None:
         """Excludes a damaged segment from this and later views."""
@@ -219,7 +207,7 @@ class ServedGeneration:
         with self._view_lock:
             self._deleted.add(recording)
             if self._view is not None:
-                self._view = _without(self._view, {recording})
+                self._view = self._view.without({recording})
 
     @contextmanager
     def refresh_blocked(self) -> Iterator[None]:
@@ -256,7 +244,7 @@ class ServedGeneration:
     def _open_segments(self) -> None:
         """Opens the segments that are not in quarantine; those that turn out to be damaged go there."""
         entries = self._listed_segments()
-        parts: dict[str, _OpenSegment] = {}
+        parts: dict[str, OpenSegment] = {}
         for (name, sha256), recordings in entries.items():
             try:
                 parts[name] = self._parts.get(name) or self._opened(name, sha256, recordings)
@@ -267,10 +255,10 @@ class ServedGeneration:
         with self._catalogue.reading() as session:
             self._quarantined = quarantined_segments(session, self.generation)
 
-    def _opened(self, name: str, sha256: str, recordings: Sequence[RecordingEntry]) -> _OpenSegment:
+    def _opened(self, name: str, sha256: str, recordings: Sequence[RecordingEntry]) -> OpenSegment:
         """Raises DataLoss."""
         reader = SegmentReader.open(self._segments / name, sha256, partial(self.quarantine, name))
-        return _OpenSegment(reader, tuple(recordings), reader.stamps())
+        return OpenSegment(reader, tuple(recordings), reader.stamps())
 
     def _check_changed_files(self) -> None:
         """Verifies segments that somebody has written to: what is mapped has changed with the file, also
@@ -342,69 +330,3 @@ class ServedGeneration:
 
     def _readers(self) -> list[SegmentReader]:
         return [part.reader for part in self._parts.values()]
-
-
-def _assembled(
-    encoder: EncoderInfo,
-    parts: Sequence[_OpenSegment],
-    index: BucketedIndex,
-    quarantined: tuple[QuarantinedSegment, ...],
-) -> ArchiveView:
-    readers = [part.reader for part in parts]
-    entries = tuple(entry for part in parts for entry in part.entries)
-    recordings = _starts(len(part.entries) for part in parts)
-    spans = _starts(len(reader.spans) for reader in readers)
-    nothing = [0] * len(parts)
-    tables = [reader.regions for reader in readers]
-    vectors = tuple(reader.vectors for reader in readers)
-    return ArchiveView(
-        encoder=encoder,
-        recordings=entries,
-        region_recording=_column(tables, "recording", recordings, np.int32),
-        region_start=_column(tables, "start", nothing, np.int32),
-        region_stop=_column(tables, "stop", nothing, np.int32),
-        region_segment=_read_only(
-            np.repeat(np.arange(len(parts), dtype=np.int32), [len(table) for table in tables])
-        ),
-        region_frame=_column(tables, "frame", nothing, np.int64),
-        region_span=_read_only(
-            np.append(_column(tables, "span", spans, np.int64), sum(len(reader.spans) for reader in readers))
-        ),
-        tables=tuple(reader.spans for reader in readers),
-        vectors=vectors,
-        frames=tuple(reader.frames for reader in readers),
-        index=Snapshot(index, vectors),
-        quarantined=quarantined,
-    )
-
-
-def _column(
-    tables: Sequence[NDArray[np.void]], name: str, shifts: Sequence[int], dtype: type[np.integer[Any]]
-) -> NDArray[Any]:
-    """Returns one field of all segments' tables, with each segment's shift added."""
-    joined = np.empty(sum(map(len, tables)), dtype=dtype)
-    position = 0
-    for table, shift in zip(tables, shifts, strict=True):
-        joined[position : position + len(table)] = table[name]
-        joined[position : position + len(table)] += dtype(shift)
-        position += len(table)
-    return _read_only(joined)
-
-
-def _starts(lengths: Iterable[int]) -> list[int]:
-    return [0, *itertools.accumulate(lengths)][:-1]
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    array.flags.writeable = False
-    return array
-
-
-def _without(view: ArchiveView, deleted: set[str]) -> ArchiveView:
-    """Returns the view with the recordings marked as deleted."""
-    if not any(entry.alive and entry.id in deleted for entry in view.recordings):
-        return view
-    entries = tuple(
-        dataclasses.replace(entry, alive=entry.alive and entry.id not in deleted) for entry in view.recordings
-    )
-    return dataclasses.replace(view, recordings=entries)

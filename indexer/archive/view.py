@@ -7,8 +7,8 @@ spans.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -75,6 +75,15 @@ class ArchiveView:
     frames: Sequence[Packed]
     index: SpanIndex
     quarantined: tuple[QuarantinedSegment, ...] = ()
+
+    def without(self, deleted: Collection[str]) -> ArchiveView:
+        """Returns the view with the recordings of these ids marked as deleted."""
+        if not any(entry.alive and entry.id in deleted for entry in self.recordings):
+            return self
+        entries = tuple(
+            replace(entry, alive=entry.alive and entry.id not in deleted) for entry in self.recordings
+        )
+        return replace(self, recordings=entries)
 
     @property
     def spans(self) -> int:
