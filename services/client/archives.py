@@ -24,17 +24,14 @@ from wordspot.indexer.errors import AlreadyExists, InvalidInput, Overloaded
 from wordspot.indexer.records import Hit, Mode
 from wordspot.services.answers import SearchAnswer, from_message, to_interval
 from wordspot.services.client.files import audio_files
+from wordspot.services.client.indexing import add_files, followed, report
 from wordspot.services.client.query_messages import QueryStream, mode_value
 from wordspot.services.client.records import IndexProgress, IndexReport, Query
 from wordspot.services.client.retries import Retries
 from wordspot.services.client.transport import AddedRecording, open_transport
-from wordspot.services.errors import PeerUnavailable, ServiceError, translated
+from wordspot.services.errors import PeerUnavailable, translated
 from wordspot.services.limits import DEFAULT_HITS, MAX_PAGE_ITEMS, RETRY_TIMEOUT_S
 from wordspot.v1 import archive_pb2, search_pb2
-
-
-class IndexingEnded(ServiceError):  # noqa: N818
-    """An indexing operation ended before it was done; what was committed stays."""
 
 
 class Client:
@@ -135,7 +132,7 @@ class Client:
             response: archive_pb2.RepairArchiveResponse = self._archives.RepairArchive(
                 archive_pb2.RepairArchiveRequest(name=name)
             )
-        return self._followed(response.operation, progress)
+        return followed(self, response.operation, progress)
 
     # Recordings
 
@@ -204,51 +201,18 @@ class Client:
         found = audio_files(paths)
         self.ensure_archive(archive)
         reason = self._transport.prepare_encoder(encoder, archive)
-        recordings, problems = self._add_all(found.files, archive, progress)
+        added = add_files(self._transport, found.files, archive, progress)
         operation = self._index(archive, encoder, progress)
-        failures: dict[str, str] = {}
-        warnings: dict[str, tuple[str, ...]] = {}
-        if operation.recordings_done or operation.recordings_failed:
-            for recording in self.recordings(archive):
-                if recording.problem:
-                    failures[recording.id] = recording.problem
-                if recording.warnings:
-                    warnings[recording.id] = tuple(recording.warnings)
-        problems |= {
-            str(path): failures[identity] for path, identity, _ in recordings if identity in failures
-        }
-        present = [present for _, identity, present in recordings if identity not in failures]
-        return IndexReport(
-            added=present.count(False),
-            present=present.count(True),
-            ignored=found.ignored,
-            skipped={str(path): reason for path, reason in found.skipped.items()},
-            problems=problems,
+        changed = operation.recordings_done or operation.recordings_failed
+        return report(
+            added,
+            list(self.recordings(archive)) if changed else [],
+            found=found,
             operation=operation,
             archive=self.archive(archive),
             seconds=time.monotonic() - start,
             encoder_reason=reason,
-            warnings={
-                str(path): warnings[identity] for path, identity, _ in recordings if identity in warnings
-            },
         )
-
-    def _add_all(
-        self, files: Sequence[Path], archive: str, progress: Callable[[IndexProgress], None]
-    ) -> tuple[list[tuple[Path, str, bool]], dict[str, str]]:
-        """Returns path, id and whether it was there of each recording, and problems by path."""
-        recordings: list[tuple[Path, str, bool]] = []
-        problems: dict[str, str] = {}
-        progress(IndexProgress("adding", 0, len(files)))
-        for done, (path, added) in enumerate(self._transport.add_files(files, archive), 1):
-            if isinstance(added, InvalidInput):
-                problems[str(path)] = str(added)
-            else:
-                recording, present = added
-                recordings.append((path, recording.id, present))
-            progress(IndexProgress("adding", done, len(files)))
-        progress(IndexProgress("adding", len(files), len(files)))
-        return recordings, problems
 
     # Operations
 
@@ -406,24 +370,4 @@ class Client:
         )
         with translated(self.address):
             operation: archive_pb2.Operation = self._archives.IndexArchive(request).operation
-        return self._followed(operation, progress)
-
-    def _followed(
-        self, operation: archive_pb2.Operation, progress: Callable[[IndexProgress], None]
-    ) -> archive_pb2.Operation:
-        """Returns the operation as it is at its end. Raises IndexingEnded unless it succeeds."""
-        try:
-            for latest in self.watch(operation.id):
-                operation = latest
-                done = operation.recordings_done + operation.recordings_failed
-                progress(IndexProgress("indexing", done, operation.recordings_total))
-        except KeyboardInterrupt:
-            self.cancel(operation.id)
-            raise
-        if operation.state != archive_pb2.OPERATION_STATE_SUCCEEDED:
-            state = archive_pb2.OperationState.Name(operation.state).removeprefix("OPERATION_STATE_").lower()
-            raise IndexingEnded(
-                f"indexing {operation.archive!r} {state} after {operation.recordings_done} of "
-                f"{operation.recordings_total} recordings{': ' * bool(operation.problem)}{operation.problem}"
-            )
-        return operation
+        return followed(self, operation, progress)

@@ -18,7 +18,7 @@ from wordspot import Client, FileQuery, StoredQuery
 from wordspot.indexer.errors import FailedPrecondition, InvalidInput, NotFound
 from wordspot.indexer.sound.audio import write_wav
 from wordspot.services.client import archives, retries, transport
-from wordspot.services.client.archives import IndexingEnded
+from wordspot.services.client.indexing import IndexingEnded
 from wordspot.services.client.records import IndexProgress
 from wordspot.services.errors import PeerUnavailable
 from wordspot.services.limits import MAX_QUERY_BYTES, MAX_UNAVAILABLE_ATTEMPTS
