@@ -21,7 +21,6 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -29,57 +28,21 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import cross_entropy, logsigmoid
 
 from wordspot.models.cancellation import check_cancelled
-from wordspot.models.conditional.decoding import Beam, DecodedSequence, DecodingConfig, Hypothesis
+from wordspot.models.conditional.attention_state import AttentionMemory, DecoderState
+from wordspot.models.conditional.decoding import (
+    Beam,
+    DecodedSequence,
+    DecodingConfig,
+    Hypothesis,
+    forbid_tokens,
+)
 from wordspot.models.errors import BadInput
 from wordspot.models.sampling import sample_categorical
-from wordspot.models.vocabulary import BEGIN, END, PAD, SPECIAL, UNKNOWN, Vocabulary
+from wordspot.models.vocabulary import BEGIN, PAD, UNKNOWN, Vocabulary
 
 CHUNK_ROWS = 128  # rows of logits that stay in the processor's cache
 MASKED_LOGIT = -1e9
 TINY = 1e-9
-
-
-@dataclass(frozen=True)
-class _Memory:
-    """A memory as the steps need it.
-
-    Attributes:
-        values: (N, S, M).
-        keys: (N, S, A), projected for the attention.
-        padding: bool (N, S), which positions are none.
-        source: int64 (N, S), the token at each position, or None.
-        own_tokens: how many tokens of the source lie beyond the vocabulary.
-    """
-
-    values: Tensor
-    keys: Tensor
-    padding: Tensor
-    source: Tensor | None
-    own_tokens: int
-
-    def repeated(self, times: int) -> _Memory:
-        """Returns each memory so many times, one after another."""
-        values, keys, padding = (
-            part.repeat_interleave(times, 0) for part in (self.values, self.keys, self.padding)
-        )
-        source = None if self.source is None else self.source.repeat_interleave(times, 0)
-        return _Memory(values, keys, padding, source, self.own_tokens)
-
-
-@dataclass(frozen=True)
-class _State:
-    """The recurrent state between two steps.
-
-    Attributes:
-        hidden: (N, H).
-        context: (N, M), the attention's weighted mean of the memory.
-    """
-
-    hidden: Tensor
-    context: Tensor
-
-    def __getitem__(self, rows: Tensor) -> _State:
-        return _State(self.hidden[rows], self.context[rows])
 
 
 class AttentionDecoder(nn.Module):
@@ -300,7 +263,7 @@ class AttentionDecoder(nn.Module):
             yield from prefix[sent:]
             sent = len(prefix)
 
-    def _beam_steps(self, memory: _Memory, config: DecodingConfig) -> Iterator[list[Beam]]:
+    def _beam_steps(self, memory: AttentionMemory, config: DecodingConfig) -> Iterator[list[Beam]]:
         """Yields the beam of each memory after each step."""
         count, size = len(memory.values), config.beam_size
         memory = memory.repeated(size)
@@ -326,7 +289,7 @@ class AttentionDecoder(nn.Module):
             yield beams
 
     def _sampling_steps(
-        self, memory: _Memory, config: DecodingConfig, rng: Generator, temperature: float
+        self, memory: AttentionMemory, config: DecodingConfig, rng: Generator, temperature: float
     ) -> Iterator[list[Hypothesis]]:
         """Yields the hypothesis of each memory after each step."""
         state = self._initial_state(memory)
@@ -344,8 +307,12 @@ class AttentionDecoder(nn.Module):
             yield hypotheses
 
     def _next_token(
-        self, memory: _Memory, state: _State, hypotheses: Sequence[Hypothesis], config: DecodingConfig
-    ) -> tuple[Tensor, Tensor, _State]:
+        self,
+        memory: AttentionMemory,
+        state: DecoderState,
+        hypotheses: Sequence[Hypothesis],
+        config: DecodingConfig,
+    ) -> tuple[Tensor, Tensor, DecoderState]:
         """Returns nats of every token behind each hypothesis, (N, words + own tokens), infinite where the
         configuration forbids it; the attention weights, (N, S); the state after the step."""
         previous = torch.tensor([h.tokens[-1] if h.tokens else BEGIN for h in hypotheses])
@@ -358,26 +325,28 @@ class AttentionDecoder(nn.Module):
             probabilities = nn.functional.pad(gate.sigmoid() * (-nats).exp(), (0, memory.own_tokens))
             probabilities = probabilities.scatter_add(1, memory.source, (-gate).sigmoid() * weights)
             nats = -(probabilities + TINY).log()
-        _forbid(nats, hypotheses, config)
+        forbid_tokens(nats, hypotheses, config)
         return nats, weights, state
 
-    def _prepared(self, memory: Tensor, mask: Tensor, source: Tensor | None) -> _Memory:
+    def _prepared(self, memory: Tensor, mask: Tensor, source: Tensor | None) -> AttentionMemory:
         """Returns the memory with its keys."""
         beyond = 0 if source is None or not source.numel() else int(source.max()) + 1 - len(self.vectors)
-        return _Memory(memory, self.key(memory), ~mask, source, max(0, beyond))
+        return AttentionMemory(memory, self.key(memory), ~mask, source, max(0, beyond))
 
-    def _initial_state(self, memory: _Memory) -> _State:
+    def _initial_state(self, memory: AttentionMemory) -> DecoderState:
         """Returns the state before the first step, from the mean of the memory's positions."""
         mask = (~memory.padding).float()[:, :, None]
         mean = (memory.values * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)
-        return _State(self.start(mean).tanh(), mean)
+        return DecoderState(self.start(mean).tanh(), mean)
 
-    def _step(self, memory: _Memory, state: _State, inputs: Tensor) -> tuple[_State, Tensor]:
+    def _step(
+        self, memory: AttentionMemory, state: DecoderState, inputs: Tensor
+    ) -> tuple[DecoderState, Tensor]:
         """Returns the state after a token, and its attention weights, (N, S). inputs: (N, D)."""
         hidden = self.cell(torch.cat([inputs, state.context], dim=1), state.hidden)
         scores = (memory.keys + self.ask(hidden)[:, None]).tanh() @ self.weigh
         weights = scores.masked_fill(memory.padding, MASKED_LOGIT).softmax(dim=1)
-        return _State(hidden, torch.bmm(weights[:, None], memory.values)[:, 0]), weights
+        return DecoderState(hidden, torch.bmm(weights[:, None], memory.values)[:, 0]), weights
 
     def _logits(self, outputs: Tensor) -> Tensor:
         """Returns logits (N, words) of outputs (N, D)."""
@@ -389,15 +358,3 @@ class AttentionDecoder(nn.Module):
             return values
         mask = torch.rand(values.shape, generator=rng, device=values.device) >= self.dropout
         return values * mask / (1 - self.dropout)
-
-
-def _forbid(nats: Tensor, hypotheses: Sequence[Hypothesis], config: DecodingConfig) -> None:
-    """Sets nats (N, tokens) to infinity, in place, where the configuration forbids a token."""
-    nats[:, [PAD, BEGIN, UNKNOWN]] = torch.inf
-    for n, hypothesis in enumerate(hypotheses):
-        length = len(hypothesis.tokens)
-        if length >= config.max_tokens:
-            nats[n, SPECIAL:] = torch.inf
-        elif length < config.min_tokens:
-            nats[n, END] = torch.inf
-        nats[n, hypothesis.repeating_tokens(config.no_repeat_ngram)] = torch.inf

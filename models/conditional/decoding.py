@@ -15,7 +15,7 @@ from itertools import takewhile
 import torch
 from torch import Tensor
 
-from wordspot.models.vocabulary import END
+from wordspot.models.vocabulary import BEGIN, END, PAD, SPECIAL, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -173,3 +173,15 @@ class Beam:
         columns = zip(*(tokens for tokens, _ in rivals), strict=False)
         agreed = takewhile(lambda column: len(set(column)) == 1, columns)
         return [(column[0], weights) for column, weights in zip(agreed, rivals[0][1], strict=False)]
+
+
+def forbid_tokens(nats: Tensor, hypotheses: Sequence[Hypothesis], config: DecodingConfig) -> None:
+    """Sets nats (N, tokens) to infinity, in place, where the configuration forbids a token."""
+    nats[:, [PAD, BEGIN, UNKNOWN]] = torch.inf
+    for n, hypothesis in enumerate(hypotheses):
+        length = len(hypothesis.tokens)
+        if length >= config.max_tokens:
+            nats[n, SPECIAL:] = torch.inf
+        elif length < config.min_tokens:
+            nats[n, END] = torch.inf
+        nats[n, hypothesis.repeating_tokens(config.no_repeat_ngram)] = torch.inf
