@@ -153,23 +153,20 @@ def adapt(
     training_clusters, validation_clusters = split(clusters, seed)
     judge = AdaptationJudge(spectra, validation_clusters, seed)
     before = judge.average_precisions(model)
-    start = _weights(model)
-    progress = _train(model, spectra, training_clusters, _plan(steps, minutes, seed), device, report)
-    model = model.cpu().eval()
-    trained = _weights(model)
-
-    candidates = [
-        judge.average_precisions(_interpolated(model, start, trained, share)) for share in TRAINED_SHARES
-    ]
-    best, after = best_of(np.stack(candidates))
+    start, plan = _weights(model), _plan(steps, minutes, seed)
+    progress = _train(model, spectra, training_clusters, plan, device, report)
+    trained = _weights(model.cpu().eval())
+    candidates = (_interpolated(model, start, trained, share) for share in TRAINED_SHARES)
+    best, after = best_of(np.stack([judge.average_precisions(candidate) for candidate in candidates]))
     judgement, share = compared(before, after, seed), TRAINED_SHARES[best]
     written = None
     if judgement.improved or force:
-        budget = _budget(_plan(steps, minutes, seed), progress, share)
+        budget = _budget(plan, progress, share)
         learned_from = {**learned_from, "clusters": len(training_clusters)}
         chosen = _interpolated(model, start, trained, share)
-        written = _written(chosen, card, out, judgement, seed, budget, learned_from)
-        written = _exported(written, out, speech, home)
+        written = _exported(
+            _written(chosen, card, out, judgement, seed, budget, learned_from), out, speech, home
+        )
     return AdaptationResult(judgement, share, len(training_clusters), progress, written)
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import itertools
 import json
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -144,10 +145,9 @@ def fit(
     losses: list[float] = []
     figures: Mapping[str, float] = {}
     with ThreadPoolExecutor(1) as loader:
-        upcoming = loader.submit(data.batch, state.step)
+        batches = _batches(data, state.step, device, loader)
         while not _over(state, plan):
-            batch = _moved(upcoming.result(), device)
-            upcoming = loader.submit(data.batch, state.step + 1)
+            batch = next(batches)
             rng = generator(device, plan.seed, state.step)
             model.train()
             for player in model.schedule(state.step):
@@ -165,6 +165,15 @@ def fit(
                 losses.clear()
     _finish(model, best, validation)
     return _progress(state, plan, losses, figures)
+
+
+def _batches(data: TrainingData, step: int, device: str, loader: ThreadPoolExecutor) -> Iterator[Any]:
+    """Yields the batches from a step on, each of which is loaded while the one before is in use."""
+    upcoming = loader.submit(data.batch, step)
+    for following in itertools.count(step + 1):
+        batch = _moved(upcoming.result(), device)
+        upcoming = loader.submit(data.batch, following)
+        yield batch
 
 
 def _optimisers(model: Model[Any], plan: Plan) -> dict[str, torch.optim.AdamW]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from wordspot.indexer.records import Embedder, Segmenter
 from wordspot.indexer.search.dtw import load_compiled
@@ -17,9 +19,28 @@ from wordspot.services.runtime import Service, create_server, open_channel, serv
 from wordspot.services.settings import SearcherSettings, ServerSettings
 from wordspot.v1 import archive_pb2_grpc, search_pb2_grpc
 
+if TYPE_CHECKING:
+    from wordspot.indexer.sound.audio import Decoder
+    from wordspot.services.searcher.queries import SearchResources
+
 SEGMENTER_NAME = "wordspot.v1.SegmentationService"
 ENCODERS_NAME = "wordspot.v1.EmbeddingService"
 NAMES = ("wordspot.v1.ArchiveService", "wordspot.v1.SearchService")
+
+
+@dataclass(frozen=True)
+class _Peers:
+    """What finds speech and what embeds it.
+
+    Attributes:
+        segmenter: of this process, or a service.
+        embedder_for: by the name of an encoder, likewise.
+        checks: of the services, each of which raises if one is not ready.
+    """
+
+    segmenter: Segmenter
+    embedder_for: Callable[[str], Embedder]
+    checks: tuple[Callable[[], None], ...]
 
 
 class Searcher:
@@ -33,41 +54,20 @@ class Searcher:
     ) -> None:
         """segmenter, embedder_for: those of this process; None for the services that the settings name."""
         from wordspot.indexer.archive.library import Library
-        from wordspot.indexer.sound.audio import Decoder, DirectDecoder
-        from wordspot.indexer.sound.decoder import IsolatedDecoder
         from wordspot.indexer.vectors.policy import IndexPolicy
-        from wordspot.services.searcher.peers import RemoteEncoders, RemoteSegmenter
         from wordspot.services.searcher.queries import SearchResources
-        from wordspot.services.searcher.servicer import ArchiveServicer, SearchServicer
         from wordspot.services.searcher.synthesis import Synthesiser
 
         with ExitStack() as closing:
-            peers: list[Callable[[], None]] = []
-            if segmenter is None:
-                channel = open_channel(options.segmenter)
-                closing.callback(channel.close)
-                segmenter = RemoteSegmenter(channel, options.segmenter)
-                peers.append(partial(check_peer, channel, options.segmenter, SEGMENTER_NAME))
-            if embedder_for is None:
-                channel = open_channel(options.modelhost)
-                closing.callback(channel.close)
-                embedder_for = RemoteEncoders(channel, options.modelhost).get
-                peers.append(partial(check_peer, channel, options.modelhost, ENCODERS_NAME))
-            slots = len(os.sched_getaffinity(0))
-            decoder: Decoder = DirectDecoder()
-            indexing_decoder: Decoder = decoder
-            if options.isolate:
-                decoder = closing.enter_context(
-                    IsolatedDecoder(max(slots, 2), ready=2, patience_s=options.queue_seconds)
-                )
-                indexing_decoder = closing.enter_context(IsolatedDecoder(options.workers))
+            peers = _open_peers(options, segmenter, embedder_for, closing)
+            decoder, indexing_decoder = _open_decoders(options, closing)
             library = Library(
                 options.home,
                 database_url=options.database_url,
                 decoder=decoder,
                 indexing_decoder=indexing_decoder,
-                segmenter=segmenter,
-                embedder_for=embedder_for,
+                segmenter=peers.segmenter,
+                embedder_for=peers.embedder_for,
                 default_encoder=options.default_encoder,
                 roots=options.roots,
                 index=IndexPolicy(options.index_kind),
@@ -77,49 +77,103 @@ class Searcher:
             closing.callback(library.close)
             self.library = library
             synthesiser = closing.enter_context(Synthesiser())
-            work = WorkSlots(slots, options.queue_seconds)
             self.query_bytes = ByteBudget(MAX_HELD_QUERY_BYTES)
             resources = SearchResources(
                 library,
                 decoder,
-                segmenter,
-                embedder_for,
+                peers.segmenter,
+                peers.embedder_for,
                 options.max_query_seconds,
                 synthesiser,
-                work,
+                WorkSlots(_processors(), options.queue_seconds),
                 self.query_bytes,
             )
-
-            def check_database() -> None:
-                library.list_archives(after="~")  # behind all names: no archive is summarised
-
-            def check_archives() -> None:
-                check_home(options.home)
-                check_database()
-
-            def check_searches() -> None:
-                check_database()
-                for check in peers:
-                    check()
-
-            archives, searches = priced(ArchiveServicer(library, work)), priced(SearchServicer(resources))
-            self.services = (
-                Service(
-                    NAMES[0],
-                    lambda server: archive_pb2_grpc.add_ArchiveServiceServicer_to_server(archives, server),
-                    check_archives,
-                ),
-                Service(
-                    NAMES[1],
-                    lambda server: search_pb2_grpc.add_SearchServiceServicer_to_server(searches, server),
-                    check_searches,
-                ),
-            )
+            self.services = _services(options, resources, peers.checks)
             self._closing = closing.pop_all()
 
     def close(self) -> None:
         """Interrupts indexing; what is committed stays, the rest can be resumed."""
         self._closing.close()
+
+
+def _open_peers(
+    options: SearcherSettings,
+    segmenter: Segmenter | None,
+    embedder_for: Callable[[str], Embedder] | None,
+    closing: ExitStack,
+) -> _Peers:
+    """Returns what is given, and in place of None what the services in the settings offer, their channels
+    closed by `closing`."""
+    from wordspot.services.searcher.peers import RemoteEncoders, RemoteSegmenter
+
+    checks: list[Callable[[], None]] = []
+    if segmenter is None:
+        channel = open_channel(options.segmenter)
+        closing.callback(channel.close)
+        segmenter = RemoteSegmenter(channel, options.segmenter)
+        checks.append(partial(check_peer, channel, options.segmenter, SEGMENTER_NAME))
+    if embedder_for is None:
+        channel = open_channel(options.modelhost)
+        closing.callback(channel.close)
+        embedder_for = RemoteEncoders(channel, options.modelhost).get
+        checks.append(partial(check_peer, channel, options.modelhost, ENCODERS_NAME))
+    return _Peers(segmenter, embedder_for, tuple(checks))
+
+
+def _open_decoders(options: SearcherSettings, closing: ExitStack) -> tuple[Decoder, Decoder]:
+    """Returns the decoder of what clients send, and that of indexing."""
+    from wordspot.indexer.sound.audio import DirectDecoder
+    from wordspot.indexer.sound.decoder import IsolatedDecoder
+
+    if not options.isolate:
+        decoder = DirectDecoder()
+        return decoder, decoder
+    return (
+        closing.enter_context(
+            IsolatedDecoder(max(_processors(), 2), ready=2, patience_s=options.queue_seconds)
+        ),
+        closing.enter_context(IsolatedDecoder(options.workers)),
+    )
+
+
+def _services(
+    options: SearcherSettings, resources: SearchResources, peer_checks: Sequence[Callable[[], None]]
+) -> tuple[Service, ...]:
+    """Returns both services with their checks of readiness."""
+    from wordspot.services.searcher.servicer import ArchiveServicer, SearchServicer
+
+    def check_database() -> None:
+        resources.library.list_archives(after="~")  # behind all names: no archive is summarised
+
+    def check_archives() -> None:
+        check_home(options.home)
+        check_database()
+
+    def check_searches() -> None:
+        check_database()
+        for check in peer_checks:
+            check()
+
+    archives, searches = (
+        priced(ArchiveServicer(resources.library, resources.slots)),
+        priced(SearchServicer(resources)),
+    )
+    return (
+        Service(
+            NAMES[0],
+            lambda server: archive_pb2_grpc.add_ArchiveServiceServicer_to_server(archives, server),
+            check_archives,
+        ),
+        Service(
+            NAMES[1],
+            lambda server: search_pb2_grpc.add_SearchServiceServicer_to_server(searches, server),
+            check_searches,
+        ),
+    )
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def run(server_settings: ServerSettings, options: SearcherSettings) -> None:
