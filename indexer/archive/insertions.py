@@ -18,7 +18,7 @@ from wordspot.indexer.archive.tables import Archive, Recording, Request, now
 from wordspot.indexer.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from wordspot.indexer.sound.source import AudioInfo
+    from wordspot.indexer.sound.reader import AudioInfo
 
 # A recording, and whether its content was in the archive before.
 AddResult = tuple[RecordingSummary, bool]

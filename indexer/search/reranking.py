@@ -139,15 +139,15 @@ def _with_feedback(
 
     The best place is taken as relevant, and the best feedback_depth places are aligned with it as a second
     example (Chen, Lee, Yeh and Lee 2010, "Improved spoken term detection by feature space pseudo-relevance
-    all_costs"). A word cut out of its sentence sounds unlike those of the archive; the best place is an
+    feedback"). A word cut out of its sentence sounds unlike those of the archive; the best place is an
     example of it within its context. Its own cost does not change, and no other cost falls below it.
 
     Args:
         view: that is searched.
-        settings: weight and depth of the all_costs.
+        settings: weight and depth of the feedback.
         first: index of the best place.
         cost: float32 (n,), of aligning the query.
-        background_cost: median cost of random places, which stands for places that are not feedback_cost.
+        background_cost: median cost of random places, which stands for places that are not aligned again.
         region: int64 (n,), ordinals of the places' regions.
         start: int64 (n,), first ticks from the recording's start.
         stop: int64 (n,), one past the last ticks.

@@ -23,10 +23,10 @@ import soundfile
 from wordspot.indexer.errors import ArchiveError, InvalidInput
 from wordspot.indexer.records import SAMPLE_RATE, Samples
 from wordspot.indexer.sound.channels import CELL_SECONDS
-from wordspot.indexer.sound.joined import ClosableSource, JoinedSource, matroska_parts
+from wordspot.indexer.sound.joined import ClosableReader, JoinedReader, matroska_parts
 from wordspot.indexer.sound.lengths import with_true_length
-from wordspot.indexer.sound.sndfile import SndfileSource
-from wordspot.indexer.sound.source import AudioInfo, Source, line_of
+from wordspot.indexer.sound.reader import AudioInfo, AudioReader, line_of
+from wordspot.indexer.sound.sndfile import SndfileReader
 from wordspot.indexer.sound.timeline import LOUDEST, Timeline
 
 LATEST = 1e9  # seconds
@@ -60,12 +60,12 @@ def probe(path: Path) -> AudioInfo:
     or the first sound holds a sample that is no number.
     """
     with _opened(path) as opened, refusals(opened.name):
-        for chunk in opened.source.chunks(0.0):
+        for chunk in opened.reader.chunks(0.0):
             if not len(chunk.samples):
                 continue
             if not (np.abs(chunk.samples) <= LOUDEST).all():
                 next(Timeline(opened.name, 0, 1).blocks([chunk]), None)  # says which
-            return opened.source.info
+            return opened.reader.info
     raise InvalidInput(_nothing(str(path), 0.0))
 
 
@@ -139,15 +139,15 @@ def _blocks(
         raise InvalidInput(
             f"the stretch {start} to {stop} s is not allowed: 0 <= start < stop, start < {LATEST:g}"
         )
-    source, name = opened.source, opened.name
+    reader, name = opened.reader, opened.name
     first = round(start * SAMPLE_RATE)
     last = round(min(stop or LATEST, LATEST) * SAMPLE_RATE)
     timeline = Timeline(name, first, last)
     # A cell of the channels' mix is decoded from its beginning.
-    early = start if source.info.channels == 1 else start // CELL_SECONDS * CELL_SECONDS
+    early = start if reader.info.channels == 1 else start // CELL_SECONDS * CELL_SECONDS
     produced = 0
     with refusals(name):
-        for block in timeline.blocks(source.chunks(early)):
+        for block in timeline.blocks(reader.chunks(early)):
             produced += len(block)
             if produced > max_seconds * SAMPLE_RATE:
                 raise InvalidInput(f"{name} is longer than the {max_seconds:g} s allowed")
@@ -160,8 +160,8 @@ def _blocks(
 
 def _warnings(opened: Opened, timeline: Timeline) -> list[str]:
     """What the report of a whole recording has to say beside its seconds."""
-    lines = [*opened.remarks, *opened.source.remarks.lines, *timeline.figures.lines()]
-    claim, end = opened.source.info.seconds, timeline.figures.end
+    lines = [*opened.remarks, *opened.reader.remarks.lines, *timeline.figures.lines()]
+    claim, end = opened.reader.info.seconds, timeline.figures.end
     if claim is not None and abs(claim - end) > max(CLAIM_SECONDS, CLAIM_SHARE * end):
         lines.append(f"its header claims {claim:.1f} s, {end:.1f} s are there")
     return lines
@@ -171,7 +171,7 @@ def _warnings(opened: Opened, timeline: Timeline) -> list[str]:
 class Opened:
     """A file with the library that decodes it. remarks: about the file as a whole."""
 
-    source: Source
+    reader: AudioReader
     name: str
     remarks: tuple[str, ...] = ()
 
@@ -197,15 +197,15 @@ def _opened(audio: Path | bytes) -> Iterator[Opened]:
             repaired, remark = with_true_length(stream)
             if remark:
                 remarks = (remark,)
-            source = _source(repaired, name, suffix)
-            stack.callback(source.close)
-        yield Opened(source, name, remarks)
+            reader = _open_reader(repaired, name, suffix)
+            stack.callback(reader.close)
+        yield Opened(reader, name, remarks)
 
 
-def _source(stream: BinaryIO, name: str, suffix: str) -> ClosableSource:
+def _open_reader(stream: BinaryIO, name: str, suffix: str) -> ClosableReader:
     """FFmpeg where it is installed and knows the format, libsndfile otherwise. Raises InvalidInput."""
     try:
-        from wordspot.indexer.sound.ffmpeg import FFmpegSource
+        from wordspot.indexer.sound.ffmpeg import FFmpegReader
     except ImportError:
         try:
             return _sndfile(stream, name)
@@ -216,8 +216,8 @@ def _source(stream: BinaryIO, name: str, suffix: str) -> ClosableSource:
     parts = matroska_parts(stream)
     try:
         if len(parts) > 1:
-            return JoinedSource(parts, lambda part: FFmpegSource(part, name, suffix))
-        return FFmpegSource(stream, name, suffix)
+            return JoinedReader(parts, lambda part: FFmpegReader(part, name, suffix))
+        return FFmpegReader(stream, name, suffix)
     except InvalidInput:
         try:
             return _sndfile(stream, name)
@@ -226,11 +226,11 @@ def _source(stream: BinaryIO, name: str, suffix: str) -> ClosableSource:
         raise
 
 
-def _sndfile(stream: BinaryIO, name: str) -> SndfileSource:
+def _sndfile(stream: BinaryIO, name: str) -> SndfileReader:
     """Raises InvalidInput."""
     stream.seek(0)
     # libsndfile reads a descriptor much faster than a Python object.
-    return SndfileSource(stream.fileno() if isinstance(stream, io.FileIO) else stream, name)
+    return SndfileReader(stream.fileno() if isinstance(stream, io.FileIO) else stream, name)
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from wordspot.indexer.sound.decoder_worker import (
     READY,
     WARNINGS,
 )
-from wordspot.indexer.sound.source import AudioInfo
+from wordspot.indexer.sound.reader import AudioInfo
 
 START_SECONDS = 60.0
 SINGLE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

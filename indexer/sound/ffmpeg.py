@@ -22,8 +22,8 @@ from av.format import Flags
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.sound.channels import STEADY_DB, level_and_modulation
 from wordspot.indexer.sound.pyav import SafeSeeks, samples_of
+from wordspot.indexer.sound.reader import AudioInfo, Chunk, Remarks, allowed_rate, line_of
 from wordspot.indexer.sound.sndfile import UNKNOWN_LENGTH
-from wordspot.indexer.sound.source import AudioInfo, Chunk, Remarks, allowed_rate, line_of
 from wordspot.indexer.sound.timeline import DAMAGE_SECONDS, TOLERANCE_SECONDS, TimestampUnwrapper
 
 # What FFmpeg may open. Playlists and scripts are left out: they name other files and addresses.
@@ -73,7 +73,7 @@ AAC_RATES = (
 _DECODING_ERRORS = (av.FFmpegError, OSError, ValueError, RuntimeError)
 
 
-class FFmpegSource:
+class FFmpegReader:
     """A file that FFmpeg has opened, and the track of it that is heard.
 
     The track is the one flagged as default, the first where none is; one that is silent or carries but a

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import BinaryIO, Protocol
 
 from wordspot.indexer.errors import InvalidInput
-from wordspot.indexer.sound.source import AudioInfo, Chunk, Remarks, Source, line_of
+from wordspot.indexer.sound.reader import AudioInfo, AudioReader, Chunk, Remarks, line_of
 
 EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 DOCUMENT_TYPES = (b"matroska", b"webm")
@@ -21,8 +21,8 @@ MAX_PARTS = 1_000
 SCAN_BYTES = 1 << 20
 
 
-class ClosableSource(Source, Protocol):
-    """A source that holds something of its library's."""
+class ClosableReader(AudioReader, Protocol):
+    """A reader that holds something of its library's."""
 
     def close(self) -> None: ...
 
@@ -57,7 +57,7 @@ class Window(io.RawIOBase):
         return len(data)
 
 
-class JoinedSource:
+class JoinedReader:
     """Several files as one; those behind the first begin where the one before ends.
 
     Args:
@@ -65,16 +65,16 @@ class JoinedSource:
         opened: opens one. Raises InvalidInput.
     """
 
-    def __init__(self, parts: Sequence[BinaryIO], opened: Callable[[BinaryIO], ClosableSource]) -> None:
+    def __init__(self, parts: Sequence[BinaryIO], opened: Callable[[BinaryIO], ClosableReader]) -> None:
         """Raises InvalidInput where the first cannot be opened."""
         self._parts, self._opened = parts, opened
-        self._source = opened(parts[0])
-        self.info: AudioInfo = replace(self._source.info, seconds=None)
+        self._reader = opened(parts[0])
+        self.info: AudioInfo = replace(self._reader.info, seconds=None)
         self.remarks = Remarks([f"{len(parts)} files joined end to end"])
 
     def close(self) -> None:
         """Closes the part that is open."""
-        self._source.close()
+        self._reader.close()
 
     def chunks(self, start: float) -> Iterator[Chunk]:
         """Yields everything from the beginning: where a part begins is known once those before it are
@@ -84,18 +84,18 @@ class JoinedSource:
             if number > 1 and not self._open(part, number):
                 continue
             end = 0.0
-            for chunk in self._source.chunks(0.0):
+            for chunk in self._reader.chunks(0.0):
                 end = max(end, chunk.time + len(chunk.samples) / chunk.rate)
                 yield replace(chunk, time=chunk.time + offset)
             offset += end
-            self.remarks.lines += self._source.remarks.lines
-            self.remarks.lost_packets += self._source.remarks.lost_packets
+            self.remarks.lines += self._reader.remarks.lines
+            self.remarks.lost_packets += self._reader.remarks.lost_packets
 
     def _open(self, part: BinaryIO, number: int) -> bool:
         """Opens a later part. Returns whether it can be decoded."""
-        self._source.close()
+        self._reader.close()
         try:
-            self._source = self._opened(part)
+            self._reader = self._opened(part)
         except InvalidInput as error:
             self.remarks.lines.append(f"part {number} of those joined is not heard: {line_of(error)}")
             return False

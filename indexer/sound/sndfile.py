@@ -10,7 +10,7 @@ import numpy as np
 import soundfile
 
 from wordspot.indexer.errors import InvalidInput
-from wordspot.indexer.sound.source import AudioInfo, Chunk, Remarks, allowed_rate, line_of
+from wordspot.indexer.sound.reader import AudioInfo, Chunk, Remarks, allowed_rate, line_of
 
 BLOCK_SECONDS = 4  # at most; the first block is of one, for those who only look
 BLOCK_VALUES = 1 << 20  # frames times channels, bounds a block of many channels
@@ -18,7 +18,7 @@ PREROLL_SECONDS = 0.25  # lossy decoders settle within this after a seek
 UNKNOWN_LENGTH = 2**36 - 1  # frames; the most a FLAC header can claim
 
 
-class SndfileSource:
+class SndfileReader:
     """A file that libsndfile has opened. Damage is its end."""
 
     def __init__(self, stream: BinaryIO | int, name: str) -> None:

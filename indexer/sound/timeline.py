@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.records import SAMPLE_RATE, Samples
 from wordspot.indexer.sound.channels import ChannelMixer
+from wordspot.indexer.sound.reader import Chunk
 from wordspot.indexer.sound.resampling import Resampler
-from wordspot.indexer.sound.source import Chunk
 
 LOUDEST = 1e6  # full scale is 1; integer samples stored as floats reach 32768
 TOLERANCE_SECONDS = 0.03  # by which timestamps may differ from the count of samples: many are rounded

@@ -321,7 +321,7 @@ def test_whatever_a_library_raises_is_the_files_own_failure(monkeypatch, tmp_pat
     def broken(self, start):
         raise OSError("out of sorts")
 
-    monkeypatch.setattr("wordspot.indexer.sound.ffmpeg.FFmpegSource.chunks", broken)
+    monkeypatch.setattr("wordspot.indexer.sound.ffmpeg.FFmpegReader.chunks", broken)
     path = tmp_path / "sound.wav"
     path.write_bytes(write_wav(tone(1.0)))
     with pytest.raises(InvalidInput, match=r"sound\.wav cannot be decoded \(OSError: out of sorts\)"):

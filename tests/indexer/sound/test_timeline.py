@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from wordspot.indexer.errors import InvalidInput
-from wordspot.indexer.sound.source import Chunk
+from wordspot.indexer.sound.reader import Chunk
 from wordspot.indexer.sound.timeline import Timeline, TimestampUnwrapper
 
 RATE = 16_000

@@ -30,7 +30,7 @@ class AudioInfo:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Decoded sound. An empty one says that its source is at work.
+    """Decoded sound. An empty one says that its reader is at work.
 
     time: presentation time of the first sample, in seconds. samples: float32 (n, channels).
     damaged: data before it could not be decoded.
@@ -44,13 +44,13 @@ class Chunk:
 
 @dataclass
 class Remarks:
-    """What a user should know of a source beside its sound; grows while it is read."""
+    """What a user should know of a file beside its sound; grows while it is read."""
 
     lines: list[str] = field(default_factory=list)
     lost_packets: int = 0
 
 
-class Source(Protocol):
+class AudioReader(Protocol):
     """An open file."""
 
     @property
