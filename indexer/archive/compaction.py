@@ -166,7 +166,7 @@ def _replace(
         reach("compaction-cleaned")
 
 
-class _Cancelled(Exception):  # noqa: N818
+class _Cancelled(Exception):
     """Merging was cancelled."""
 
 

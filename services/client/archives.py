@@ -26,10 +26,11 @@ from wordspot.services.answers import SearchAnswer, from_message, to_interval
 from wordspot.services.client.files import audio_files
 from wordspot.services.client.indexing import add_files, followed, report
 from wordspot.services.client.query_messages import QueryStream, mode_value
-from wordspot.services.client.records import IndexProgress, IndexReport, Query
+from wordspot.services.client.records import IndexProgress, IndexReport
 from wordspot.services.client.retries import Retries
 from wordspot.services.client.transport import AddedRecording, open_transport
 from wordspot.services.errors import PeerUnavailable, translated
+from wordspot.services.examples import Query
 from wordspot.services.limits import DEFAULT_HITS, MAX_PAGE_ITEMS, RETRY_TIMEOUT_S
 from wordspot.v1 import archive_pb2, search_pb2
 

@@ -11,7 +11,7 @@ from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.paths import path_text, readable
 from wordspot.indexer.records import Mode
 from wordspot.services.answers import to_interval
-from wordspot.services.client.records import FileQuery, Query, QueryExample, StoredQuery, TypedQuery
+from wordspot.services.examples import FileQuery, Query, QueryExample, RecordedQuery, StoredQuery, TypedQuery
 from wordspot.services.limits import (
     MAX_CONTEXT_SECONDS,
     MAX_EXAMPLES,
@@ -22,7 +22,7 @@ from wordspot.services.limits import (
     MAX_STRETCH_SECONDS,
 )
 from wordspot.services.runtime import chunks
-from wordspot.v1 import audio_pb2, search_pb2
+from wordspot.v1 import search_pb2
 
 _MODES = {
     Mode.SOUND: search_pb2.SEARCH_MODE_SOUND,
@@ -68,11 +68,16 @@ def query_requests(query: Query) -> Iterator[search_pb2.SearchRequest]:
         InvalidInput: there are too many or too few examples, or their files cannot be read.
     """
     examples = _sorted_examples([query] if isinstance(query, QueryExample) else query)
-    if examples.texts:
+    if examples.typed:
         yield search_pb2.SearchRequest(typed=_typed_message(examples))
     elif not examples.recorded:
-        first, *others = examples.stretches
-        stored = search_pb2.StoredQuery(recording=first.recording, interval=first.interval, examples=others)
+        first, *others = examples.stored
+        stored = search_pb2.StoredQuery(
+            label=first.label,
+            recording=first.recording,
+            interval=to_interval(first.start, first.end),
+            examples=map(_stretch_message, others),
+        )
         yield search_pb2.SearchRequest(stored=stored)
     else:
         yield from _recorded_requests(examples)
@@ -82,14 +87,15 @@ def query_requests(query: Query) -> Iterator[search_pb2.SearchRequest]:
 class _Examples:
     """Examples of one query by their kind.
 
-    recorded: headers and files.
-    stretches: of recordings in the archive.
-    texts: for a synthesiser.
+    Attributes:
+        recorded: with the bytes of files.
+        stored: stretches of recordings in the archive.
+        typed: for a synthesiser.
     """
 
-    recorded: list[tuple[search_pb2.QueryHeader, bytes]] = field(default_factory=list)
-    stretches: list[search_pb2.Stretch] = field(default_factory=list)
-    texts: list[TypedQuery] = field(default_factory=list)
+    recorded: list[RecordedQuery] = field(default_factory=list)
+    stored: list[StoredQuery] = field(default_factory=list)
+    typed: list[TypedQuery] = field(default_factory=list)
 
 
 def _sorted_examples(examples: Sequence[QueryExample]) -> _Examples:
@@ -102,10 +108,9 @@ def _sorted_examples(examples: Sequence[QueryExample]) -> _Examples:
     problems: list[InvalidInput] = []
     for number, example in enumerate(examples, 1):
         if isinstance(example, StoredQuery):
-            interval = to_interval(example.start, example.end)
-            by_kind.stretches.append(search_pb2.Stretch(recording=example.recording, interval=interval))
+            by_kind.stored.append(example)
         elif isinstance(example, TypedQuery):
-            by_kind.texts.append(example)
+            by_kind.typed.append(example)
         else:
             label = f"example {number}" if len(examples) > 1 else ""
             try:
@@ -119,47 +124,54 @@ def _sorted_examples(examples: Sequence[QueryExample]) -> _Examples:
 
 def _typed_message(examples: _Examples) -> search_pb2.TypedQuery:
     """Raises InvalidInput."""
-    if examples.recorded or len(examples.texts) > 1:
+    if examples.recorded or len(examples.typed) > 1:
         raise InvalidInput(
             "a typed query must be one text, with or without stretches of recordings, got "
-            f"{len(examples.texts)} typed and {len(examples.recorded)} recorded examples"
+            f"{len(examples.typed)} typed and {len(examples.recorded)} recorded examples"
         )
-    (query,) = examples.texts
+    (query,) = examples.typed
     if not 1 <= query.speakers <= MAX_SPEAKERS:
         raise InvalidInput(f"speakers must be between 1 and {MAX_SPEAKERS}, got {query.speakers}")
     if readable(query.text) != query.text:
         raise InvalidInput(f"text must be UTF-8, got {query.text!r}")
     return search_pb2.TypedQuery(
-        label=query.text[:MAX_LABEL_CHARACTERS],
+        label=(query.label or query.text)[:MAX_LABEL_CHARACTERS],
         text=query.text,
         language=query.language,
         speakers=query.speakers,
-        examples=examples.stretches,
+        examples=map(_stretch_message, examples.stored),
     )
 
 
 def _recorded_requests(examples: _Examples) -> Iterator[search_pb2.SearchRequest]:
-    for number, (header, data) in enumerate(examples.recorded):
+    for number, example in enumerate(examples.recorded):
+        interval = None if example.interval is None else to_interval(*example.interval)
+        header = search_pb2.QueryHeader(label=example.label, interval=interval)
         if number:
             yield search_pb2.SearchRequest(example=header)
         else:
-            header.examples.extend(examples.stretches)
+            header.examples.extend(map(_stretch_message, examples.stored))
             yield search_pb2.SearchRequest(query=header)
-        for chunk in chunks(data):
+        for chunk in chunks(example.data):
             yield search_pb2.SearchRequest(chunk=chunk)
 
 
-def _recorded(example: str | Path | bytes | FileQuery, label: str) -> tuple[search_pb2.QueryHeader, bytes]:
+def _stretch_message(query: StoredQuery) -> search_pb2.Stretch:
+    return search_pb2.Stretch(recording=query.recording, interval=to_interval(query.start, query.end))
+
+
+def _recorded(example: str | Path | bytes | FileQuery, label: str) -> RecordedQuery:
     """label: of bytes, which have no path. Raises InvalidInput."""
     if isinstance(example, bytes):
-        return search_pb2.QueryHeader(label=label), example
+        return RecordedQuery(example, label=label)
     query = example if isinstance(example, FileQuery) else FileQuery(Path(example))
-    data, interval = _whole_file(query.path) if query.start is query.end is None else _stretch(query)
-    return search_pb2.QueryHeader(label=path_text(query.path), interval=interval), data
+    if query.start is query.end is None:
+        return RecordedQuery(_whole_file(query.path), label=path_text(query.path))
+    return _stretch(query)
 
 
-def _whole_file(path: Path) -> tuple[bytes, None]:
-    """Returns the file's bytes, without an interval. Raises InvalidInput."""
+def _whole_file(path: Path) -> bytes:
+    """Returns the file's bytes. Raises InvalidInput."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -169,13 +181,13 @@ def _whole_file(path: Path) -> tuple[bytes, None]:
                 f"the file of a query must have at most {MAX_QUERY_BYTES:,} bytes, got {path} of "
                 f"{status.st_size:,}"
             )
-        return path.read_bytes(), None
+        return path.read_bytes()
     except OSError as error:
         raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
 
 
-def _stretch(query: FileQuery) -> tuple[bytes, audio_pb2.Interval]:
-    """Returns the stretch with context as a WAV file, and where it lies in that. Raises InvalidInput."""
+def _stretch(query: FileQuery) -> RecordedQuery:
+    """Returns the stretch with context as a WAV file. Raises InvalidInput."""
     from wordspot.indexer.sound.audio import read_stretch, write_wav
 
     start, end = query.start or 0.0, query.end
@@ -186,4 +198,4 @@ def _stretch(query: FileQuery) -> tuple[bytes, audio_pb2.Interval]:
         )
     first = max(start - MAX_CONTEXT_SECONDS, 0.0)
     samples = read_stretch(query.path, first, end + MAX_CONTEXT_SECONDS, max_seconds=MAX_QUERY_FILE_SECONDS)
-    return write_wav(samples), to_interval(start - first, end - first)
+    return RecordedQuery(write_wav(samples), (start - first, end - first), path_text(query.path))

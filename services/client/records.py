@@ -1,57 +1,10 @@
-"""Queries as a caller states them, and what the client tells of indexing."""
+"""What the client tells of indexing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from wordspot.services.limits import DEFAULT_SPEAKERS
 from wordspot.v1 import archive_pb2
-
-
-@dataclass(frozen=True)
-class FileQuery:
-    """A local file, or the seconds [start, end) of it: the rest then serves as context.
-
-    path: of the file.
-    start, end: in seconds; None for the whole file.
-    """
-
-    path: Path
-    start: float | None = None
-    end: float | None = None
-
-
-@dataclass(frozen=True)
-class StoredQuery:
-    """The seconds [start, end) of a recording in the archive.
-
-    recording: its id.
-    start, end: in seconds from the start of the recording.
-    """
-
-    recording: str
-    start: float
-    end: float
-
-
-@dataclass(frozen=True)
-class TypedQuery:
-    """Words that a synthesiser speaks, for want of a recording.
-
-    text: the words, at most 100 characters.
-    language: as espeak-ng names it, `en-us`.
-    speakers: how many of the synthesiser's voices speak it, 1 to 8.
-    """
-
-    text: str
-    language: str = "en"
-    speakers: int = DEFAULT_SPEAKERS
-
-
-QueryExample = str | Path | bytes | FileQuery | StoredQuery | TypedQuery
-Query = QueryExample | Sequence[QueryExample]
 
 
 @dataclass(frozen=True)

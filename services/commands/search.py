@@ -12,11 +12,11 @@ import typer
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.records import SPEED_VARIANTS, Mode
 from wordspot.services.client.archives import Client
-from wordspot.services.client.records import FileQuery, Query, QueryExample, StoredQuery, TypedQuery
 from wordspot.services.commands import console
 from wordspot.services.commands.batch import numbered_lines
 from wordspot.services.commands.clips import save_clips
 from wordspot.services.commands.search_output import Advice, print_answer
+from wordspot.services.examples import FileQuery, Query, QueryExample, StoredQuery, TypedQuery
 from wordspot.services.limits import DEFAULT_HITS, DEFAULT_SPEAKERS, MAX_HITS, MAX_SPEAKERS
 
 Files = Annotated[

@@ -20,6 +20,7 @@ from wordspot.indexer.records import Embedder, Samples, SearchOptions, Segmenter
 from wordspot.indexer.sound.audio import Decoder
 from wordspot.services.admission import WorkSlots
 from wordspot.services.answers import Interval, SearchAnswer, Synthesis
+from wordspot.services.examples import AudioQuery, Example, RecordedQuery, StoredQuery, TypedQuery
 from wordspot.services.limits import MAX_CLIP_SECONDS, MAX_CONTEXT_SECONDS
 from wordspot.services.pricing import ByteBudget
 from wordspot.services.runtime import ensure_wanted
@@ -30,54 +31,6 @@ if TYPE_CHECKING:
     from wordspot.indexer.search.query import EmbeddedQuery
 
 MAX_STORED_SECONDS = MAX_CLIP_SECONDS - 2 * MAX_CONTEXT_SECONDS
-
-
-@dataclass(frozen=True)
-class RecordedExample:
-    """A recording that a caller sends.
-
-    label: for messages.
-    data: a file's bytes.
-    interval: the stretch that is meant, None for all of it.
-    """
-
-    label: str
-    data: bytes
-    interval: Interval | None
-
-
-@dataclass(frozen=True)
-class StoredExample:
-    """A stretch of a recording of the archive that is searched.
-
-    label: for messages.
-    recording: its id.
-    interval: the stretch that is meant.
-    """
-
-    label: str
-    recording: str
-    interval: Interval
-
-
-@dataclass(frozen=True)
-class TypedExample:
-    """Words for a synthesiser, as Synthesiser.speak takes them.
-
-    label: for messages.
-    text: the words.
-    language: a code of espeak-ng.
-    speakers: how many of the synthesiser's voices speak them.
-    """
-
-    label: str
-    text: str
-    language: str
-    speakers: int
-
-
-AudioExample = RecordedExample | StoredExample
-Example = AudioExample | TypedExample
 
 
 @dataclass(frozen=True)
@@ -194,20 +147,20 @@ class ArchiveSearch:
             warnings=tuple(map(_warning, self.view.quarantined)),
         )
 
-    def _synthesise(self, examples: Sequence[Example]) -> tuple[list[AudioExample], Synthesis | None]:
+    def _synthesise(self, examples: Sequence[Example]) -> tuple[list[AudioQuery], Synthesis | None]:
         """Returns the examples with utterances in place of what was typed, and who spoke these."""
-        audio_examples: list[AudioExample] = []
+        audio_examples: list[AudioQuery] = []
         synthesis = None
         for example in examples:
-            if isinstance(example, TypedExample):
+            if isinstance(example, TypedQuery):
                 speech = self.resources.synthesiser.speak(example.text, example.language, example.speakers)
                 synthesis = speech.synthesis
-                audio_examples += [RecordedExample(u.speaker, u.data, u.interval) for u in speech.utterances]
+                audio_examples += speech.utterances
             else:
                 audio_examples.append(example)
         return audio_examples, synthesis
 
-    def _embed(self, examples: Sequence[AudioExample]) -> tuple[list[EmbeddedQuery], float]:
+    def _embed(self, examples: Sequence[AudioQuery]) -> tuple[list[EmbeddedQuery], float]:
         """Returns every example in every speed variant, and the second of the first example's audio at which
         its samples begin."""
         from wordspot.indexer.search.perturbation import speed_variants
@@ -236,15 +189,15 @@ class ArchiveSearch:
             raise type(problems[0][1])(message)
         return queries, offsets[0]
 
-    def _samples(self, example: AudioExample) -> tuple[Samples, Interval | None, float]:
+    def _samples(self, example: AudioQuery) -> tuple[Samples, Interval | None, float]:
         """Returns samples with context, the stretch of them that is meant, and the second of the example's
         audio at which they begin."""
-        if isinstance(example, RecordedExample):
+        if isinstance(example, RecordedQuery):
             samples = self.resources.decoder.decode_bytes(
                 example.data, max_seconds=self.resources.max_seconds
             )
             return samples, example.interval, 0.0
-        start, end = example.interval
+        start, end = example.start, example.end
         if not 0 <= start < end <= start + MAX_STORED_SECONDS:
             raise InvalidInput(
                 f"the stretch must satisfy 0 <= start < end and be at most {MAX_STORED_SECONDS:g} s long, "
@@ -261,12 +214,11 @@ def _warning(segment: QuarantinedSegment) -> str:
     return f"{segment.recordings} recordings are not searched: {segment.problem}"
 
 
-def _name(example: AudioExample, number: int) -> str:
+def _name(example: AudioQuery, number: int) -> str:
     if example.label:
         return repr(example.label)
-    if isinstance(example, StoredExample):
-        start, end = example.interval
-        return f"{example.recording!r} {start:g}-{end:g}"
+    if isinstance(example, StoredQuery):
+        return f"{example.recording!r} {example.start:g}-{example.end:g}"
     return str(number)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from wordspot.indexer.records import SPEED_VARIANTS, Mode, SearchOptions
 from wordspot.services.answers import from_interval
 from wordspot.services.errors import MalformedRequest
+from wordspot.services.examples import Example, RecordedQuery, StoredQuery, TypedQuery
 from wordspot.services.limits import (
     DEFAULT_HITS,
     DEFAULT_SPEAKERS,
@@ -18,14 +19,7 @@ from wordspot.services.limits import (
 )
 from wordspot.services.pricing import ByteAccount
 from wordspot.services.runtime import checked_chunk, later_part
-from wordspot.services.searcher.queries import (
-    ArchiveSearch,
-    Example,
-    RecordedExample,
-    SearchResources,
-    StoredExample,
-    TypedExample,
-)
+from wordspot.services.searcher.queries import ArchiveSearch, SearchResources
 from wordspot.services.searcher.synthesis import DEFAULT_LANGUAGE
 from wordspot.v1 import search_pb2
 
@@ -137,13 +131,13 @@ def _queries(
 
 def read_stored(query: search_pb2.StoredQuery) -> list[Example]:
     """Returns the examples of a query of recordings in the archive. Raises MalformedRequest."""
-    first = StoredExample(query.label, query.recording, from_interval(query.interval))
+    first = StoredQuery(query.recording, *from_interval(query.interval), query.label)
     return _checked([first, *_read_stretches(query.examples)])
 
 
 def _read_recorded(header: search_pb2.QueryHeader, data: bytearray) -> list[Example]:
     interval = from_interval(header.interval) if header.HasField("interval") else None
-    return [RecordedExample(header.label, bytes(data), interval), *_read_stretches(header.examples)]
+    return [RecordedQuery(bytes(data), interval, header.label), *_read_stretches(header.examples)]
 
 
 def _read_typed(query: search_pb2.TypedQuery) -> list[Example]:
@@ -158,12 +152,12 @@ def _read_typed(query: search_pb2.TypedQuery) -> list[Example]:
             f"{len(query.examples)}",
             "typed.examples",
         )
-    first = TypedExample(query.label, query.text, query.language or DEFAULT_LANGUAGE, speakers)
+    first = TypedQuery(query.text, query.language or DEFAULT_LANGUAGE, speakers, query.label)
     return [first, *_read_stretches(query.examples)]
 
 
 def _read_stretches(stretches: Iterable[search_pb2.Stretch]) -> list[Example]:
-    return [StoredExample("", stretch.recording, from_interval(stretch.interval)) for stretch in stretches]
+    return [StoredQuery(stretch.recording, *from_interval(stretch.interval)) for stretch in stretches]
 
 
 def _checked(examples: list[Example]) -> list[Example]:

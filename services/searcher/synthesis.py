@@ -35,7 +35,8 @@ from wordspot.indexer.sound.decoder import SINGLE_THREAD
 from wordspot.models import espeak
 from wordspot.models.errors import SynthesisError
 from wordspot.models.espeak import Voice
-from wordspot.services.answers import Interval, Synthesis
+from wordspot.services.answers import Synthesis
+from wordspot.services.examples import RecordedQuery
 from wordspot.services.limits import (
     DEFAULT_SPEAKERS,
     MAX_LANGUAGE_CHARACTERS,
@@ -64,37 +65,16 @@ _Key = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
-class Utterance:
-    """A text, spoken once.
-
-    speaker: the voice by its name.
-    data: a WAV file.
-    interval: where the text is spoken in it.
-    """
-
-    speaker: str
-    data: bytes
-    interval: Interval
-
-
-@dataclass(frozen=True)
 class SynthesisedSpeech:
     """A text, spoken by several voices.
 
-    synthesiser: its name and version.
-    language: a code of espeak-ng.
-    utterances: one for each voice.
+    Attributes:
+        synthesis: who spoke.
+        utterances: one for each voice, whose name is the label.
     """
 
-    synthesiser: str
-    language: str
-    utterances: tuple[Utterance, ...]
-
-    @property
-    def synthesis(self) -> Synthesis:
-        """Who spoke, without the sound."""
-        speakers = tuple(utterance.speaker for utterance in self.utterances)
-        return Synthesis(self.synthesiser, self.language, speakers)
+    synthesis: Synthesis
+    utterances: tuple[RecordedQuery, ...]
 
     @property
     def size(self) -> int:
@@ -205,7 +185,9 @@ class Synthesiser:
         utterances = [
             _utterance(voice, sound) for voice, sound in zip(voices, answer["utterances"], strict=True)
         ]
-        return SynthesisedSpeech(f"espeak-ng {answer['version']}", language, tuple(utterances))
+        names = tuple(voice.variant for voice in voices)
+        synthesis = Synthesis(f"espeak-ng {answer['version']}", language, names)
+        return SynthesisedSpeech(synthesis, tuple(utterances))
 
     def _call_worker(self, request: dict[str, Any]) -> dict[str, Any]:
         worker = self._acquire_worker()
@@ -342,13 +324,13 @@ def _checked_language(language: str) -> str:
     raise InvalidInput(f"espeak-ng has no language {language!r}; {hint}")
 
 
-def _utterance(voice: Voice, sound: dict[str, Any]) -> Utterance:
+def _utterance(voice: Voice, sound: dict[str, Any]) -> RecordedQuery:
     samples = np.frombuffer(base64.b64decode(sound["pcm"]), "<f4")
     silence = np.zeros(round(SILENCE_SECONDS * sound["rate"]), np.float32)
-    return Utterance(
-        voice.variant,
+    return RecordedQuery(
         write_wav(np.concatenate([silence, samples, silence]), sound["rate"]),
         (SILENCE_SECONDS + sound["start"], SILENCE_SECONDS + sound["end"]),
+        voice.variant,
     )
 
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from wordspot.services.client.archives import Client as Client
     from wordspot.services.client.models import Models as Models
     from wordspot.services.client.models import Sound as Sound
-    from wordspot.services.client.records import FileQuery as FileQuery
-    from wordspot.services.client.records import StoredQuery as StoredQuery
-    from wordspot.services.client.records import TypedQuery as TypedQuery
+    from wordspot.services.examples import FileQuery as FileQuery
+    from wordspot.services.examples import StoredQuery as StoredQuery
+    from wordspot.services.examples import TypedQuery as TypedQuery
 
     __version__: str
 else:
@@ -37,11 +37,11 @@ else:
 __all__ = ["Client", "FileQuery", "Models", "Sound", "StoredQuery", "TypedQuery", "__version__"]
 
 _MODULES = {
-    name: f"wordspot.services.client.{module}"
+    name: f"wordspot.services.{module}"
     for module, names in {
-        "archives": ("Client",),
-        "models": ("Models", "Sound"),
-        "records": ("FileQuery", "StoredQuery", "TypedQuery"),
+        "client.archives": ("Client",),
+        "client.models": ("Models", "Sound"),
+        "examples": ("FileQuery", "StoredQuery", "TypedQuery"),
     }.items()
     for name in names
 }

@@ -16,7 +16,7 @@ from grpc_requests import Client as ReflectionClient
 from wordspot import Client, FileQuery, StoredQuery
 from wordspot.indexer.records import Hit
 from wordspot.indexer.sound.audio import write_wav
-from wordspot.services.client.records import Query
+from wordspot.services.examples import Query
 
 Start = Callable[..., list[str]]
 

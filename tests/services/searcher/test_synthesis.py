@@ -125,8 +125,8 @@ class TestSynthesiser:
 
     def test_each_speaker_says_the_text_between_silences(self, synthesiser: Synthesiser) -> None:
         spoken = synthesiser.speak("conference", "en_US", MAX_SPEAKERS)
-        assert spoken.synthesiser.startswith("espeak-ng 1.")
-        assert (spoken.language, spoken.synthesis.speakers) == ("en-us", VOICES)
+        assert spoken.synthesis.synthesiser.startswith("espeak-ng 1.")
+        assert (spoken.synthesis.language, spoken.synthesis.speakers) == ("en-us", VOICES)
         assert len({utterance.data for utterance in spoken.utterances}) == MAX_SPEAKERS
         for utterance in spoken.utterances:
             samples, rate = soundfile.read(io.BytesIO(utterance.data), dtype="float32")

@@ -1,0 +1,82 @@
+"""Examples of a query: as a caller states them, and as the searcher reads them from messages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wordspot.services.answers import Interval
+from wordspot.services.limits import DEFAULT_SPEAKERS
+
+
+@dataclass(frozen=True)
+class FileQuery:
+    """A local file of the caller, or the seconds [start, end) of it: the rest then serves as context.
+
+    Attributes:
+        path: of the file.
+        start: in seconds; None for the whole file.
+        end: in seconds; None for the whole file.
+    """
+
+    path: Path
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class RecordedQuery:
+    """A recording as the bytes of a file.
+
+    Attributes:
+        data: of the file.
+        interval: the stretch that is meant, None for all of it.
+        label: for messages.
+    """
+
+    data: bytes
+    interval: Interval | None = None
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class StoredQuery:
+    """The seconds [start, end) of a recording in the archive that is searched.
+
+    Attributes:
+        recording: its id.
+        start: in seconds from the start of the recording.
+        end: in seconds from the start of the recording.
+        label: for messages.
+    """
+
+    recording: str
+    start: float
+    end: float
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class TypedQuery:
+    """Words that a synthesiser speaks, for want of a recording.
+
+    Attributes:
+        text: the words, at most 100 characters.
+        language: as espeak-ng names it, `en-us`.
+        speakers: how many of the synthesiser's voices speak it, 1 to 8.
+        label: for messages; empty for the text.
+    """
+
+    text: str
+    language: str = "en"
+    speakers: int = DEFAULT_SPEAKERS
+    label: str = ""
+
+
+AudioQuery = RecordedQuery | StoredQuery
+Example = AudioQuery | TypedQuery
+"""What the searcher answers."""
+QueryExample = str | Path | bytes | FileQuery | StoredQuery | TypedQuery
+"""What a caller may state."""
+Query = QueryExample | Sequence[QueryExample]
