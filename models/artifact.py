@@ -170,6 +170,7 @@ class ArtifactCard(TrainingRecord):
 
     @cached_property
     def hash(self) -> str:
+        """SHA-256 of class, configuration and weights, hexadecimal: equal hashes give equal results."""
         identity = json.dumps([self.model, self.config, self.weights_sha256], sort_keys=True)
         return hashlib.sha256(identity.encode()).hexdigest()
 

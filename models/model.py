@@ -18,9 +18,11 @@ ConfigT = TypeVar("ConfigT")
 class TrainingData(Protocol):
     """Batches by step number, equal ones for equal numbers, and the batches of validation."""
 
-    def batch(self, step: int) -> Any: ...
+    def batch(self, step: int) -> Any:
+        """Returns the batch of a step."""
 
-    def validation(self) -> Sequence[Any]: ...
+    def validation(self) -> Sequence[Any]:
+        """Returns the batches that a validation judges by."""
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,7 @@ class CallInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gene
         self._health_pool = health_pool
 
     def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """Returns the handler of a method, admitted, watched and translated; None where there is none."""
         handler = continuation(handler_call_details)
         if handler is None:
             return None

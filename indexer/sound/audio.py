@@ -36,7 +36,8 @@ CLAIM_SECONDS, CLAIM_SHARE = 0.5, 0.005  # by which a header's claim may differ 
 class Decoder(Protocol):
     """The functions of this module, in this process or in another. Safe to call from several threads."""
 
-    def probe(self, path: Path) -> AudioInfo: ...
+    def probe(self, path: Path) -> AudioInfo:
+        """Returns what a file says about itself. Raises InvalidInput if no sound decodes."""
 
     def read_blocks(
         self,
@@ -46,11 +47,25 @@ class Decoder(Protocol):
         start: float = 0.0,
         stop: float | None = None,
         warnings: list[str] | None = None,
-    ) -> Iterator[Samples]: ...
+    ) -> Iterator[Samples]:
+        """Yields the sound of a file in blocks (samples,), in order, gaps filled with silence.
 
-    def read_stretch(self, path: Path, start: float, stop: float, *, max_seconds: float) -> Samples: ...
+        Args:
+            path: of the file.
+            max_seconds: a longer file is refused.
+            start: in seconds, where reading begins.
+            stop: in seconds, where reading ends; None for the end of the file.
+            warnings: takes what was noticed of the sound, once all is read.
 
-    def decode_bytes(self, data: bytes, *, max_seconds: float) -> Samples: ...
+        Raises:
+            InvalidInput: if the file cannot be decoded or is too long.
+        """
+
+    def read_stretch(self, path: Path, start: float, stop: float, *, max_seconds: float) -> Samples:
+        """Returns the seconds [start, stop) of a file (samples,). Raises what `read_blocks` raises."""
+
+    def decode_bytes(self, data: bytes, *, max_seconds: float) -> Samples:
+        """Returns all sound (samples,) of a file's bytes. Raises what `read_blocks` raises."""
 
 
 def probe(path: Path) -> AudioInfo:

@@ -57,6 +57,7 @@ class ChannelMixer:
             self._room -= len(block)
 
     def finish(self) -> Iterator[Samples]:
+        """Yields what is left once no more sound comes."""
         if self._waiting:
             yield self._mixed()
 

@@ -78,6 +78,7 @@ class IsolatedDecoder:
         return len(self._queue)
 
     def probe(self, path: Path) -> AudioInfo:
+        """Returns what a file says about itself, as audio.probe."""
         (body,) = self._ask({"call": "probe", "path": str(Path(path).absolute())}, str(path))
         return AudioInfo(**json.loads(bytes(body)))
 
@@ -90,6 +91,7 @@ class IsolatedDecoder:
         stop: float | None = None,
         warnings: list[str] | None = None,
     ) -> Iterator[Samples]:
+        """Yields the blocks of a file, as audio.read_blocks."""
         request: dict[str, object] = {"call": "read_blocks", "path": str(Path(path).absolute())}
         request |= {"max_seconds": max_seconds, "start": start, "stop": stop}
         for body in self._ask(request, str(path), warnings=warnings):
@@ -97,9 +99,11 @@ class IsolatedDecoder:
                 yield np.frombuffer(body, np.float32).copy()  # aligned and writable
 
     def read_stretch(self, path: Path, start: float, stop: float, *, max_seconds: float) -> Samples:
+        """Returns a stretch of a file, as audio.read_stretch."""
         return np.concatenate(list(self.read_blocks(path, max_seconds=max_seconds, start=start, stop=stop)))
 
     def decode_bytes(self, data: bytes, *, max_seconds: float) -> Samples:
+        """Returns the sound of a file's bytes, as audio.decode_bytes."""
         request = {"call": "decode_bytes", "max_seconds": max_seconds}
         (body,) = self._ask(request, "the audio", data)
         return np.frombuffer(body, np.float32).copy()

@@ -45,6 +45,7 @@ def answers(request: dict[str, Any], connection: Connection) -> Iterator[bytes]:
 
 
 def answer(request: dict[str, Any], connection: Connection, block_seconds: float) -> None:
+    """Sends the messages of one call; an alarm ends the process if one of them takes too long."""
     messages = answers(request, connection)
     while True:
         signal.setitimer(signal.ITIMER_REAL, block_seconds * MAX_STARVED_WAITS + ALARM_MARGIN_SECONDS)
@@ -67,6 +68,10 @@ def answer(request: dict[str, Any], connection: Connection, block_seconds: float
 
 
 def main() -> None:
+    """Answers calls until the parent closes the connection.
+
+    Arguments of the process: descriptor of the connection, seconds a block may take, bytes of memory.
+    """
     descriptor, block_seconds, memory_bytes = sys.argv[1:]
     connection = Connection(int(descriptor))
     resource.setrlimit(resource.RLIMIT_AS, (int(memory_bytes), int(memory_bytes)))

@@ -69,6 +69,7 @@ class SileroDetector:
         return outputs
 
     def listen(self) -> Listener:
+        """Returns a listener whose recurrent state starts anew."""
         context = np.zeros(self.CONTEXT, np.float32)
         hidden, cell = self._hidden, self._cell
 
@@ -91,6 +92,7 @@ class EnergyDetector:
         self._margin_db = margin_db
 
     def listen(self) -> Listener:
+        """Returns a listener that has heard no noise yet."""
         recent = np.zeros(0)
 
         def hear(samples: Samples) -> NDArray[np.float32]:
@@ -110,4 +112,5 @@ class NoDetector:
     """Everything is speech: for audio that has already been cut."""
 
     def listen(self) -> Listener:
+        """Returns a listener to which everything is speech."""
         return lambda samples: np.ones(len(samples) // SAMPLES_PER_TICK, np.float32)

@@ -98,9 +98,11 @@ class FFmpegReader:
             raise
 
     def close(self) -> None:
+        """Closes the container."""
         self._container.close()
 
     def chunks(self, start: float) -> Iterator[Chunk]:
+        """Yields sound from `start` seconds or earlier; seeks only where the time reached can be trusted."""
         place = start - PREROLL_SECONDS
         packets: Iterator[Any] = self._packets()
         if place > READ_THROUGH_SECONDS:

@@ -68,18 +68,23 @@ class PatchedFile(io.RawIOBase):
         self._stream, self._patches = stream, dict(patches)
 
     def readable(self) -> bool:
+        """Returns whether it can be read, which it can."""
         return True
 
     def seekable(self) -> bool:
+        """Returns whether it can be sought in, which it can."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves to a place of the stream and returns it."""
         return self._stream.seek(offset, whence)
 
     def tell(self) -> int:
+        """Returns the place in the stream."""
         return self._stream.tell()
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Reads bytes of the stream, with the patches in their places, and returns how many."""
         at = self._stream.tell()
         data = bytearray(self._stream.read(len(buffer)))
         for place, patch in self._patches.items():

@@ -54,10 +54,12 @@ class AudioReader(Protocol):
     """An open file."""
 
     @property
-    def info(self) -> AudioInfo: ...
+    def info(self) -> AudioInfo:
+        """What the file says about itself."""
 
     @property
-    def remarks(self) -> Remarks: ...
+    def remarks(self) -> Remarks:
+        """What was noticed so far."""
 
     def chunks(self, start: float) -> Iterator[Chunk]:
         """In order of time, from `start` seconds or earlier, with what a lossy decoder needs to settle.

@@ -42,9 +42,11 @@ class SndfileReader:
         self.remarks = Remarks()
 
     def close(self) -> None:
+        """Closes the file."""
         self._file.close()
 
     def chunks(self, start: float) -> Iterator[Chunk]:
+        """Yields sound from `start` seconds or earlier, up to the first damage."""
         rate, channels = self.info.sample_rate, self.info.channels
         largest = max(BLOCK_VALUES // channels, 1)
         position = max(round((start - PREROLL_SECONDS) * rate), 0)

@@ -84,6 +84,7 @@ class TextReader(nn.Module):
         return vectors
 
     def forward(self, described: Tensor) -> Tensor:
+        """Returns the codes (B, size) of descriptions, int64 (B, traits): the sums of their phrases."""
         return self.phrases()[described + self.starts].sum(dim=1)
 
 
@@ -139,6 +140,7 @@ class ConditionalGenerator(nn.Module):
 
     def forward(self, codes: Tensor) -> Tensor:
         # All texts have one norm, also half-way between two codes.
+        """Returns pictures (B, C, H, W) of codes (B, noise + text), of which the latter describe."""
         text = math.sqrt(self.text) * normalize(codes[:, -self.text :])
         maps = self.first(torch.cat([codes[:, : -self.text], text], dim=1))
         maps = self._modulated(maps, text, 0)

@@ -36,6 +36,8 @@ class Analogy:
 
 @dataclass(frozen=True)
 class AnalogySource(Source):
+    """The analogy questions and word similarities of gensim's test data."""
+
     kind = "words"
 
     def convert_into(self, folder: Path, root: Path) -> None:

@@ -50,26 +50,31 @@ RUSSIAN = _sounds("ru", "ccbfaebfa450b7a9ddf644ae0f3d1e9017d5df7c0aebe816e946345
 
 @source("asterisk_en", packages=(ENGLISH, ENGLISH_TEXT), licence=SHARE_ALIKE, held_out=1)
 def english(root: Path) -> Iterator[Take]:
+    """Yields the English prompts with their transcript."""
     return prompts(root, "en", read_transcript(gzip.decompress((root / TRANSCRIPT).read_bytes()).decode()))
 
 
 @source("asterisk_es", packages=(SPANISH,), licence=SHARE_ALIKE, held_out=1)
 def spanish(root: Path) -> Iterator[Take]:
+    """Yields the Spanish prompts."""
     return prompts(root, "es", {})
 
 
 @source("asterisk_fr", packages=(FRENCH,), licence=SHARE_ALIKE, held_out=0)
 def french(root: Path) -> Iterator[Take]:
+    """Yields the French prompts."""
     return prompts(root, "fr", {})
 
 
 @source("asterisk_it", packages=(ITALIAN,), licence=SHARE_ALIKE, held_out=0)
 def italian(root: Path) -> Iterator[Take]:
+    """Yields the Italian prompts."""
     return prompts(root, "it", {})
 
 
 @source("asterisk_ru", packages=(RUSSIAN,), licence="CC BY 3.0", held_out=0)
 def russian(root: Path) -> Iterator[Take]:
+    """Yields the Russian prompts."""
     return prompts(root, "ru", {})
 
 

@@ -43,16 +43,19 @@ COLOMBIAN = Package(
 
 @source("asterisk_fr_armelle", packages=(ARMELLE,), licence="BSD-like", held_out=0)
 def french(root: Path) -> Iterator[Take]:
+    """Yields the French prompts that Armelle speaks."""
     return gsm_prompts(root, "fr", "Armelle")
 
 
 @source("asterisk_it_menardi", packages=(MENARDI,), licence="CC BY-SA 3.0", held_out=0)
 def italian(root: Path) -> Iterator[Take]:
+    """Yields the Italian prompts."""
     return asterisk.prompts(root, "it", {})
 
 
 @source("asterisk_es_co", packages=(COLOMBIAN,), licence="GPL-2", held_out=0)
 def colombian(root: Path) -> Iterator[Take]:
+    """Yields the Colombian prompts."""
     return gsm_prompts(root, "es", "July")
 
 

@@ -33,6 +33,7 @@ class CaptionBatch:
     targets: Tensor
 
     def to(self, device: str) -> CaptionBatch:
+        """Returns the batch on a device."""
         return CaptionBatch(self.examples.to(device), self.targets.to(device))
 
 
@@ -92,6 +93,7 @@ class CaptionData:
         self._order = lru_cache(maxsize=2)(self._shuffled)
 
     def batch(self, step: int) -> CaptionBatch:
+        """Returns the batch of a step; every epoch has an order of its own."""
         epoch, place = divmod(step, len(self.train) // self._size)
         rows = self._order(epoch)[place * self._size : (place + 1) * self._size]
         batch = self._batch(self.train, rows.tolist())
@@ -99,6 +101,7 @@ class CaptionData:
         return CaptionBatch(self._motion(batch.examples, rng), batch.targets)
 
     def validation(self) -> Sequence[CaptionBatch]:
+        """Returns all examples of the validation part, without motion."""
         rows = list(range(len(self._validation)))
         return [self._batch(self._validation, rows[n : n + TOGETHER]) for n in range(0, len(rows), TOGETHER)]
 

@@ -19,6 +19,7 @@ PACKAGE = PythonPackage(
 
 @source("chitchat", packages=(PACKAGE,), licence="MIT")
 def convert(root: Path) -> Iterator[str]:
+    """Yields what two people say by turns, a question with its answer a line."""
     conversations = json.loads((root / "chitchat_dataset/dataset.json").read_text(encoding="utf-8"))
     for conversation in conversations.values():
         turns = conversation["messages"]

@@ -26,6 +26,7 @@ _SPACE = re.compile(r"\s+")
 
 @source("conversations", packages=(PACKAGE,), licence="MIT", language="en", family="conversation")
 def convert(root: Path) -> Iterator[Pair]:
+    """Yields messages with their answers, of the family of their conversation."""
     conversations = json.loads((root / "chitchat_dataset/dataset.json").read_text(encoding="utf-8"))
     for family, conversation in conversations.items():
         turns = [

@@ -38,6 +38,7 @@ SAME_OUTLINE = 0.9  # shared part of two outlines, of their union
     split="by species: 80 % train, 10 % validation, 10 % test",
 )
 def convert(root: Path) -> Mapping[Split, Pictures]:
+    """Returns tiles of creatures by split; those of one species stay together."""
     (tiles,) = root.glob(f"*/{TILES}")
     files = [
         path for path in sorted(tiles.rglob("*.png")) if not NO_CREATURES & {*path.relative_to(tiles).parts}

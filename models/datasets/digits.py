@@ -26,4 +26,5 @@ PACKAGE = NpmPackage(
     split="55,000 train, 5,000 validation, 10,000 test",
 )
 def convert(root: Path) -> Mapping[Split, Pictures]:
+    """Returns MNIST's pictures by split."""
     return idx.splits(root / "package/data")

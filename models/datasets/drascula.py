@@ -26,6 +26,7 @@ VOICES = frozenset({HERO, "B", "BJ", "D", "E", "I", "L", "P", "T", "VB"})
 
 @source("drascula", packages=(PACKAGE,), licence="Drascula licence (BSD-like)", held_out=1)
 def convert(root: Path) -> Iterator[Take]:
+    """Yields the lines of the game's voices, the hero's and those in VOICES."""
     for path in sorted((root / FOLDER).glob("*.ALS")):
         voice = path.stem.rstrip("0123456789") or HERO
         if voice in VOICES:

@@ -88,6 +88,11 @@ def new_pairs(labels: NDArray[Any], training: NDArray[Any]) -> NDArray[np.bool_]
     split="by kind: 80 % train, 10 % validation, 10 % test",
 )
 def convert(root: Path) -> Mapping[Split, Pictures]:
+    """Returns faces by split, OF_EACH of every kind: hair colour, eye colour, length of hair.
+
+    Raises:
+        DatasetError: DiceBear is not installed.
+    """
     try:
         from dicebear import Style
     except ImportError as error:

@@ -23,4 +23,5 @@ PACKAGE = Package(
 
 @source("fashion", packages=(PACKAGE,), licence="MIT", split="55,000 train, 5,000 validation, 10,000 test")
 def convert(root: Path) -> Mapping[Split, Pictures]:
+    """Returns Fashion-MNIST's pictures by split."""
     return idx.splits(root / "usr/share/datasets/fashion-mnist", suffix=".gz")

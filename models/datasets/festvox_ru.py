@@ -22,6 +22,7 @@ LINE = re.compile(r'\(\s*(\S+)\s+"(.*)"\s*\)')
 
 @source("festvox_ru", packages=(PACKAGE,), licence=LICENCE, held_out=0)
 def convert(root: Path) -> Iterator[Take]:
+    """Yields the sentences of a novel, read by one speaker."""
     text = read_transcript((root / FOLDER / "etc/txt.done.data").read_text(encoding="utf-8"))
     for path in sorted((root / FOLDER / "wav").glob("*.wav")):
         samples, rate = load_mono(path)

@@ -41,12 +41,20 @@ FISH = {"m": SMALL_FISH, "font_small": SMALL_FISH, "v": BIG_FISH, "font_big": BI
 
 @dataclass(frozen=True)
 class Subtitle:
+    """A subtitle of the game.
+
+    Attributes:
+        font: Tells who speaks.
+        text: What is said.
+    """
+
     font: str
     text: str
 
 
 @source("fillets_cs", packages=(SOUNDS, SCRIPTS), licence="GPL-2", held_out=1)
 def convert(root: Path) -> Iterator[Take]:
+    """Yields the Czech lines of the game's levels, with their subtitles where there are any."""
     by_sound = dict(subtitles(root / SCRIPT_FOLDER))
     for path in sorted((root / SOUND_FOLDER).glob("*/cs/*.ogg")):
         level = path.parts[-3]
@@ -71,4 +79,5 @@ def subtitles(folder: Path) -> Iterator[tuple[tuple[str, str], Subtitle]]:
 
 
 def speaker(level: str, name: str, font: str = "") -> str:
+    """Returns which fish speaks, by the subtitle's font or the parts of the line's name; else the level."""
     return next((FISH[part] for part in (font, *name.split("-")) if part in FISH), level)

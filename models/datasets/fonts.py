@@ -24,6 +24,8 @@ SHAPES = str.maketrans("爲鬬髪隣呌鏁鵶敎帬歘虵舃胷恡鳯嵓撃緼",
 
 @dataclass(frozen=True)
 class FontSource(Source):
+    """A font, with its licence."""
+
     kind = "font"
 
     def convert_into(self, folder: Path, root: Path) -> None:

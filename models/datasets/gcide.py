@@ -26,6 +26,7 @@ _MARKED = re.compile(r"\[[^]]*\]|\\[^\\]*\\|--[A-Z][^\n]*|[{}]")
 
 @source("gcide", packages=(PACKAGE,), licence="GPL-2.0-or-later")
 def convert(root: Path) -> Iterator[str]:
+    """Yields the paragraphs of the dictionary without their markup."""
     with gzip.open(root / "usr/share/dictd/gcide.dict.dz", "rt", encoding="utf-8", errors="replace") as file:
         text = file.read()
     for paragraph in text.split("\n\n"):

@@ -39,6 +39,7 @@ _BYLINE = re.compile(r"^[（(]|记者|本报|新华社|附图|图片|摄影|通�
     family="headline",
 )
 def convert(root: Path) -> Iterator[Pair]:
+    """Yields articles with their headlines, in traditional characters."""
     traditional = _converter()
     tagged = (root / FILE).read_text(encoding="utf-8").splitlines()
     for headline, article in articles(map(plain, tagged)):

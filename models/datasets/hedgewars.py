@@ -33,6 +33,7 @@ VOICES = (
 
 @source("hedgewars", packages=(PACKAGE,), licence="GFDL 1.3, GPL-2", held_out=1)
 def convert(root: Path) -> Iterator[Take]:
+    """Yields what the hedgehogs say, its text the name of the file."""
     for voice in VOICES:
         for path in sorted((root / FOLDER / voice).glob("*.ogg")):
             samples, rate = load_mono(path)

@@ -64,6 +64,7 @@ class VideoBatch:
     clips: Tensor
 
     def to(self, device: str) -> VideoBatch:
+        """Returns the batch on a device."""
         return VideoBatch(self.clips.to(device))
 
 
@@ -99,9 +100,11 @@ class VideoData:
         self._train, self._validation, self._size = train, validation, batch_size
 
     def batch(self, step: int) -> VideoBatch:
+        """Returns the clips of a step, drawn by the step's number."""
         return VideoBatch(self._train.clips(step, self._size))
 
     def validation(self) -> Sequence[VideoBatch]:
+        """Returns the clips of the first VALIDATION_BATCHES steps of the validation part."""
         return [VideoBatch(self._validation.clips(step, 64)) for step in range(VALIDATION_BATCHES)]
 
 

@@ -52,6 +52,7 @@ _COPY = re.compile(r" (?:b and w|bw)$")
 
 @source("openclipart", packages=(PACKAGE,), licence="public domain")
 def convert(root: Path) -> Iterator[Shown]:
+    """Yields drawings with their titles; titles that a whole collection shares are left out."""
     drawings = {}
     for path in sorted((root / FOLDER).rglob("*.svg")):
         name = path.relative_to(root / FOLDER).as_posix()

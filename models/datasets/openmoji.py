@@ -33,6 +33,7 @@ _BETWEEN = re.compile("(?<=[\u4e00-\u9fff]) (?=[\u4e00-\u9fff])")  # words of a 
 
 @source("openmoji", packages=(DRAWINGS, LABELS), licence="CC BY-SA 4.0, OpenMoji")
 def convert(root: Path) -> Iterator[Shown]:
+    """Yields emoji with their names by language; those that differ in skin tone alone are one family."""
     labels = {language: _labels(root, locale) for language, locale in LOCALES.items()}
     for emoji in json.loads((root / "package/data/openmoji.json").read_text(encoding="utf-8")):
         code = emoji["hexcode"]

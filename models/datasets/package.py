@@ -39,6 +39,7 @@ class Package:
 
     @property
     def file_name(self) -> str:
+        """Name of the file that the package manager downloads."""
         version = self.version.replace(":", "%3a")  # as apt writes an epoch
         return f"{self.name}_{version}_all.deb"
 
@@ -49,6 +50,7 @@ class Package:
 
     @property
     def advice(self) -> str:
+        """What to do where the package cannot be had."""
         return f"apt has no {self.name} {self.version} (Debian 12): run `apt-get update`"
 
 

@@ -33,6 +33,7 @@ _SPACE = re.compile(r"\s+")
     family="source package",
 )
 def convert(root: Path) -> Iterator[Pair]:
+    """Yields long descriptions of Debian packages with their one-line titles, by source package."""
     with (root / PACKAGES.file_name).open(encoding="utf-8") as lines:
         sources = {
             stanza["Package"]: stanza.get("Source", stanza["Package"]).split()[0] for stanza in stanzas(lines)

@@ -26,6 +26,7 @@ class PictureBatch:
     labels: Tensor
 
     def to(self, device: str) -> PictureBatch:
+        """Returns the batch on a device."""
         return PictureBatch(self.pictures.to(device), self.labels.to(device))
 
 
@@ -41,11 +42,13 @@ class PictureData:
         self._order = lru_cache(maxsize=2)(self._shuffled)
 
     def batch(self, step: int) -> PictureBatch:
+        """Returns the batch of a step; every epoch has an order of its own."""
         epoch, place = divmod(step, len(self._train) // self._size)
         rows = self._order(epoch)[place * self._size : (place + 1) * self._size]
         return _batch(self._train, rows)
 
     def validation(self) -> Sequence[PictureBatch]:
+        """Returns all pictures of the validation part, 1,000 a batch."""
         rows = np.arange(len(self._validation))
         return [_batch(self._validation, rows[i : i + 1_000]) for i in range(0, len(rows), 1_000)]
 

@@ -42,6 +42,7 @@ class Pictures:
         return len(self.pixels)
 
     def part(self, rows: slice) -> Pictures:
+        """Returns the pictures of some rows, with their labels."""
         return Pictures(self.pixels[rows], self.labels[rows])
 
     def tensor(self) -> Tensor:
@@ -104,6 +105,7 @@ def own(folder: Path, height: int, width: int) -> str:
 
 
 def is_own(name: str) -> bool:
+    """Returns whether the name of a source is that of pictures of the user (`own`)."""
     return _OWN.fullmatch(name) is not None
 
 

@@ -52,10 +52,12 @@ class Form:
 
     @property
     def name(self) -> str:
+        """Name of the form, such as `5x4`."""
         return f"{self.width}x{self.lines}"
 
     @property
     def places(self) -> int:
+        """Number of characters of a poem."""
         return self.width * self.lines
 
     def printed(self, characters: str) -> str:
@@ -110,6 +112,7 @@ class Poems:
         ]
 
     def spell(self, places: Iterable[int]) -> str:
+        """Returns the text of characters by their numbers in `characters`."""
         return "".join(self.characters[place] for place in places)
 
 
@@ -227,6 +230,7 @@ class PoemBatch:
     form: str
 
     def to(self, device: str) -> PoemBatch:
+        """Returns the batch on a device."""
         return PoemBatch(self.characters.to(device), self.form)
 
 
@@ -244,11 +248,13 @@ class PoemData:
         self._order = lru_cache(maxsize=2)(self._shuffled)
 
     def batch(self, step: int) -> PoemBatch:
+        """Returns the batch of a step, all of one form; every epoch has an order of its own."""
         epoch, place = divmod(step, self._epoch_size)
         name, rows = self._order(epoch)[place]
         return PoemBatch(torch.from_numpy(self.train.verses[name][rows]), name)
 
     def validation(self) -> Sequence[PoemBatch]:
+        """Returns the poems of the validation part, a batch for each form."""
         verses = self._validation.verses
         return [PoemBatch(torch.from_numpy(rows), name) for name, rows in verses.items() if len(rows)]
 

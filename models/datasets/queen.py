@@ -53,6 +53,13 @@ SAME_SCENE = {"CDINT": "CINTR"}
 
 @dataclass(frozen=True)
 class Dialogue:
+    """A line of the game's dialogue.
+
+    Attributes:
+        person: Who speaks.
+        scene: Number of the scene.
+    """
+
     person: str
     scene: int
 

@@ -30,6 +30,7 @@ def middles() -> NDArray[np.float64]:
 
 @source("ring", packages=(), licence="none: made by code", split="20,000 train, 2,000 validation, 2,000 test")
 def convert(root: Path) -> Mapping[Split, Pictures]:
+    """Returns the points of the clouds by split, each with the number of its cloud as its label."""
     by_split = {}
     for number, (split, count) in enumerate(COUNTS.items()):
         rng = np.random.default_rng(number)

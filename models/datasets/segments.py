@@ -44,11 +44,20 @@ class SegmentBatch:
     lengths: Tensor
 
     def to(self, device: str) -> SegmentBatch:
+        """Returns the batch on a device."""
         return SegmentBatch(self.clean.to(device), self.noisy.to(device), self.lengths.to(device))
 
 
 @dataclass(frozen=True)
 class Excerpt:
+    """A stretch of a sound file.
+
+    Attributes:
+        path: Of the file.
+        start: In seconds.
+        seconds: Its duration.
+    """
+
     path: Path
     start: float
     seconds: float
@@ -81,9 +90,11 @@ class SegmentData:
         self._cache = _WaveformCache(CACHE_BYTES)
 
     def batch(self, step: int) -> SegmentBatch:
+        """Returns the segments of a step, drawn by the step's number."""
         return self._draw(self._training, np.random.default_rng([self._seed, 0, step]))
 
     def validation(self) -> list[SegmentBatch]:
+        """Returns the same draws of the validation part every time."""
         rngs = [np.random.default_rng([self._seed, 1, i]) for i in range(self._validation_batches)]
         return [self._draw(self._validation, rng) for rng in rngs]
 

@@ -80,10 +80,12 @@ class Sounds:
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
+        """int64 (recordings,), the first sample of each recording."""
         return np.concatenate([np.zeros(1, np.int64), self.ends[:-1]])
 
     @property
     def seconds(self) -> float:
+        """Duration of all recordings."""
         return len(self.samples) / RATE
 
     def recording(self, index: int) -> Tensor:
@@ -161,6 +163,7 @@ class SoundBatch:
     known: int
 
     def to(self, device: str) -> SoundBatch:
+        """Returns the batch on a device."""
         return SoundBatch(self.sounds.to(device), self.known)
 
 
@@ -183,6 +186,7 @@ class SoundData:
         self._size, self._crop, self._context, self._seed = batch_size, crop, context, seed
 
     def batch(self, step: int) -> SoundBatch:
+        """Returns the crops of a step around samples drawn at random, longer recordings more often."""
         rng = np.random.default_rng((self._seed, step))
         middles = rng.integers(0, len(self._train.samples), self._size)
         recordings = np.searchsorted(self._train.ends, middles, side="right")

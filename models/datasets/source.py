@@ -77,6 +77,7 @@ class Source:
             self.convert_into(folder, root)
 
     def folder(self, home: Path) -> Path:
+        """Returns where the source lies below a state folder."""
         return home / "datasets" / self.name
 
     def is_fetched(self, home: Path) -> bool:
@@ -89,6 +90,7 @@ class Source:
         return json.dumps(self.made_from(), indent=1, ensure_ascii=False)
 
     def made_from(self) -> dict[str, Any]:
+        """Returns what decides the source's content, as JSON values."""
         return {
             "source": self.name,
             "licence": self.licence,

@@ -49,6 +49,7 @@ class Spectra:
 
     @property
     def seconds(self) -> float:
+        """Duration of all recordings."""
         return len(self.spectra) / audio.TICKS_PER_SECOND
 
     @property
@@ -96,6 +97,7 @@ class Spectra:
         )
 
     def save(self, path: Path) -> None:
+        """Writes a NumPy archive, which is whole or absent."""
         arrays = {"spectra": self.spectra, "bounds": self.bounds, "names": np.array(self.names)}
         if self.targets is not None:
             arrays["targets"] = self.targets
@@ -106,6 +108,7 @@ class Spectra:
 
     @classmethod
     def load(cls, path: Path) -> Spectra:
+        """Reads what `save` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
             names = tuple(arrays["names"].tolist())
             return cls(arrays["spectra"], arrays["bounds"], names, arrays.get("targets"))

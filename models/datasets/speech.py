@@ -140,6 +140,7 @@ def load_mono(path: Path) -> tuple[NDArray[np.float32], int]:
 
 
 def read_clips(folder: Path) -> list[Clip]:
+    """Returns the clips that lie in the folder of a source."""
     with (folder / "clips.jsonl").open(encoding="utf-8") as lines:
         rows = [Clip(**json.loads(line)) for line in lines]
     return [replace(clip, path=folder / clip.path) for clip in rows]

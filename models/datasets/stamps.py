@@ -33,6 +33,7 @@ _SPACE = re.compile(r"\s+")
 
 @source("stamps", packages=(PACKAGE,), licence="GPL-2")
 def convert(root: Path) -> Iterator[Shown]:
+    """Yields the stamps with their captions by language; those of one caption or name are one family."""
     family: dict[str, str] = {}  # by caption, and by name
     for path in sorted((root / FOLDER).rglob("*.txt")):
         picture = next(filter(Path.is_file, map(path.with_suffix, (".png", ".svg"))), None)
@@ -58,6 +59,7 @@ def caption(text: str) -> str:
 
 
 def pixels(path: Path) -> NDArray[np.uint8]:
+    """Returns a picture or drawing, uint8 (SIDE, SIDE, 3), on white."""
     if path.suffix == ".svg":
         return drawn(path.read_text(encoding="utf-8"), SIDE)
     with Image.open(path) as picture:

@@ -66,6 +66,7 @@ class States:
 
     @classmethod
     def load(cls, path: Path) -> States:
+        """Reads what `save` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
             return cls(arrays["rows"], arrays["bounds"], tuple(arrays["names"].tolist()))
 

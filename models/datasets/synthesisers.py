@@ -126,6 +126,8 @@ class TrimmedUtterance:
 
 @dataclass(frozen=True)
 class SynthesisersSource(SynthesisedSource):
+    """Texts that several synthesisers speak, with the times of their words."""
+
     def convert_into(self, folder: Path, root: Path) -> None:
         rng = np.random.default_rng(self.seed)
         texts = _draw_texts(synthetic.read_captions(root), rng)

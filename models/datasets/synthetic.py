@@ -158,6 +158,8 @@ class SynthesisedSource(Source):
 
 @dataclass(frozen=True)
 class SyntheticSource(SynthesisedSource):
+    """Texts that espeak-ng speaks, with the times of words and phones."""
+
     def convert_into(self, folder: Path, root: Path) -> None:
         rng = np.random.default_rng(self.seed)
         texts = _draw_texts(read_captions(root), rng)
@@ -264,6 +266,7 @@ def vocabulary_of(captions: list[str]) -> list[str]:
 
 
 def draw_voices(rng: np.random.Generator) -> list[Voice]:
+    """Returns one voice of each of VARIANTS, its pitch 25 to 75 and its speed 120 to 200 words a minute."""
     return [Voice(variant, int(rng.integers(25, 76)), int(rng.integers(120, 201))) for variant in VARIANTS]
 
 

@@ -23,6 +23,7 @@ DOUBTFUL = frozenset("《》（）□")
 
 @source("tang", packages=(PACKAGE,), licence="MIT")
 def convert(root: Path) -> Iterator[str]:
+    """Yields the poems with spaces between characters, so that each is a word."""
     for text in texts(root):
         yield " ".join(text)
 

@@ -35,6 +35,7 @@ class PairBatch:
     answers: Tensor
 
     def to(self, device: str) -> PairBatch:
+        """Returns the batch on a device."""
         return PairBatch(self.given.to(device), self.answers.to(device))
 
 
@@ -93,10 +94,12 @@ class PairData:
         self._order = lru_cache(maxsize=2)(self._shuffled)
 
     def batch(self, step: int) -> PairBatch:
+        """Returns the batch of a step, of texts of similar length; every epoch has an order of its own."""
         epoch, place = divmod(step, len(self._train) // self._size)
         return _batch([self._train[row] for row in self._order(epoch)[place]])
 
     def validation(self) -> Sequence[PairBatch]:
+        """Returns all pairs of the validation part by length."""
         by_length = sorted(self._validation, key=lambda pair: len(pair[0]))
         return [_batch(by_length[n : n + TOGETHER]) for n in range(0, len(by_length), TOGETHER)]
 

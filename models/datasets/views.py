@@ -61,13 +61,16 @@ class MinedPairs:
 
     @classmethod
     def none(cls) -> MinedPairs:
+        """Returns no pairs."""
         return cls(np.zeros((0, 2), np.int64), np.zeros((0, 2, ANCHORS)))
 
     @property
     def sha256(self) -> str:
+        """SHA-256 of the content, hexadecimal."""
         return hashlib.sha256(self.clips.tobytes() + self.anchors.tobytes()).hexdigest()
 
     def save(self, path: Path) -> None:
+        """Writes a NumPy archive, which is whole or absent."""
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial.npz")
         np.savez(partial, clips=self.clips, anchors=self.anchors)
@@ -75,6 +78,7 @@ class MinedPairs:
 
     @classmethod
     def load(cls, path: Path) -> MinedPairs:
+        """Reads what `save` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
             return cls(arrays["clips"], arrays["anchors"])
 
@@ -106,6 +110,7 @@ class ViewBatch:
     moment_places: Tensor
 
     def to(self, device: str) -> ViewBatch:
+        """Returns the batch on a device."""
         return ViewBatch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
 
 
@@ -144,9 +149,11 @@ class ContrastiveData:
         self._mined = round(mined * rows) if len(self._training[1]) else 0
 
     def batch(self, step: int) -> ViewBatch:
+        """Returns the pairs of views of a step, drawn by the step's number."""
         return self._draw(*self._training, step)
 
     def validation(self) -> list[ViewBatch]:
+        """Returns the same draws of the held-out part every time."""
         return [self._draw(*self._held, -1 - number) for number in range(VALIDATION_BATCHES)]
 
     def _draw(self, clips: Ints, pairs: MinedPairs, step: int) -> ViewBatch:

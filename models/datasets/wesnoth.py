@@ -87,6 +87,7 @@ class Animation:
     split=f"a tenth of the units test; of the others, {SPLIT.replace('family', 'unit and action')}",
 )
 def convert(root: Path) -> Iterator[Shown]:
+    """Yields animations of units with a sentence each; few frames begin and end with the unit at rest."""
     sprites = root / DATA / SPRITES
     stems = [path.relative_to(sprites).with_suffix("").as_posix() for path in sorted(sprites.rglob("*.png"))]
     for clip in clips(stems, units(root / DATA)):
@@ -101,6 +102,7 @@ def convert(root: Path) -> Iterator[Shown]:
 
 
 def sentence(unit: str, action: str) -> str:
+    """Returns what is to be seen: a unit, and what it is doing."""
     return f"{'an' if unit[0] in 'aeiou' else 'a'} {unit} is {action}"
 
 

@@ -28,6 +28,7 @@ _LINK = re.compile(r"\[\[(?:[^]|]*\|)?([^]|]*)\]\]")
 
 @source("wikipedia", packages=(GENSIM,), licence="CC-BY-SA-3.0")
 def convert(root: Path) -> Iterator[str]:
+    """Yields the lines of articles without their markup."""
     with bz2.open(root / FILE) as file:
         for _, element in ElementTree.iterparse(file):
             if element.tag.endswith("}text") and element.text:

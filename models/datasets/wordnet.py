@@ -20,6 +20,7 @@ PARTS = ("adj", "adv", "noun", "verb")
 
 @source("wordnet", packages=(PACKAGE,), licence="WordNet-3.0")
 def convert(root: Path) -> Iterator[str]:
+    """Yields the words of each set of synonyms with its gloss."""
     for part in PARTS:
         with (root / f"usr/share/wordnet/data.{part}").open(encoding="utf-8") as lines:
             for line in lines:

@@ -36,7 +36,8 @@ class Encoder(Protocol):
     semantic_dimensions: int
     query_padding: int
 
-    def embed_sections(self, sections: Sequence[Section]) -> list[EmbeddedSection]: ...
+    def embed_sections(self, sections: Sequence[Section]) -> list[EmbeddedSection]:
+        """Returns the vectors and frame features of sections, in order."""
 
 
 def load_encoder(

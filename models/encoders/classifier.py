@@ -60,6 +60,7 @@ class Classifier(Model[ClassifierConfigT]):
         return chances
 
     def encode(self, pictures: Tensor) -> Tensor:
+        """Returns the features (B, size) of pictures (B, C, H, W)."""
         return self.features(pictures)
 
     def loss(self, player: str, batch: PictureBatch, rng: Generator) -> Loss:

@@ -30,6 +30,8 @@ class CnnConfig(ClassifierConfig):
 
 @register("cnn")
 class Cnn(Classifier[CnnConfig]):
+    """Convolutions, each with batch normalisation and pooling, then a linear layer."""
+
     Config = CnnConfig
 
     def __init__(self, config: CnnConfig) -> None:

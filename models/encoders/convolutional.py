@@ -83,6 +83,7 @@ class ConvolutionalEncoder(PooledSpanModel[ConvolutionalConfig]):
         self._folded = _Folded.of(self)
 
     def train(self, mode: bool = True) -> Self:
+        """Sets the mode; training forgets the convolutions that were folded with their normalisation."""
         if mode:
             self._folded = None
         return super().train(mode)

@@ -58,14 +58,17 @@ class DeepAutoencoder(Model[DeepAutoencoderConfig]):
         self.register_buffer("deviation", torch.ones(config.code))
 
     def encode(self, pictures: Tensor) -> Tensor:
+        """Returns the codes (B, code) of pictures (B, C, H, W)."""
         code: Tensor = self.encoder(pictures.flatten(1))
         return code
 
     def decode(self, code: Tensor) -> Tensor:
+        """Returns pictures (B, C, H, W), 0 to 1, of codes (B, code)."""
         config = self.config
         return self._pixels(code).clamp(0, 1).reshape(-1, config.channels, config.height, config.width)
 
     def reconstruct(self, pictures: Tensor) -> Tensor:
+        """Returns pictures (B, C, H, W) after encoding and decoding."""
         return self.decode(self.encode(pictures))
 
     def sample(self, count: int, rng: Generator) -> Tensor:

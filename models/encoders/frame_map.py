@@ -83,6 +83,7 @@ class FrameMap(nn.Module):
         return ((states - self.mean) @ self.whitening).clamp(-MAX_DEVIATIONS, MAX_DEVIATIONS)
 
     def forward(self, states: Tensor) -> Tensor:
+        """Returns mapped states (..., D) of an encoder's states (..., H), which are whitened first."""
         return self.mapped(self.whiten(states))
 
     def mapped(self, whitened: Tensor, inside: Tensor | None = None) -> Tensor:

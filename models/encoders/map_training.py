@@ -98,6 +98,7 @@ class TokenPairs:
     phones: Tensor
 
     def to(self, device: str) -> TokenPairs:
+        """Returns the pairs on a device."""
         return TokenPairs(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
 
 
@@ -108,6 +109,7 @@ class TokenPairBatch:
     sets: tuple[TokenPairs, ...]
 
     def to(self, device: str) -> TokenPairBatch:
+        """Returns the batch on a device."""
         return TokenPairBatch(tuple(pairs.to(device) for pairs in self.sets))
 
 
@@ -184,9 +186,11 @@ class TokenPairData:
         self._held_out = [vocabulary(corpus.tokens, held_out=True) for corpus in self._corpora]
 
     def batch(self, step: int) -> TokenPairBatch:
+        """Returns the pairs of a step, drawn by the step's number."""
         return self._draw(self._training, np.random.default_rng([self._seed, 0, step]))
 
     def validation(self) -> list[TokenPairBatch]:
+        """Returns the same draws of the held-out part every time."""
         rngs = [np.random.default_rng([self._seed, 1, number]) for number in range(self._validation_batches)]
         return [self._draw(self._held_out, rng) for rng in rngs]
 

@@ -15,12 +15,21 @@ from wordspot.models.trainer import Plan
 
 @dataclass(frozen=True)
 class MlpConfig(ClassifierConfig):
+    """Sizes of the network.
+
+    Attributes:
+        hidden: Of each layer.
+        dropout: Share of activations that is zeroed in training.
+    """
+
     hidden: tuple[int, ...] = (512, 256)
     dropout: float = 0.2
 
 
 @register("mlp")
 class Mlp(Classifier[MlpConfig]):
+    """A multilayer perceptron on the pixels."""
+
     Config = MlpConfig
 
     def __init__(self, config: MlpConfig) -> None:

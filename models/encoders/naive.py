@@ -18,6 +18,12 @@ from wordspot.models.registry import register
 
 @dataclass(frozen=True)
 class NaiveConfig:
+    """How a span is divided.
+
+    Attributes:
+        parts: Of equal duration, whose means are concatenated.
+    """
+
     parts: int = 10
 
 

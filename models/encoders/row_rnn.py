@@ -14,11 +14,19 @@ from wordspot.models.trainer import Plan
 
 @dataclass(frozen=True)
 class RowRnnConfig(ClassifierConfig):
+    """Sizes of the network.
+
+    Attributes:
+        hidden: Of the recurrent state.
+    """
+
     hidden: int = 128
 
 
 @register("row_rnn")
 class RowRnn(Classifier[RowRnnConfig]):
+    """A recurrent network (LSTM) that reads a picture row by row."""
+
     Config = RowRnnConfig
 
     def __init__(self, config: RowRnnConfig) -> None:

@@ -89,6 +89,10 @@ class TransformerBlock(nn.Module):
         self.contract = nn.Linear(feed_forward, width)
 
     def forward(self, x: Tensor, attended: Tensor | None = None) -> Tensor:
+        """Returns states (B, T, D) of states (B, T, D).
+
+        attended: bool, which positions are attended to; None for all.
+        """
         x = x + self.attention(self.attention_norm(x), attended)
         out: Tensor = x + self.contract(gelu(self.expand(self.norm(x))))
         return out

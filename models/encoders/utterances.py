@@ -79,6 +79,7 @@ class UtteranceRows:
     phones: Tensor
 
     def to(self, device: str) -> UtteranceRows:
+        """Returns the rows on a device."""
         return UtteranceRows(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
 
 
@@ -95,6 +96,7 @@ class UtteranceBatch:
     context: UtteranceRows
 
     def to(self, device: str) -> UtteranceBatch:
+        """Returns the batch on a device."""
         return UtteranceBatch(self.isolated.to(device), self.context.to(device))
 
 
@@ -141,9 +143,11 @@ class UtteranceData:
         self._weights = weights / weights.sum()
 
     def batch(self, step: int) -> UtteranceBatch:
+        """Returns the utterances of a step, drawn by the step's number."""
         return self._draw(np.random.default_rng([self._seed, 0, step]), held_out=False)
 
     def validation(self) -> list[UtteranceBatch]:
+        """Returns the same draws of the held-out part every time."""
         rngs = [np.random.default_rng([self._seed, 1, number]) for number in range(self._validation_batches)]
         return [self._draw(rng, held_out=True) for rng in rngs]
 

@@ -73,10 +73,12 @@ class WordVectors(Model[WordVectorsConfig]):
 
     @cached_property
     def words(self) -> list[str]:
+        """The words in order of their rows."""
         return self.letters.cpu().numpy().tobytes().decode().split("\n")[:-1]
 
     @cached_property
     def rows(self) -> dict[str, int]:
+        """Row of each word."""
         return {word: row for row, word in enumerate(self.words)}
 
     @cached_property

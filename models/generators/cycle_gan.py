@@ -137,6 +137,7 @@ class TranslationNetwork(nn.Module):
         )
 
     def forward(self, pictures: Tensor) -> Tensor:
+        """Returns translated pictures (B, C, H, W) of pictures (B, C, H, W), all 0 to 1."""
         generated: Tensor = self.layers(2 * pictures - 1)
         return generated
 
@@ -155,6 +156,7 @@ class Residual(nn.Module):
         )
 
     def forward(self, maps: Tensor) -> Tensor:
+        """Returns maps (B, C, H, W) plus what the layers make of them."""
         residual: Tensor = self.layers(maps)
         return maps + residual
 

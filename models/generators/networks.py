@@ -24,17 +24,28 @@ class Sizes(Protocol):
     """Sizes of pictures and networks, as `GanConfig` has them."""
 
     @property
-    def height(self) -> int: ...
+    def height(self) -> int:
+        """Of pictures, in pixels."""
+
     @property
-    def width(self) -> int: ...
+    def width(self) -> int:
+        """Of pictures, in pixels."""
+
     @property
-    def channels(self) -> int: ...
+    def channels(self) -> int:
+        """Of pictures."""
+
     @property
-    def base(self) -> int: ...
+    def base(self) -> int:
+        """Channels of the largest maps, or units of a dense layer."""
+
     @property
-    def levels(self) -> int: ...
+    def levels(self) -> int:
+        """How often the maps are halved; 0 for dense layers without convolutions."""
+
     @property
-    def deep(self) -> bool: ...
+    def deep(self) -> bool:
+        """Whether the discriminator has two convolutions at each size and halves the last once more."""
 
 
 def _smallest_size(sizes: Sizes) -> tuple[int, int]:
@@ -75,6 +86,7 @@ class PictureGenerator(nn.Module):
         )
 
     def forward(self, codes: Tensor) -> Tensor:
+        """Returns pictures (B, C, H, W) of codes (B, size)."""
         generated: Tensor = self.layers(codes)
         return generated
 
@@ -98,6 +110,7 @@ class Features(nn.Module):
             self.size = 2 * widths[-1] * (height // 2) * (width // 2)
 
     def forward(self, pictures: Tensor) -> Tensor:
+        """Returns features (B, size) of pictures (B, C, H, W), 0 to 1."""
         features: Tensor = self.layers(2 * pictures - 1)
         return features.flatten(1)
 
@@ -111,6 +124,7 @@ class Discriminator(nn.Module):
         self.score = nn.Linear(self.features.size, 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
+        """Returns scores (B,) of pictures (B, C, H, W), 0 to 1; higher is more real."""
         scores: Tensor = self.score(self.features(pictures))
         return scores[:, 0]
 
@@ -131,6 +145,7 @@ class EnergyDiscriminator(nn.Module):
         )
 
     def forward(self, pictures: Tensor) -> Tensor:
+        """Returns the negative error (B,) of reconstructing pictures (B, C, H, W), 0 to 1."""
         reconstructed: Tensor = self.layers(2 * pictures - 1)
         # A squared error of zero has no gradient: a generator that makes only black would stay so.
         return -((reconstructed - pictures).square().flatten(1).sum(dim=1) + MIN_ENERGY_SQUARED).sqrt()

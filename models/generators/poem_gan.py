@@ -187,6 +187,7 @@ class GridNetwork(nn.Module):
         self.last = nn.Conv2d(width, out, 1)
 
     def forward(self, grid: Tensor, form: Form) -> Tensor:
+        """Returns (B, out, lines, width) of a grid (B, in, lines, width); scores (B,) where out is 1."""
         hidden = self.first(grid) + self.line[:, : form.lines] + self.place[..., : form.width]
         hidden = hidden + self.form[form.name]
         for pairs, mixed in zip(self.pairs, self.mixed, strict=True):

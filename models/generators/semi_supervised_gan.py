@@ -144,6 +144,10 @@ class NoisyClassifier(nn.Module):
             values = layer(values).relu()
 
     def forward(self, pictures: Tensor, rng: Generator | None = None) -> Tensor:
+        """Returns logits (B, classes) of pictures (B, C, H, W).
+
+        rng: Of the noise in training; None for none.
+        """
         logits: Tensor = self.output(_with_noise(self.features(pictures, rng), self.noise[1], rng))
         return logits
 

@@ -45,9 +45,11 @@ class EncodedClips(Protocol):
     """Clips as a network encoded them: their names, and how many frames of 20 ms each has."""
 
     @property
-    def names(self) -> tuple[str, ...]: ...
+    def names(self) -> tuple[str, ...]:
+        """Names of the clips."""
 
-    def length(self, cut: int, /) -> int: ...
+    def length(self, cut: int, /) -> int:
+        """Returns the frames of a clip."""
 
 
 WordTimes = Mapping[str, Sequence[tuple[str, float, float]]]

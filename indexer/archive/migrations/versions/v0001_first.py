@@ -12,6 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Creates the tables of the catalogue."""
     op.create_table(
         "archives",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -180,6 +181,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Drops the tables."""
     op.drop_table("segment_recordings")
     op.drop_table("segments")
     op.drop_table("requests")

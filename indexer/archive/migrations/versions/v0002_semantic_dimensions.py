@@ -18,6 +18,7 @@ _generations = sa.table("generations", sa.column("id"), sa.column("semantic_dime
 
 
 def upgrade() -> None:
+    """Adds how many dimensions of a generation's vectors represent meaning."""
     op.add_column(
         "generations", sa.Column("semantic_dimensions", sa.Integer(), nullable=False, server_default="0")
     )
@@ -47,4 +48,5 @@ def _semantic_dimensions(folder: Path, names: list[str]) -> int:
 
 
 def downgrade() -> None:
+    """Drops what `upgrade` adds."""
     op.drop_column("generations", "semantic_dimensions")

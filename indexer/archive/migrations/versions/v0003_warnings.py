@@ -12,8 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Adds the warnings of recordings."""
     op.add_column("recordings", sa.Column("warnings", sa.String(), nullable=True))
 
 
 def downgrade() -> None:
+    """Drops what `upgrade` adds."""
     op.drop_column("recordings", "warnings")

@@ -12,8 +12,10 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Adds what is wrong with segments in quarantine."""
     op.add_column("segments", sa.Column("damage", sa.String(), nullable=True))
 
 
 def downgrade() -> None:
+    """Drops what `upgrade` adds."""
     op.drop_column("segments", "damage")
