@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wordspot.models.errors import BadInput
+from wordspot.models.runtime.frontend import FFT_SIZE as FFT_SIZE
+from wordspot.models.runtime.frontend import HIGHEST_HZ as HIGHEST_HZ
+from wordspot.models.runtime.frontend import HOP_SAMPLES as HOP_SAMPLES
+from wordspot.models.runtime.frontend import LOWEST_HZ as LOWEST_HZ
+from wordspot.models.runtime.frontend import MEL_BANDS as MEL_BANDS
+from wordspot.models.runtime.frontend import POWER_FLOOR as POWER_FLOOR
+from wordspot.models.runtime.frontend import SAMPLE_RATE as SAMPLE_RATE
+from wordspot.models.runtime.frontend import TICKS_PER_SECOND as TICKS_PER_SECOND
+from wordspot.models.runtime.frontend import WINDOW_SAMPLES as WINDOW_SAMPLES
 
-SAMPLE_RATE = 16_000
-TICKS_PER_SECOND = 100
-HOP_SAMPLES = SAMPLE_RATE // TICKS_PER_SECOND
-WINDOW_SAMPLES = 400
-FFT_SIZE = 512
-MEL_BANDS = 40
-LOWEST_HZ = 64.0
-HIGHEST_HZ = 4_000.0
-POWER_FLOOR = 1e-8
 CEPSTRA = 13
 DELTA_WIDTH = 9
 MFCC_SIZE = 3 * CEPSTRA

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 
 from wordspot.indexer.search.dtw import load_compiled
 from wordspot.models.temporary import PREFIX, temporary_folder
@@ -102,9 +101,7 @@ class EmbeddedServer:
         self.server.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.server.stop(0)
         self.close()
 

@@ -37,7 +37,7 @@ from wordspot.models.conditional.decoding import (
     forbid_tokens,
 )
 from wordspot.models.errors import BadInput
-from wordspot.models.sampling import sample_categorical
+from wordspot.models.sampling import dropout, sample_categorical
 from wordspot.models.vocabulary import BEGIN, PAD, UNKNOWN, Vocabulary
 
 CHUNK_ROWS = 128  # rows of logits that stay in the processor's cache
@@ -354,7 +354,4 @@ class AttentionDecoder(nn.Module):
 
     def _dropped(self, values: Tensor, rng: Generator) -> Tensor:
         """Applies dropout in training, with randomness from the rng alone."""
-        if not self.training or not self.dropout:
-            return values
-        mask = torch.rand(values.shape, generator=rng, device=values.device) >= self.dropout
-        return values * mask / (1 - self.dropout)
+        return dropout(values, self.dropout, rng) if self.training else values

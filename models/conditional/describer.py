@@ -24,6 +24,7 @@ from wordspot.models.datasets.source import find
 from wordspot.models.errors import BadInput
 from wordspot.models.model import Loss, Model, TrainingData
 from wordspot.models.recipe import Material, TrainedRecipe
+from wordspot.models.sampling import dropout
 
 BEAM_SIZE = 4
 THRESHOLDS = {"cider_over_nearest": 1.0, "shuffled_loss": 0.3}
@@ -143,11 +144,9 @@ class Describer(Model[ConfigT]):
 
     def _dropped(self, memory: Tensor, rng: Generator) -> Tensor:
         """Applies dropout to a memory (B, S, M) in training, at all positions alike."""
-        share = self.config.dropout
-        if not self.training or not share:
+        if not self.training:
             return memory
-        mask = torch.rand((len(memory), 1, memory.shape[2]), generator=rng, device=memory.device) >= share
-        return memory * mask / (1 - share)
+        return dropout(memory, self.config.dropout, rng, (len(memory), 1, memory.shape[2]))
 
 
 def convolution(size: int, next_size: int, stride: int = 1) -> nn.Sequential:

@@ -7,7 +7,6 @@ pixel and get noise, so that it does not rely on artefacts of rendering.
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from wordspot.models.conditional.descriptions import Descriptions
 from wordspot.models.datasets.faces import EYES, HAIR
 from wordspot.models.datasets.picture_batches import PictureBatch
-from wordspot.models.encoders.classifier import moved
+from wordspot.models.encoders.classifier import convolutional_features, moved
 from wordspot.models.model import Loss, Model
 from wordspot.models.recipe import PictureRecipe, recipe
 from wordspot.models.registry import register
@@ -57,22 +56,10 @@ class FaceAttributes(Model[FaceAttributesConfig]):
     def __init__(self, config: FaceAttributesConfig) -> None:
         super().__init__(config)
         self.descriptions = Descriptions(config.hair, config.eyes)
-        scale = 2 ** len(config.widths)
-        pixels = (config.height // scale) * (config.width // scale)
         self.layers = nn.Sequential(
-            *(
-                layer
-                for size, next_size in itertools.pairwise((config.channels, *config.widths))
-                for layer in (
-                    nn.Conv2d(size, next_size, 3, padding=1),
-                    nn.BatchNorm2d(next_size),
-                    nn.ReLU(),
-                    nn.MaxPool2d(2),
-                )
+            *convolutional_features(
+                config.channels, config.height, config.width, config.widths, config.hidden
             ),
-            nn.Flatten(),
-            nn.Linear(config.widths[-1] * pixels, config.hidden),
-            nn.ReLU(),
             nn.Linear(config.hidden, sum(self.descriptions.sizes)),
         )
 

@@ -32,6 +32,7 @@ from wordspot.models.errors import BadInput
 from wordspot.models.model import Loss, Model, TrainingData
 from wordspot.models.recipe import Material, TrainedRecipe, recipe
 from wordspot.models.registry import register
+from wordspot.models.sampling import dropout
 from wordspot.models.trainer import Plan
 from wordspot.models.vocabulary import PAD, Vocabulary, padded
 
@@ -209,10 +210,8 @@ class SequenceToSequence(Model[SequenceToSequenceConfig]):
         """Returns memory, (B, S, M), and mask, (B, S), of sources, int64 (B, S)."""
         mask = source != PAD
         vectors = self.writer.embed(source)
-        if self.training and self.config.dropout:
-            share = self.config.dropout
-            dropout = torch.rand(vectors.shape, generator=rng, device=vectors.device) >= share
-            vectors = vectors * dropout / (1 - share)
+        if self.training:
+            vectors = dropout(vectors, self.config.dropout, rng)
         lengths = mask.sum(dim=1).cpu()
         packed = pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
         memory = pad_packed_sequence(self.reader(packed)[0], batch_first=True, total_length=source.shape[1])[

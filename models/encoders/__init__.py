@@ -37,7 +37,15 @@ class Encoder(Protocol):
     query_padding: int
 
     def embed_sections(self, sections: Sequence[Section]) -> list[EmbeddedSection]:
-        """Returns the vectors and frame features of sections, in order."""
+        """Returns the embeddings of sections, in order.
+
+        Args:
+            sections: each the audio of its regions, float32 (samples,), and spans int32 (N, 3).
+
+        Returns:
+            For each section vectors float32 (N, dimension), unit rows, and frames float32 (T',
+            frame_dimension) of each region.
+        """
 
 
 def load_encoder(

@@ -6,7 +6,9 @@ learned from what is made here out of each batch: its own pictures with their pi
 
 from __future__ import annotations
 
+import itertools
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -36,6 +38,37 @@ class ClassifierConfig:
     width: int = 28
     channels: int = 1
     classes: int = 10
+
+
+def convolutional_features(
+    channels: int, height: int, width: int, widths: Sequence[int], hidden: int
+) -> list[nn.Module]:
+    """Returns layers that make features (B, hidden) of pictures (B, channels, height, width).
+
+    Args:
+        channels: of pictures.
+        height: of pictures.
+        width: of pictures.
+        widths: channels of the convolutions, each of which halves the picture.
+        hidden: number of features.
+    """
+    scale = 2 ** len(widths)
+    pixels = (height // scale) * (width // scale)
+    return [
+        *(
+            layer
+            for size, next_size in itertools.pairwise((channels, *widths))
+            for layer in (
+                nn.Conv2d(size, next_size, 3, padding=1),
+                nn.BatchNorm2d(next_size),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+            )
+        ),
+        nn.Flatten(),
+        nn.Linear(widths[-1] * pixels, hidden),
+        nn.ReLU(),
+    ]
 
 
 ClassifierConfigT = TypeVar("ClassifierConfigT", bound=ClassifierConfig)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from wordspot.models.encoders.classifier import Classifier, ClassifierConfig
+from wordspot.models.encoders.classifier import Classifier, ClassifierConfig, convolutional_features
 from wordspot.models.recipe import PictureRecipe, recipe
 from wordspot.models.registry import register
 from wordspot.models.trainer import Plan
@@ -36,23 +35,10 @@ class Cnn(Classifier[CnnConfig]):
 
     def __init__(self, config: CnnConfig) -> None:
         super().__init__(config, config.hidden)
-        sizes = (config.channels, *config.widths)
-        scale = 2 ** len(config.widths)
-        pixels = (config.height // scale) * (config.width // scale)
         self.layers = nn.Sequential(
-            *(
-                layer
-                for size, next_size in itertools.pairwise(sizes)
-                for layer in (
-                    nn.Conv2d(size, next_size, 3, padding=1),
-                    nn.BatchNorm2d(next_size),
-                    nn.ReLU(),
-                    nn.MaxPool2d(2),
-                )
+            *convolutional_features(
+                config.channels, config.height, config.width, config.widths, config.hidden
             ),
-            nn.Flatten(),
-            nn.Linear(config.widths[-1] * pixels, config.hidden),
-            nn.ReLU(),
             nn.Dropout(config.dropout),
         )
 

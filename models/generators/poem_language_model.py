@@ -26,7 +26,7 @@ from wordspot.models.generators.poems import CHUNK_ROWS, LINES, WIDTH, PoemModel
 from wordspot.models.model import Loss
 from wordspot.models.recipe import recipe
 from wordspot.models.registry import register
-from wordspot.models.sampling import sample_categorical
+from wordspot.models.sampling import dropout, sample_categorical
 from wordspot.models.trainer import Plan
 
 CHUNK_POEMS = 256  # poems of one pass
@@ -146,11 +146,7 @@ class PoemLanguageModel(PoemModel[PoemLanguageModelConfig]):
 
     def _dropped(self, values: Tensor, rng: Generator) -> Tensor:
         """Applies dropout in training, with randomness from the rng alone."""
-        share = self.config.dropout
-        if not self.training or not share:
-            return values
-        mask = torch.rand(values.shape, generator=rng, device=values.device) >= share
-        return values * mask / (1 - share)
+        return dropout(values, self.config.dropout, rng) if self.training else values
 
 
 recipe(

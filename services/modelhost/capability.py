@@ -89,7 +89,7 @@ class Capability:
     name: by which cards list it.
     media: modalities of the models that may have it.
     kinds: returns inputs and outputs, without loading the model.
-    call: runs tasks of this capability on the thread of a loaded model, which is a SectionEncoder for what
+    call: runs tasks of this capability on the thread of a loaded model, which is an `Encoder` for what
         embeds and else a TorchModel; returns as many answers as tasks, in their order.
     rpc: its method of ModelService; None where another service has it.
     batched: whether the first axis of every tensor is one of examples, each by itself and without randomness,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,29 +24,10 @@ from wordspot.services.runtime import checked_chunk, chunks, later_part
 from wordspot.services.settings import ModelHostSettings
 from wordspot.v1 import embedding_pb2 as pb
 
+if TYPE_CHECKING:
+    from wordspot.models.encoders import Encoder
+
 EMBED = "embed"
-
-
-class SectionEncoder(Protocol):
-    """A loaded encoder of speech. Called from one thread only.
-
-    hash: of its artifact. The numbers are those of an EmbeddingFormat.
-    """
-
-    hash: str
-    dimension: int
-    frame_dimension: int
-    ticks_per_frame: int
-    semantic_dimensions: int
-    query_padding: int
-
-    def embed_sections(self, sections: Sequence[Section]) -> list[EmbeddedSection]:
-        """sections: each the audio of its regions, float32 (samples,), and spans int32 (N, 3).
-
-        Returns for each vectors float32 (N, dimension), unit rows, and frames float32
-        (T', frame_dimension) for each region.
-        """
-        ...
 
 
 def _embedding_kinds(card: ArtifactCard) -> tuple[Kinds, Kinds]:
@@ -60,7 +41,7 @@ def _embedding_kinds(card: ArtifactCard) -> tuple[Kinds, Kinds]:
     )
 
 
-def _embed(encoder: SectionEncoder, tasks: Sequence[Task]) -> Sequence[Any]:
+def _embed(encoder: Encoder, tasks: Sequence[Task]) -> Sequence[Any]:
     return encoder.embed_sections([task.section for task in tasks if task.section is not None])
 
 

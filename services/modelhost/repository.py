@@ -45,7 +45,7 @@ class ModelStore(Protocol):
         ...
 
     def load(self, name: str, placement: Placement) -> tuple[Any, ArtifactCard]:
-        """Returns a SectionEncoder if the model embeds speech, else a TorchModel; and its card.
+        """Returns an `Encoder` if the model embeds speech, else a TorchModel; and its card.
 
         Raises UnknownModel, DamagedArtifact, FailedPrecondition.
         """
@@ -60,7 +60,7 @@ class HostedModel:
     """A loaded model and its queue, after warm-up.
 
     name: of the model.
-    model: a SectionEncoder or a TorchModel, as the store loads it.
+    model: an `Encoder` or a TorchModel, as the store loads it.
     card: of the artifact; of an encoder with its embedding.
     """
 

@@ -24,7 +24,6 @@ from collections import OrderedDict
 from dataclasses import astuple, dataclass
 from difflib import get_close_matches
 from multiprocessing.connection import Connection
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -152,9 +151,7 @@ class Synthesiser:
     def __enter__(self) -> Synthesiser:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def _cached(self, key: _Key) -> SynthesisedSpeech | None:
