@@ -10,32 +10,32 @@ class ArchiveError(Exception):
     """The base of all exceptions that the archive raises intentionally."""
 
 
-class InvalidInput(ArchiveError, ValueError):  # noqa: N818
+class InvalidInput(ArchiveError, ValueError):
     """The caller's data or argument is invalid, whatever the archive's state."""
 
 
-class NotFound(ArchiveError, LookupError):  # noqa: N818
+class NotFound(ArchiveError, LookupError):
     """No such archive, recording, operation or encoder."""
 
 
-class AlreadyExists(ArchiveError):  # noqa: N818
+class AlreadyExists(ArchiveError):
     """The name is taken."""
 
 
-class FailedPrecondition(ArchiveError):  # noqa: N818
+class FailedPrecondition(ArchiveError):
     """The call is valid, but not in this state: not indexed yet, another encoder, an operation in
     progress."""
 
 
-class NotAllowed(ArchiveError, PermissionError):  # noqa: N818
+class NotAllowed(ArchiveError, PermissionError):
     """Outside what the server may touch."""
 
 
-class Exhausted(ArchiveError):  # noqa: N818
+class Exhausted(ArchiveError):
     """A full disk or a limit reached; the attempt changed nothing."""
 
 
-class Overloaded(ArchiveError):  # noqa: N818
+class Overloaded(ArchiveError):
     """Too much work is waiting; the same call may succeed after `retry_seconds`."""
 
     def __init__(self, message: str, retry_seconds: float = 1.0) -> None:
@@ -43,5 +43,5 @@ class Overloaded(ArchiveError):  # noqa: N818
         self.retry_seconds = retry_seconds
 
 
-class DataLoss(ArchiveError):  # noqa: N818
+class DataLoss(ArchiveError):
     """A stored file is missing or does not match its checksum."""

@@ -14,7 +14,7 @@ CancellationCheck = Callable[[], None]
 """Raises Cancelled once the work of the context is wanted no more."""
 
 
-class Cancelled(Exception):  # noqa: N818
+class Cancelled(Exception):
     """Nobody waits for the result of this work."""
 
 

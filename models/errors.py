@@ -7,15 +7,15 @@ class ModelError(Exception):
     """Base of everything the models raise on purpose."""
 
 
-class UnknownModel(ModelError, LookupError):  # noqa: N818
+class UnknownModel(ModelError, LookupError):
     """No model class or artifact of that name."""
 
 
-class DamagedArtifact(ModelError):  # noqa: N818
+class DamagedArtifact(ModelError):
     """A file of the artifact is missing, unreadable or does not match its hash."""
 
 
-class MissingWeights(ModelError):  # noqa: N818
+class MissingWeights(ModelError):
     """Weights or a library that a model builds upon are not on this machine, or not the ones expected."""
 
 
@@ -23,5 +23,5 @@ class SynthesisError(ModelError):
     """A synthesiser is not installed, cannot be initialised or lacks a voice."""
 
 
-class BadInput(ModelError, ValueError):  # noqa: N818
+class BadInput(ModelError, ValueError):
     """Data or settings that the model cannot use."""

@@ -35,7 +35,7 @@ class ServiceError(archive.ArchiveError):
     """
 
 
-class MalformedRequest(ServiceError, ValueError):  # noqa: N818
+class MalformedRequest(ServiceError, ValueError):
     """Messages in the wrong order, of the wrong size or with values that no archive could accept."""
 
     def __init__(self, message: str, field: str = "") -> None:
@@ -43,19 +43,19 @@ class MalformedRequest(ServiceError, ValueError):  # noqa: N818
         self.field = field
 
 
-class DeadlinePassed(ServiceError):  # noqa: N818
+class DeadlinePassed(ServiceError):
     """The caller's deadline passed before the answer was ready."""
 
 
-class CallEnded(ServiceError):  # noqa: N818
+class CallEnded(ServiceError):
     """The caller has gone; nobody waits for the answer."""
 
 
-class PeerUnavailable(ServiceError, ConnectionError):  # noqa: N818
+class PeerUnavailable(ServiceError, ConnectionError):
     """Another service cannot be reached."""
 
 
-class PeerFailed(ServiceError):  # noqa: N818
+class PeerFailed(ServiceError):
     """Another service failed unexpectedly."""
 
 

@@ -22,7 +22,7 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
-class Unusable(ServiceError):  # noqa: N818
+class Unusable(ServiceError):
     """The home of a service cannot be used."""
 
 

@@ -15,6 +15,8 @@ from wordspot.models.runtime.pieces import QUERY_PADDING_TICKS, Piece, pieces_of
 from wordspot.models.runtime.pooling import unit
 
 Floats = NDArray[np.float32]
+Inputs = Mapping[str, tuple[int | None, ...]]
+"""Shapes of a graph's inputs by name; None for the axis of any length."""
 GraphRunner = Callable[[Mapping[str, Floats]], Floats]
 """Runs a graph, from its inputs to its output; called from several threads."""
 MapFunction = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
@@ -33,7 +35,7 @@ class Network(ABC):
 
     ticks_per_frame: ClassVar[int] = packing.TICKS_PER_FRAME
     query_padding: ClassVar[int] = 0
-    inputs: ClassVar[Mapping[str, tuple[int | None, ...]]]
+    inputs: ClassVar[Inputs]
     output: ClassVar[tuple[str, int]]
 
     def __init__(self, run: GraphRunner, config: Mapping[str, Any]) -> None:
@@ -60,7 +62,7 @@ class ConvolutionalNetwork(Network):
     input is quantised by its largest value.
     """
 
-    inputs = {"features": (None, frontend.MEL_BANDS)}  # noqa: RUF012
+    inputs: ClassVar[Inputs] = {"features": (None, frontend.MEL_BANDS)}
     output = ("frames", 0)
 
     def features(self, waveform: Floats) -> Floats:
@@ -79,7 +81,7 @@ class ConvolutionalNetwork(Network):
 class TransformerNetwork(Network):
     """The network of `wordspot.models.encoders.transformer`, which gets one piece of a region at a time."""
 
-    inputs = {"features": (1, frontend.WHISPER_MEL_BANDS, None)}  # noqa: RUF012
+    inputs: ClassVar[Inputs] = {"features": (1, frontend.WHISPER_MEL_BANDS, None)}
     query_padding = QUERY_PADDING_TICKS
     output = ("frames", 1)
 

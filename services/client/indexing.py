@@ -15,7 +15,7 @@ from wordspot.services.errors import ServiceError
 from wordspot.v1 import archive_pb2
 
 
-class IndexingEnded(ServiceError):  # noqa: N818
+class IndexingEnded(ServiceError):
     """An indexing operation ended before it was done; what was committed stays."""
 
 

@@ -31,7 +31,7 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
                 method = self._stream if capability.streamed else self._answer
                 setattr(self, capability.rpc.name, partial(method, capability.name, capability.rpc))
 
-    def ListModels(  # noqa: N802
+    def ListModels(
         self, request: pb.ListModelsRequest, context: grpc.ServicerContext
     ) -> pb.ListModelsResponse:
         cards = self._models.cards()
@@ -39,19 +39,15 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
             models=[self._message(name, card) for name, card in sorted(cards.items())]
         )
 
-    def GetModel(  # noqa: N802
-        self, request: pb.GetModelRequest, context: grpc.ServicerContext
-    ) -> pb.GetModelResponse:
+    def GetModel(self, request: pb.GetModelRequest, context: grpc.ServicerContext) -> pb.GetModelResponse:
         card = self._models.card(request.name)
         return pb.GetModelResponse(model=self._message(request.name, card), card=json.dumps(asdict(card)))
 
-    def LoadModel(  # noqa: N802
-        self, request: pb.LoadModelRequest, context: grpc.ServicerContext
-    ) -> pb.LoadModelResponse:
+    def LoadModel(self, request: pb.LoadModelRequest, context: grpc.ServicerContext) -> pb.LoadModelResponse:
         self._models.load(request.name)
         return pb.LoadModelResponse(model=self._message(request.name, self._models.card(request.name)))
 
-    def UnloadModel(  # noqa: N802
+    def UnloadModel(
         self, request: pb.UnloadModelRequest, context: grpc.ServicerContext
     ) -> pb.UnloadModelResponse:
         self._models.unload(request.name)

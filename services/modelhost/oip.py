@@ -64,28 +64,28 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
     def __init__(self, models: ModelRepository, settings: ModelHostSettings) -> None:
         self._models, self._settings = models, settings
 
-    def ServerLive(  # noqa: N802
+    def ServerLive(
         self, request: pb.ServerLiveRequest, context: grpc.ServicerContext
     ) -> pb.ServerLiveResponse:
         return pb.ServerLiveResponse(live=True)
 
-    def ServerReady(  # noqa: N802
+    def ServerReady(
         self, request: pb.ServerReadyRequest, context: grpc.ServicerContext
     ) -> pb.ServerReadyResponse:
         return pb.ServerReadyResponse(ready=True)
 
-    def ModelReady(  # noqa: N802
+    def ModelReady(
         self, request: pb.ModelReadyRequest, context: grpc.ServicerContext
     ) -> pb.ModelReadyResponse:
         name, _, _ = self._find(request.name, request.version)
         return pb.ModelReadyResponse(ready=self._models.loaded(name))
 
-    def ServerMetadata(  # noqa: N802
+    def ServerMetadata(
         self, request: pb.ServerMetadataRequest, context: grpc.ServicerContext
     ) -> pb.ServerMetadataResponse:
         return pb.ServerMetadataResponse(name=PLATFORM, version=version(PLATFORM), extensions=EXTENSIONS)
 
-    def ModelMetadata(  # noqa: N802
+    def ModelMetadata(
         self, request: pb.ModelMetadataRequest, context: grpc.ServicerContext
     ) -> pb.ModelMetadataResponse:
         name, card, signature = self._find(request.name, request.version)
@@ -97,7 +97,7 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
             outputs=map(_metadata, signature.outputs),
         )
 
-    def ModelConfig(  # noqa: N802
+    def ModelConfig(
         self, request: pb.ModelConfigRequest, context: grpc.ServicerContext
     ) -> pb.ModelConfigResponse:
         _, _, signature = self._find(request.name, request.version)
@@ -122,7 +122,7 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
             )
         )
 
-    def ModelStatistics(  # noqa: N802
+    def ModelStatistics(
         self, request: pb.ModelStatisticsRequest, context: grpc.ServicerContext
     ) -> pb.ModelStatisticsResponse:
         names = [request.name] if request.name else self._names()
@@ -133,7 +133,7 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
             statistics.append(_statistics(model, _version(card), figures))
         return pb.ModelStatisticsResponse(model_stats=statistics)
 
-    def RepositoryIndex(  # noqa: N802
+    def RepositoryIndex(
         self, request: pb.RepositoryIndexRequest, context: grpc.ServicerContext
     ) -> pb.RepositoryIndexResponse:
         entries = []
@@ -152,7 +152,7 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
             )
         return pb.RepositoryIndexResponse(models=entries)
 
-    def RepositoryModelLoad(  # noqa: N802
+    def RepositoryModelLoad(
         self, request: pb.RepositoryModelLoadRequest, context: grpc.ServicerContext
     ) -> pb.RepositoryModelLoadResponse:
         if request.parameters:
@@ -163,13 +163,13 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
         self._models.load(self._artifact_name(request.model_name))
         return pb.RepositoryModelLoadResponse()
 
-    def RepositoryModelUnload(  # noqa: N802
+    def RepositoryModelUnload(
         self, request: pb.RepositoryModelUnloadRequest, context: grpc.ServicerContext
     ) -> pb.RepositoryModelUnloadResponse:
         self._models.unload(self._artifact_name(request.model_name))
         return pb.RepositoryModelUnloadResponse()
 
-    def ModelInfer(  # noqa: N802
+    def ModelInfer(
         self, request: pb.ModelInferRequest, context: grpc.ServicerContext
     ) -> pb.ModelInferResponse:
         _, _, signature = self._find(request.model_name, request.model_version)
@@ -179,7 +179,7 @@ class InferenceServicer(inference_pb2_grpc.GRPCInferenceServiceServicer):
             (response,) = self._infer(request)
         return response
 
-    def ModelStreamInfer(  # noqa: N802
+    def ModelStreamInfer(
         self, request_iterator: Iterator[pb.ModelInferRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.ModelStreamInferResponse]:
         for request in request_iterator:

@@ -21,7 +21,7 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
     def __init__(self, models: ModelRepository) -> None:
         self._models = models
 
-    def ListEncoders(  # noqa: N802
+    def ListEncoders(
         self, request: pb.ListEncodersRequest, context: grpc.ServicerContext
     ) -> pb.ListEncodersResponse:
         cards = self._models.encoder_cards()
@@ -29,13 +29,13 @@ class EmbeddingServicer(embedding_pb2_grpc.EmbeddingServiceServicer):
             encoders=[encoder_message(name, card) for name, card in sorted(cards.items())]
         )
 
-    def GetEncoder(  # noqa: N802
+    def GetEncoder(
         self, request: pb.GetEncoderRequest, context: grpc.ServicerContext
     ) -> pb.GetEncoderResponse:
         encoder = self._models.encoder(request.name)
         return pb.GetEncoderResponse(encoder=encoder_message(encoder.name, encoder.card))
 
-    def Embed(  # noqa: N802
+    def Embed(
         self, request_iterator: Iterator[pb.EmbedRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.EmbedResponse]:
         config: pb.EmbedConfig = first_part(request_iterator, "config")

@@ -47,21 +47,21 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
         self._library = library
         self._slots = slots
 
-    def CreateArchive(  # noqa: N802
+    def CreateArchive(
         self, request: archive_pb2.CreateArchiveRequest, context: grpc.ServicerContext
     ) -> archive_pb2.CreateArchiveResponse:
         return archive_pb2.CreateArchiveResponse(
             archive=archive_message(self._library.create_archive(request.name))
         )
 
-    def GetArchive(  # noqa: N802
+    def GetArchive(
         self, request: archive_pb2.GetArchiveRequest, context: grpc.ServicerContext
     ) -> archive_pb2.GetArchiveResponse:
         return archive_pb2.GetArchiveResponse(
             archive=archive_message(self._library.get_archive(request.name))
         )
 
-    def ListArchives(  # noqa: N802
+    def ListArchives(
         self, request: archive_pb2.ListArchivesRequest, context: grpc.ServicerContext
     ) -> archive_pb2.ListArchivesResponse:
         page = self._library.list_archives(*page_start(request.page_token, request.page_size))
@@ -69,13 +69,13 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
             archives=[archive_message(item) for item in page.items], next_page_token=page_token(page.next)
         )
 
-    def DeleteArchive(  # noqa: N802
+    def DeleteArchive(
         self, request: archive_pb2.DeleteArchiveRequest, context: grpc.ServicerContext
     ) -> archive_pb2.DeleteArchiveResponse:
         self._library.delete_archive(request.name)
         return archive_pb2.DeleteArchiveResponse()
 
-    def CompactArchive(  # noqa: N802
+    def CompactArchive(
         self, request: archive_pb2.CompactArchiveRequest, context: grpc.ServicerContext
     ) -> archive_pb2.CompactArchiveResponse:
         done = self._library.compact(request.name)
@@ -83,20 +83,20 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
             segments_before=done.segments_before, segments_after=done.segments_after, bytes_freed=done.freed
         )
 
-    def VerifyArchive(  # noqa: N802
+    def VerifyArchive(
         self, request: archive_pb2.VerifyArchiveRequest, context: grpc.ServicerContext
     ) -> Iterator[archive_pb2.VerifyArchiveResponse]:
         for result in self._library.check(request.name):
             yield check_message(result)
             ensure_wanted()
 
-    def RepairArchive(  # noqa: N802
+    def RepairArchive(
         self, request: archive_pb2.RepairArchiveRequest, context: grpc.ServicerContext
     ) -> archive_pb2.RepairArchiveResponse:
         operation = self._library.repair(request.name)
         return archive_pb2.RepairArchiveResponse(operation=operation_message(operation))
 
-    def UploadRecording(  # noqa: N802
+    def UploadRecording(
         self, request_iterator: Iterator[archive_pb2.UploadRecordingRequest], context: grpc.ServicerContext
     ) -> archive_pb2.UploadRecordingResponse:
         header: archive_pb2.UploadHeader = first_part(request_iterator, "header")
@@ -111,7 +111,7 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
             recording=recording_message(recording), already_present=present
         )
 
-    def AddRecording(  # noqa: N802
+    def AddRecording(
         self, request: archive_pb2.AddRecordingRequest, context: grpc.ServicerContext
     ) -> archive_pb2.AddRecordingResponse:
         recording, present = self._library.add_path(
@@ -121,20 +121,20 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
             recording=recording_message(recording), already_present=present
         )
 
-    def AddRecordings(  # noqa: N802
+    def AddRecordings(
         self, request: archive_pb2.AddRecordingsRequest, context: grpc.ServicerContext
     ) -> Iterator[archive_pb2.AddRecordingsResponse]:
         for added in self._library.add_paths(request.archive, additions(request.files)):
             yield archive_pb2.AddRecordingsResponse(files=map(added_file, added))
             ensure_wanted()
 
-    def GetRecording(  # noqa: N802
+    def GetRecording(
         self, request: archive_pb2.GetRecordingRequest, context: grpc.ServicerContext
     ) -> archive_pb2.GetRecordingResponse:
         recording = self._library.get_recording(request.archive, request.recording)
         return archive_pb2.GetRecordingResponse(recording=recording_message(recording))
 
-    def ListRecordings(  # noqa: N802
+    def ListRecordings(
         self, request: archive_pb2.ListRecordingsRequest, context: grpc.ServicerContext
     ) -> archive_pb2.ListRecordingsResponse:
         page = self._library.list_recordings(
@@ -144,13 +144,13 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
             recordings=[recording_message(item) for item in page.items], next_page_token=page_token(page.next)
         )
 
-    def DeleteRecording(  # noqa: N802
+    def DeleteRecording(
         self, request: archive_pb2.DeleteRecordingRequest, context: grpc.ServicerContext
     ) -> archive_pb2.DeleteRecordingResponse:
         self._library.delete_recording(request.archive, request.recording)
         return archive_pb2.DeleteRecordingResponse()
 
-    def GetClip(  # noqa: N802
+    def GetClip(
         self, request: archive_pb2.GetClipRequest, context: grpc.ServicerContext
     ) -> Iterator[archive_pb2.GetClipResponse]:
         start, end = request.interval.start_seconds, request.interval.end_seconds
@@ -159,20 +159,20 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
         for chunk in chunks(write_wav(samples)):
             yield archive_pb2.GetClipResponse(chunk=chunk)
 
-    def IndexArchive(  # noqa: N802
+    def IndexArchive(
         self, request: archive_pb2.IndexArchiveRequest, context: grpc.ServicerContext
     ) -> archive_pb2.IndexArchiveResponse:
         operation = self._library.start_index(request.archive, request.encoder, request.request_id)
         return archive_pb2.IndexArchiveResponse(operation=operation_message(operation))
 
-    def GetOperation(  # noqa: N802
+    def GetOperation(
         self, request: archive_pb2.GetOperationRequest, context: grpc.ServicerContext
     ) -> archive_pb2.GetOperationResponse:
         return archive_pb2.GetOperationResponse(
             operation=operation_message(self._library.get_operation(request.id))
         )
 
-    def ListOperations(  # noqa: N802
+    def ListOperations(
         self, request: archive_pb2.ListOperationsRequest, context: grpc.ServicerContext
     ) -> archive_pb2.ListOperationsResponse:
         page = self._library.list_operations(
@@ -182,20 +182,20 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
             operations=[operation_message(item) for item in page.items], next_page_token=page_token(page.next)
         )
 
-    def WatchOperation(  # noqa: N802
+    def WatchOperation(
         self, request: archive_pb2.WatchOperationRequest, context: grpc.ServicerContext
     ) -> Iterator[archive_pb2.WatchOperationResponse]:
         changes = self._library.watch_operation(request.id, stopped=lambda: not context.is_active())
         for operation in parked(changes):
             yield archive_pb2.WatchOperationResponse(operation=operation_message(operation))
 
-    def CancelOperation(  # noqa: N802
+    def CancelOperation(
         self, request: archive_pb2.CancelOperationRequest, context: grpc.ServicerContext
     ) -> archive_pb2.CancelOperationResponse:
         operation = self._library.cancel_operation(request.id)
         return archive_pb2.CancelOperationResponse(operation=operation_message(operation))
 
-    def ResumeOperation(  # noqa: N802
+    def ResumeOperation(
         self, request: archive_pb2.ResumeOperationRequest, context: grpc.ServicerContext
     ) -> archive_pb2.ResumeOperationResponse:
         operation = self._library.resume_operation(request.id)
@@ -208,7 +208,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
     def __init__(self, resources: SearchResources) -> None:
         self._resources = resources
 
-    def Search(  # noqa: N802
+    def Search(
         self, request_iterator: Iterator[search_pb2.SearchRequest], context: grpc.ServicerContext
     ) -> Iterator[search_pb2.SearchResponse]:
         options = first_part(request_iterator, "options")
@@ -225,7 +225,7 @@ class SearchServicer(search_pb2_grpc.SearchServiceServicer):
                 admitted = True
                 yield search_pb2.SearchResponse(result=to_message(answer))
 
-    def SearchStored(  # noqa: N802
+    def SearchStored(
         self, request: search_pb2.SearchStoredRequest, context: grpc.ServicerContext
     ) -> search_pb2.SearchStoredResponse:
         slots = self._resources.slots

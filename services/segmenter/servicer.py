@@ -41,7 +41,7 @@ class SegmentationServicer(segmentation_pb2_grpc.SegmentationServiceServicer):
         self._slots = slots
         self._budget = ByteBudget()
 
-    def Segment(  # noqa: N802
+    def Segment(
         self, request_iterator: Iterator[pb.SegmentRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.SegmentResponse]:
         from wordspot.indexer.sound.segmentation import SegmentationFigures  # brings onnxruntime

@@ -88,7 +88,7 @@ def test_a_resumed_training_ends_bit_identical_to_an_unbroken_one(tmp_path: Path
     unbroken = duel()
     fit(unbroken, Rows(), plan, tmp_path / "whole")
 
-    class CutOff(Exception):  # noqa: N818
+    class CutOff(Exception):
         pass
 
     class Failing(Rows):
