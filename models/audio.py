@@ -36,7 +36,7 @@ MFCC_SIZE = 3 * CEPSTRA
 
 @cache
 def _mel_filters() -> Tensor:
-    """(bins up to HIGHEST_HZ, MEL_BANDS), Slaney's scale and norm as in librosa."""
+    """Returns filters (bins up to HIGHEST_HZ, MEL_BANDS), Slaney's scale and norm as in librosa."""
     filters: Tensor = torchaudio.functional.melscale_fbanks(
         FFT_SIZE // 2 + 1, LOWEST_HZ, HIGHEST_HZ, MEL_BANDS, SAMPLE_RATE, norm="slaney", mel_scale="slaney"
     )
@@ -45,7 +45,7 @@ def _mel_filters() -> Tensor:
 
 @cache
 def _dct() -> Tensor:
-    """(MEL_BANDS, CEPSTRA), orthonormal DCT-II."""
+    """Returns the orthonormal DCT-II (MEL_BANDS, CEPSTRA)."""
     matrix: Tensor = torchaudio.functional.create_dct(CEPSTRA, MEL_BANDS, norm="ortho")
     return matrix
 

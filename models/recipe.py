@@ -96,11 +96,12 @@ class Recipe(ABC):
         """
 
     def of_own(self, folder: Path) -> Recipe:
-        """The same for what lies below a user's own folder. Raises BadInput where that cannot be."""
+        """Returns the same recipe for what lies below a user's own folder. Raises BadInput where that
+        cannot be."""
         raise BadInput(f"{self.name} learns from data sets of its own; --data {folder} is not allowed")
 
     def of_archive(self, spans: ArchiveSpans, parent: str, note: str) -> Recipe:
-        """The same for the spans of an indexed archive. Raises BadInput where that cannot be.
+        """Returns the same recipe for the spans of an indexed archive. Raises BadInput where that cannot be.
 
         parent: the encoder of their vectors. note: what they were heard in, for the card.
         """
@@ -249,7 +250,7 @@ class PictureRecipe(TrainedRecipe):
     pictures: str
 
     def of_own(self, folder: Path) -> PictureRecipe:
-        """The same for a user's own pictures, which have no thresholds."""
+        """Returns the same recipe for a user's own pictures, which have no thresholds."""
         name = picture_sources.own(folder, self.config.height, self.config.width)
         return replace(self, name=folder.resolve().name, pictures=name, thresholds={})
 

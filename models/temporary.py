@@ -53,7 +53,7 @@ def sweep(parent: Path, prefix: str = PREFIX) -> None:
 
 
 def _owned(parent: Path, prefix: str) -> tuple[Path, int]:
-    """A new folder and the descriptor whose lock says that it is in use."""
+    """Returns a new folder, and the descriptor whose lock says that it is in use."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         lock = os.open(folder / OWNER, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -84,7 +84,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _locks(descriptor: int) -> bool:
-    """Whether the file is locked now by this process. Raises OSError where files cannot be locked."""
+    """Returns whether the file is locked now by this process. Raises OSError where files cannot be locked."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -93,7 +93,7 @@ def _locks(descriptor: int) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    """The lock last: a removal that was cut off can be taken up again. Raises OSError."""
+    """Removes a folder, its lock last: a removal that was cut off can be taken up again. Raises OSError."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

@@ -349,7 +349,7 @@ def _restore(
 
 
 def _metadata(path: Path) -> dict[str, str]:
-    """The string table in a safetensors header: 8 bytes of length, then JSON."""
+    """Returns the string table in a safetensors header: 8 bytes of length, then JSON."""
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     table: dict[str, str] = header.get("__metadata__", {})

@@ -184,7 +184,7 @@ def _checks(descriptor: Descriptor) -> tuple[_FieldCheck, ...]:
 
 
 def _check_of(field: Any) -> _FieldCheck | None:
-    """field: a FieldDescriptor."""
+    """Returns the check of a FieldDescriptor; None where it needs none."""
     repeated = bool(field.is_repeated)
     if field.type == FieldDescriptor.TYPE_STRING:
         return _FieldCheck(field.name, repeated, False, _text_check(field.name), False)

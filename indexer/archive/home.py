@@ -181,7 +181,7 @@ class Home:
             raise DataLoss(f"the catalogue {path} {state}. {RESTORING_ADVICE}")
 
     def is_empty(self) -> bool:
-        """Whether it has neither segments nor uploads."""
+        """Returns whether it has neither segments nor uploads."""
         return not any((*self.segments.iterdir(), *self.audio.iterdir()))
 
     def stored_identity(self) -> str | None:

@@ -120,12 +120,13 @@ def read_with_pauses(
 
 
 def read_stretch(path: Path, start: float, stop: float, *, max_seconds: float) -> Samples:
-    """The seconds [start, stop), sought where the format allows it; raises as read_blocks."""
+    """Returns the seconds [start, stop) (samples,), sought where the format allows it. Raises as
+    read_blocks."""
     return np.concatenate(list(read_blocks(path, max_seconds=max_seconds, start=start, stop=stop)))
 
 
 def decode_bytes(data: bytes, *, max_seconds: float) -> Samples:
-    """The whole of a file held in memory; raises as read_blocks."""
+    """Returns the whole of a file held in memory (samples,). Raises as read_blocks."""
     with _opened(data) as opened:
         return np.concatenate(list(_blocks(opened, max_seconds, 0.0, None, None)))
 
@@ -140,7 +141,7 @@ class DirectDecoder:
 
 
 def write_wav(samples: Samples, sample_rate: int = SAMPLE_RATE) -> bytes:
-    """samples (n,) as a 16-bit PCM WAV file; what exceeds full scale is clipped."""
+    """Returns samples (n,) as a 16-bit PCM WAV file; what exceeds full scale is clipped."""
     file = io.BytesIO()
     soundfile.write(file, samples, sample_rate, format="WAV", subtype="PCM_16")
     return file.getvalue()
@@ -174,7 +175,7 @@ def _blocks(
 
 
 def _warnings(opened: Opened, timeline: Timeline) -> list[str]:
-    """What the report of a whole recording has to say beside its seconds."""
+    """Returns what the report of a whole recording has to say beside its seconds."""
     lines = [*opened.remarks, *opened.reader.remarks.lines, *timeline.figures.lines()]
     claim, end = opened.reader.info.seconds, timeline.figures.end
     if claim is not None and abs(claim - end) > max(CLAIM_SECONDS, CLAIM_SHARE * end):
@@ -218,7 +219,8 @@ def _opened(audio: Path | bytes) -> Iterator[Opened]:
 
 
 def _open_reader(stream: BinaryIO, name: str, suffix: str) -> ClosableReader:
-    """FFmpeg where it is installed and knows the format, libsndfile otherwise. Raises InvalidInput."""
+    """Opens with FFmpeg where it is installed and knows the format, else with libsndfile. Raises
+    InvalidInput."""
     try:
         from wordspot.indexer.sound.ffmpeg import FFmpegReader
     except ImportError:

@@ -43,7 +43,7 @@ class ChannelMixer:
         self.inverted = np.zeros(channels)
 
     def push(self, block: NDArray[np.float32]) -> Iterator[Samples]:
-        """(n, channels) in, (n,) out, later where a cell is not complete."""
+        """Yields the mono samples (n,) of a block (n, channels), later where a cell is not complete."""
         if self._plain:
             yield block[:, 0] if self._channels == 1 else block.mean(axis=1)
             return
@@ -100,9 +100,12 @@ def mixing_weights(cell: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
 def level_and_modulation(
     samples: NDArray[np.float32], rate: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of (n, channels): the level in dB of full scale of the loudest second, and how far levels within a
-    loud second lie apart, in dB; speech rises and falls by tens, a steady signal by less than one. Both
-    (channels,); less than a second, or silence, has no modulation."""
+    """Returns level and modulation (channels,) of samples (n, channels), in dB.
+
+    The level is that of the loudest second, relative to full scale. The modulation is how far levels
+    within a loud second lie apart: speech rises and falls by tens, a steady signal by less than one. Less
+    than a second, or silence, has none.
+    """
     channels = samples.shape[1]
     size = max(rate // TICKS_PER_SECOND, 1)
     seconds = len(samples) // (size * TICKS_PER_SECOND)

@@ -269,7 +269,8 @@ class _Child:
             self._connection.send_bytes(payload)
 
     def receive(self) -> tuple[bytes, memoryview]:
-        """Kind and body; raises BlockingIOError when none comes in time, EOFError when the child is gone."""
+        """Returns kind and body. Raises BlockingIOError when none comes in time, EOFError when the child
+        is gone."""
         for _ in range(MAX_STARVED_WAITS):
             before = self._processor_seconds()
             if self._connection.poll(self._block_seconds):

@@ -30,8 +30,8 @@ MAX_STARVED_WAITS = 3  # times the seconds of a block, while other work keeps th
 
 
 def answers(request: dict[str, Any], connection: Connection) -> Iterator[bytes]:
-    """The messages before the last: JSON for probe, float32 samples otherwise (empty ones while a place is
-    sought), and the warnings as JSON."""
+    """Yields the messages before the last: JSON for probe, float32 samples otherwise (empty ones while a
+    place is sought), and the warnings as JSON."""
     match request.pop("call"):
         case "probe":
             yield DATA + json.dumps(asdict(audio.probe(Path(request["path"])))).encode()

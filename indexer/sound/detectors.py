@@ -25,7 +25,8 @@ class Detector(Protocol):
     """Says how likely each tick is speech. Safe to call from several threads."""
 
     def listen(self) -> Listener:
-        """A function that takes one recording's audio in order and returns a probability for each whole tick.
+        """Returns a function that takes one recording's audio in order and returns a probability for each
+        whole tick.
 
         It is called with pieces of whole ticks and whole Silero frames, of which the last may be shorter.
         """
@@ -63,7 +64,8 @@ class SileroDetector:
     def _run(
         self, frames: NDArray[np.float32], hidden: NDArray[np.float32], cell: NDArray[np.float32]
     ) -> list[NDArray[np.float32]]:
-        """frames (n, CONTEXT + FRAME); probabilities (n,) and the next hidden and cell (1, 1, STATE)."""
+        """Returns probabilities (n,) of frames (n, CONTEXT + FRAME), and the next hidden and cell (1, 1,
+        STATE)."""
         feed = {"input": frames, "h": hidden, "c": cell}
         outputs: list[NDArray[np.float32]] = self._session.run(["speech_probs", "hn", "cn"], feed)
         return outputs

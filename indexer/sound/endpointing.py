@@ -47,7 +47,7 @@ Burst = tuple[int, int]  # first tick and the one behind the last
 
 
 def endpoints(samples: Samples, regions: Sequence[Region]) -> Burst:
-    """First tick and the one behind the last of the speech in a query's audio.
+    """Returns the first tick of the speech in a query's audio, and the one behind its last.
 
     samples: float32 (samples,). regions: what a detector heard in it, in order, at least one.
     """
@@ -80,7 +80,8 @@ def endpoints(samples: Samples, regions: Sequence[Region]) -> Burst:
 
 
 def band_levels(samples: Samples) -> NDArray[np.float64]:
-    """(ticks, bands): level of each whole tick in each of BANDS_HZ, in dB of full scale; -100 at least."""
+    """Returns the level (ticks, bands) of each whole tick in each of BANDS_HZ, in dB of full scale; -100
+    at least."""
     ticks = len(samples) // SAMPLES_PER_TICK
     padded = np.pad(samples[: ticks * SAMPLES_PER_TICK], SAMPLES_PER_TICK // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::SAMPLES_PER_TICK]
@@ -94,7 +95,7 @@ def band_levels(samples: Samples) -> NDArray[np.float64]:
 
 
 def _loudness(total: NDArray[np.float64], bursts: Sequence[Burst]) -> float:
-    """Level that a twentieth of their ticks exceed."""
+    """Returns the level that a twentieth of the bursts' ticks exceed."""
     return float(np.percentile(np.concatenate([total[start:stop] for start, stop in bursts]), 95))
 
 
@@ -128,7 +129,7 @@ def _meant(bursts: list[Burst], detected: Burst, loud: list[bool]) -> list[Burst
 
 
 def _stray(total: NDArray[np.float64], peak: float, burst: Burst, gap: int) -> bool:
-    """Whether an outer burst, so far from the next, is a click or a breath."""
+    """Returns whether an outer burst, so far from the next, is a click or a breath."""
     start, stop = burst
     if stop - start <= CLICK:
         return gap > CLICK_APART

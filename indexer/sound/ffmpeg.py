@@ -116,7 +116,7 @@ class FFmpegReader:
     # Opening
 
     def _open(self, number: int | None) -> None:
-        """From the start, with this audio track."""
+        """Opens the file at its start, with this audio track."""
         if number is not None:
             self.close()
         self._container: Any = _container(self._stream, self._name, self._suffix)
@@ -140,7 +140,7 @@ class FFmpegReader:
                 other.discard = av.stream.Discard.all
 
     def _track_numbers(self) -> list[int]:
-        """Of the tracks that can be decoded, those flagged as default first. Raises InvalidInput."""
+        """Returns the tracks that can be decoded, those flagged as default first. Raises InvalidInput."""
         tracks = self._container.streams.audio
         numbers = [number for number, track in enumerate(tracks) if track.codec_context]
         if not numbers:
@@ -159,7 +159,7 @@ class FFmpegReader:
         )
 
     def _carries_sound(self, number: int) -> bool:
-        """Whether anything but silence or a steady signal is in the first minutes of a track."""
+        """Returns whether anything but silence or a steady signal is in the first minutes of a track."""
         self._open(number)
         seconds = 0.0
         pieces: list[Chunk] = []
@@ -197,7 +197,8 @@ class FFmpegReader:
     # Reading
 
     def _packets(self) -> Iterator[Any]:
-        """Of the track, in order, with an empty one at the end. What cannot be read is passed over."""
+        """Yields the packets of the track, in order, and an empty one at the end. What cannot be read is
+        passed over."""
         failures = 0
         while failures < MAX_FAILED_READS:
             try:
@@ -298,7 +299,7 @@ class FFmpegReader:
         return iter(())
 
     def _packet_seconds(self, packet: Any) -> float:
-        """How much sound a packet holds; by its own header where the demuxer's count may be stale."""
+        """Returns how much sound a packet holds; by its own header where the demuxer's count may be stale."""
         if self._format == "aac":
             header = bytes(memoryview(packet)[:7])
             if len(header) == 7 and header[0] == 0xFF and (header[2] >> 2 & 15) < len(AAC_RATES):
@@ -314,7 +315,7 @@ class FFmpegReader:
         return round(seconds * rate) / rate  # whole samples, which a coarse time base cuts off
 
     def _discarded_seconds(self, packet: Any) -> float:
-        """What of a packet is padding of the encoder, that the decoder leaves out."""
+        """Returns how much of a packet is the encoder's padding, which the decoder leaves out."""
         if not packet.has_sidedata("skip_samples"):
             return 0.0
         start, end = struct.unpack_from("<II", bytes(packet.get_sidedata("skip_samples")))
@@ -322,8 +323,8 @@ class FFmpegReader:
 
 
 def _steadied(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-    """The same, the first one's time made the median of what the first few say of it: single timestamps are
-    rounded (Matroska) or off by half a window (Vorbis)."""
+    """Yields the same chunks, the first one's time the median of what the first few say of it: single
+    timestamps are rounded (Matroska) or off by half a window (Vorbis)."""
     first: list[Chunk] = []
     starts: list[float] = []
     seconds = 0.0
@@ -356,7 +357,7 @@ def _container(stream: BinaryIO, name: str, suffix: str) -> Any:
 
 
 def _mpeg_frame_seconds(header: bytes) -> float:
-    """Of a frame of MPEG audio by its header (ISO 11172-3, 13818-3); 0 if it is none."""
+    """Returns the duration of a frame of MPEG audio by its header (ISO 11172-3, 13818-3); 0 if it is none."""
     version, layer, rate = header[1] >> 3 & 3, header[1] >> 1 & 3, header[2] >> 2 & 3
     if version == 1 or layer == 0 or rate == 3:
         return 0.0

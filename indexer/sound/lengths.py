@@ -96,7 +96,8 @@ class PatchedFile(io.RawIOBase):
 
 
 def with_true_length(stream: BinaryIO) -> tuple[BinaryIO, str]:
-    """The file, read from its start, with the length of its sound put right, and what was wrong with it."""
+    """Returns the file, read from its start, with the length of its sound put right, and what was wrong
+    with it."""
     size = stream.seek(0, io.SEEK_END)
     sound = _sound(stream, size)
     stale = sound is not None and sound.start <= sound.stop < size and not _is_followed(stream, sound, size)

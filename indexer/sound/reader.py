@@ -62,7 +62,8 @@ class AudioReader(Protocol):
         """What was noticed so far."""
 
     def chunks(self, start: float) -> Iterator[Chunk]:
-        """In order of time, from `start` seconds or earlier, with what a lossy decoder needs to settle.
+        """Yields chunks in order of time, from `start` seconds or earlier, with what a lossy decoder needs to
+        settle.
 
         To be called once.
         """
@@ -79,5 +80,5 @@ def allowed_rate(rate: int, name: str) -> int:
 
 
 def line_of(text: object) -> str:
-    """The text in one line, without a full stop."""
+    """Returns the text in one line, without a full stop."""
     return " ".join(str(text).split()).rstrip(".")

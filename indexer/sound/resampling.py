@@ -32,7 +32,7 @@ class Resampler:
         self._made = 0  # outputs so far
 
     def push(self, block: Samples) -> Samples:
-        """(n,) in, as many samples out as no later input can change."""
+        """Takes samples (n,) and returns those that no later input can change."""
         if self.up == self.down:
             return block
         self._held = np.concatenate([self._held, block])
@@ -40,7 +40,7 @@ class Resampler:
         return self._output(-(-(seen * self.up - self.half) // self.down))
 
     def finish(self) -> Samples:
-        """The rest, as if silence followed."""
+        """Returns the rest, as if silence followed."""
         if self.up == self.down:
             return np.zeros(0, np.float32)
         seen = self._first + len(self._held)

@@ -81,7 +81,7 @@ class SpeechSegmenter:
         return found
 
     def _section(self, origin: int, stop: int, regions: list[Region], samples: Samples) -> Section:
-        """regions count from origin; samples start there."""
+        """Returns a section. regions: counted from origin, at which samples start."""
         spans = [np.zeros((0, 3), np.int32)]
         for number, region in enumerate(regions):
             audio = samples[region.start * SAMPLES_PER_TICK : region.stop * SAMPLES_PER_TICK]
@@ -106,7 +106,7 @@ class SegmentationFigures:
         return self.spans * 3600.0 / self.audio_seconds if self.audio_seconds else 0.0
 
     def including(self, section: Section) -> SegmentationFigures:
-        """With the recording's next section."""
+        """Returns the figures with the recording's next section."""
         return replace(
             self,
             audio_seconds=to_seconds(section.stop),
@@ -117,7 +117,7 @@ class SegmentationFigures:
 
 
 def _pieces(blocks: Iterable[Samples]) -> Iterator[Samples]:
-    """The same audio in pieces of PIECE_SAMPLES, the last shorter."""
+    """Yields the same audio in pieces of PIECE_SAMPLES, the last shorter."""
     waiting: list[Samples] = []
     missing = PIECE_SAMPLES
     for block in blocks:
@@ -133,7 +133,7 @@ def _pieces(blocks: Iterable[Samples]) -> Iterator[Samples]:
 
 
 def _runs(speech: NDArray[np.float32], rules: Rules) -> NDArray[np.int64]:
-    """(regions, 2) of start and stop, disjoint, before long ones are split."""
+    """Returns start and stop (regions, 2), disjoint, before long ones are split."""
     edges = np.diff(np.pad((speech >= rules.offset).astype(np.int8), 1))
     starts, stops = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0)
     if not len(starts):
@@ -158,7 +158,7 @@ def _joined(
 
 
 def _split(start: int, stop: int, samples: Samples) -> Iterator[Region]:
-    """The region, cut at its quietest ticks into pieces of 10 to 30 s if it is longer than 30 s."""
+    """Yields the region, cut at its quietest ticks into pieces of 10 to 30 s if it is longer than 30 s."""
     while stop - start > LONGEST_REGION_TICKS:
         first = start + SHORTEST_SPLIT_TICKS
         last = min(start + LONGEST_REGION_TICKS, stop - SHORTEST_SPLIT_TICKS)
@@ -169,7 +169,8 @@ def _split(start: int, stop: int, samples: Samples) -> Iterator[Region]:
 
 
 def _cut(regions: list[Region]) -> int:
-    """Where to end a section: the middle of the widest gap between regions in the window's later half."""
+    """Returns where to end a section: the middle of the widest gap between regions in the window's later
+    half."""
     gaps = zip([0, *(r.stop for r in regions)], [*(r.start for r in regions), WINDOW_TICKS], strict=True)
     late = [(max(start, EARLIEST_CUT_TICKS), stop) for start, stop in gaps if stop >= EARLIEST_CUT_TICKS]
     start, stop = max(late, key=lambda gap: gap[1] - gap[0])
@@ -177,7 +178,8 @@ def _cut(regions: list[Region]) -> int:
 
 
 def _energetic(samples: Samples) -> tuple[Region, ...]:
-    """From the first to the last tick within 30 dB of the loudest, nothing if that is silent."""
+    """Returns the stretch from the first to the last tick within 30 dB of the loudest, none if that is
+    silent."""
     level = levels(samples)
     if not len(level) or level.max() < SILENCE_DB:
         return ()

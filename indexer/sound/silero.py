@@ -40,7 +40,7 @@ class Weights:
 
 
 def read_weights(model: bytes) -> Weights:
-    """Those of silero_vad_16k_sequence.onnx. Raises KeyError where one is missing."""
+    """Returns the weights in silero_vad_16k_sequence.onnx. Raises KeyError where one is missing."""
     (content,) = (value for field, value in _fields(memoryview(model)) if field == 7)
     tensors: dict[str, Floats] = {}
     recurrent: list[str] = []
@@ -63,11 +63,11 @@ def read_weights(model: bytes) -> Weights:
 
 
 def graph(weights: Weights) -> bytes:
-    """A serialised ONNX model.
+    """Returns a serialised ONNX model.
 
-    Inputs: `input` (n, CONTEXT + FRAME), samples of n frames that follow one another, each after the CONTEXT
-    samples before it; `h`, `c` (1, 1, STATE), the state of the LSTM. Outputs: `speech_probs` (n,), and the
-    next state as `hn`, `cn`.
+    Inputs: `input` (n, CONTEXT + FRAME), samples of n frames that follow one another, each after the
+    CONTEXT samples before it; `h`, `c` (1, 1, STATE), the state of the LSTM. Outputs: `speech_probs` (n,),
+    and the next state as `hn`, `cn`.
     """
     net = _Graph()
     left, right = _halves(net)  # (4 n, HOP) each, all first windows before all second ones
@@ -101,8 +101,8 @@ def graph(weights: Weights) -> bytes:
 
 
 def _halves(net: _Graph) -> tuple[str, str]:
-    """Of each window the samples 1 to HOP, and those opposite them, WINDOW - 1 to HOP. Beyond its end a frame
-    is reflected."""
+    """Adds the samples 1 to HOP of each window, and those opposite them, WINDOW - 1 to HOP. Beyond its end
+    a frame is reflected."""
     size = CONTEXT + FRAME
     starts = range(0, SPECTRA * HOP, HOP)
     left = [net.columns("input", start + 1, start + HOP + 1) for start in starts]
@@ -115,8 +115,8 @@ def _halves(net: _Graph) -> tuple[str, str]:
 
 
 def _convolution(net: _Graph, columns: Sequence[str], kernel: Floats, bias: Floats, stride: int) -> list[str]:
-    """relu of a convolution of width 3 over columns (n, in), one beyond each end being zero. kernel (out, in,
-    3)."""
+    """Adds the relu of a convolution of width 3 over columns (n, in), one beyond each end being zero.
+    kernel (out, in, 3)."""
     offset = net.constant(bias)
     made = []
     for middle in range(0, len(columns), stride):
@@ -147,7 +147,8 @@ class _Graph:
     def node(
         self, operation: str, *inputs: str, outputs: int = 1, names: Sequence[str] = (), **attributes: int
     ) -> str:
-        """The name of the output; of several the names, a space between. An input may be empty."""
+        """Adds a node and returns the name of its output; of several the names, a space between. An input
+        may be empty."""
         made = names or [self._name() for _ in range(outputs)]
         message = b"".join(_bytes(1, name.encode()) for name in inputs)
         message += b"".join(_bytes(2, name.encode()) for name in made) + _bytes(4, operation.encode())
@@ -157,12 +158,12 @@ class _Graph:
         return " ".join(made)
 
     def columns(self, rows: str, start: int, stop: int, step: int = 1) -> str:
-        """rows[:, start:stop:step]."""
+        """Adds rows[:, start:stop:step]."""
         bounds = (self.constant(np.array([value])) for value in (start, stop, 1, step))
         return self.node("Slice", rows, *bounds)
 
     def split(self, rows: str, parts: int) -> list[str]:
-        """Equal parts along the first axis."""
+        """Adds the division into equal parts along the first axis."""
         return self.node("Split", rows, outputs=parts, axis=0).split()
 
     def model(
@@ -205,7 +206,7 @@ def _varint(value: int) -> bytes:
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
-    """Number and value of each field: an int, or a view of bytes."""
+    """Yields number and value of each field: an int, or a view of bytes."""
     at = 0
     while at < len(message):
         key, at = _read_varint(message, at)

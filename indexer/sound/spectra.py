@@ -19,7 +19,8 @@ MEL_BANDS, LOWEST_HZ, HIGHEST_HZ = 40, 64, 4_000
 
 
 def levels(samples: Samples) -> NDArray[np.float64]:
-    """Level of each whole tick in dB of full scale, smoothed over 50 ms, without its mean; -100 at least."""
+    """Returns the level of each whole tick in dB of full scale, smoothed over 50 ms, without its mean;
+    -100 at least."""
     ticks = len(samples) // SAMPLES_PER_TICK
     power = samples[: ticks * SAMPLES_PER_TICK].reshape(ticks, SAMPLES_PER_TICK).var(axis=1, dtype=np.float64)
     total = np.concatenate([[0.0], power.cumsum()])
@@ -49,14 +50,16 @@ def acoustic_boundaries(samples: Samples) -> NDArray[np.int64]:
 
 
 def onset_strength(spectra: NDArray[np.float32], lag: int = 2) -> NDArray[np.float32]:
-    """Mean rise of the bands of (ticks, bands) within `lag` ticks (Böck and Widmer 2013, as in librosa)."""
+    """Returns the mean rise of the bands of (ticks, bands) within `lag` ticks (Böck and Widmer 2013, as in
+    librosa)."""
     rise = np.zeros(len(spectra), np.float32)
     rise[lag:] = np.maximum(spectra[lag:] - spectra[:-lag], 0).mean(axis=1)
     return rise
 
 
 def log_mel(samples: Samples) -> NDArray[np.float32]:
-    """(ticks, 40) in dB, at most 60 below the loudest; 25 ms Hann windows around the start of each tick.
+    """Returns log-mel energies (ticks, 40) in dB, at most 60 below the loudest; 25 ms Hann windows around the
+    start of each tick.
 
     The bands end at 4 kHz, so that telephone and studio recordings have the same boundaries.
     """
@@ -79,7 +82,8 @@ def log_mel(samples: Samples) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _analysis() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Hann window (400,) and mel filters (bins to HIGHEST_HZ, 40) on Slaney's scale, each of unit area."""
+    """Returns a Hann window (400,) and mel filters (bins to HIGHEST_HZ, 40) on Slaney's scale, each of
+    unit area."""
     bins = np.arange(HIGHEST_HZ * FFT_SIZE // SAMPLE_RATE + 1) * SAMPLE_RATE / FFT_SIZE
     edges = _hertz(np.linspace(_mel(LOWEST_HZ), _mel(HIGHEST_HZ), MEL_BANDS + 2))
     rising = (bins[:, np.newaxis] - edges[:-2]) / (edges[1:-1] - edges[:-2])
@@ -89,10 +93,10 @@ def _analysis() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 
 def _mel(hertz: float) -> float:
-    """Slaney's scale: linear to 1 kHz, logarithmic from there, 27 steps to a factor of 6.4."""
+    """Returns Slaney's scale: linear to 1 kHz, logarithmic from there, 27 steps to a factor of 6.4."""
     return 3 * hertz / 200 if hertz < 1_000 else 15 + 27 * math.log(hertz / 1_000, 6.4)
 
 
 def _hertz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The inverse of _mel."""
+    """Returns the inverse of _mel."""
     return np.where(mel < 15, mel * 200 / 3, 1_000 * 6.4 ** ((mel - 15) / 27))

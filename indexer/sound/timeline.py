@@ -50,7 +50,7 @@ class TimestampUnwrapper:
         return self._end
 
     def presentation(self, time: float | None, duration: float) -> float:
-        """The presentation time of what has this timestamp; None follows what came before."""
+        """Returns the presentation time of what has this timestamp; None follows what came before."""
         moved = self._end if time is None else time + self._offset
         self._stale = self._stale + 1 if moved + duration <= self._end and duration else 0
         back = self._end - moved
@@ -68,7 +68,7 @@ class TimestampUnwrapper:
         return moved
 
     def rewind(self, time: float) -> None:
-        """What comes next is what was last asked about, at this presentation time."""
+        """Sets the clock back: what was last asked about comes next, at this presentation time."""
         self._end, self._stale = time, 0
 
 
@@ -86,7 +86,7 @@ class TimelineFigures:
     inverted: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def lines(self) -> list[str]:
-        """For people, one a matter."""
+        """Returns lines for people, one a matter."""
         return [*self._gap_lines(), *self._change_lines(), *self._channel_lines()]
 
     def _gap_lines(self) -> Iterator[str]:
@@ -151,7 +151,7 @@ class Timeline:
             self._count_channels(run)
 
     def _placed(self, pieces: Iterable[tuple[int, Samples]]) -> Iterator[Samples]:
-        """The wanted part of each piece, silence before it where it begins late."""
+        """Yields the wanted part of each piece, silence before it where it begins late."""
         for position, block in pieces:
             while self._clock < min(position, self._last):
                 silence = min(position, self._last, self._clock + BLOCK_SECONDS * SAMPLE_RATE) - self._clock
@@ -164,7 +164,7 @@ class Timeline:
         self.figures.end = max(self.figures.end, self._clock / SAMPLE_RATE)
 
     def _note(self, run: _Run, chunk: Chunk) -> None:
-        """What lies between a run and the chunk with which the next begins."""
+        """Counts what lies between a run and the chunk with which the next begins."""
         figures, gap = self.figures, chunk.time - run.end
         if gap >= REPORTED_GAP_SECONDS or (chunk.damaged and gap > 0):
             figures.gaps.append((run.end, chunk.time, chunk.damaged))
@@ -207,7 +207,8 @@ class _Run:
         return (self._begin + self._count) / self.rate
 
     def continues(self, chunk: Chunk) -> bool:
-        """Whether it follows; some muxers put single packets a frame too late, so a small gap must last."""
+        """Returns whether the chunk follows; some muxers put single packets a frame too late, so a small
+        gap must last."""
         if (chunk.rate, chunk.samples.shape[1]) != (self.rate, self.channels):
             return False
         apart = abs(chunk.time - self.end)

@@ -100,12 +100,12 @@ class Captions:
         return len(self.pixels)
 
     def part(self, rows: Sequence[int]) -> Captions:
-        """Some, in the given order."""
+        """Returns the examples of some rows, in the given order."""
         texts, families = (tuple(values[row] for row in rows) for values in (self.texts, self.families))
         return Captions(self.pixels[np.asarray(rows, np.int64)], texts, families)
 
     def tensor(self) -> Tensor:
-        """float32 (N, C, H, W) or (N, T, C, H, W), 0 to 1."""
+        """Returns float32 (N, C, H, W) or (N, T, C, H, W), 0 to 1."""
         return torch.from_numpy(self.pixels).movedim(-1, -3).float() / 255
 
 

@@ -37,7 +37,7 @@ class Flite:
         self._environment = {**os.environ, "LD_LIBRARY_PATH": libraries}
 
     def speak(self, text: str, voice: str, stretch: float) -> Spoken:
-        """The words are not timed. stretch: factor on all durations. Raises DatasetError."""
+        """Speaks a text; its words are not timed. stretch: factor on all durations. Raises DatasetError."""
         if voice not in VOICES:
             raise DatasetError(f"flite has no voice {voice!r}, it has {', '.join(VOICES)}")
         with temporary_folder() as folder:

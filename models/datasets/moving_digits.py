@@ -76,7 +76,7 @@ class MovingDigits:
         self._place = (seed, NAMES.index(split))
 
     def clips(self, step: int, count: int) -> Tensor:
-        """float32 (count, T, 1, H, W), 0 to 1."""
+        """Returns the clips of a step, float32 (count, T, 1, H, W), 0 to 1."""
         rng = np.random.default_rng((*self._place, step))
         motion = self._motion
         chosen = rng.integers(len(self.sprites.sizes), size=(count, motion.digits))

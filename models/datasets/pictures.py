@@ -46,7 +46,7 @@ class Pictures:
         return Pictures(self.pixels[rows], self.labels[rows])
 
     def tensor(self) -> Tensor:
-        """float32 (N, C, H, W), 0 to 1."""
+        """Returns float32 (N, C, H, W), 0 to 1."""
         return as_floats(torch.from_numpy(self.pixels))
 
 

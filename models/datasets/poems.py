@@ -61,7 +61,8 @@ class Form:
         return self.width * self.lines
 
     def printed(self, characters: str) -> str:
-        """With a comma after odd lines and a full stop after even ones. characters: `places` of them."""
+        """Returns a poem with a comma after odd lines and a full stop after even ones. characters:
+        `places` of them."""
         lines = [characters[start : start + self.width] for start in range(0, self.places, self.width)]
         return "".join(line + "，。"[n % 2] for n, line in enumerate(lines))
 
@@ -104,7 +105,7 @@ class Poems:
         return sum(map(len, self.verses.values()))
 
     def texts(self) -> list[str]:
-        """With punctuation, in order of form."""
+        """Returns the poems with punctuation, in order of form."""
         return [
             FORMS[name].printed(self.spell(row))
             for name, rows in self.verses.items()
@@ -269,7 +270,7 @@ class PoemData:
 
 
 def _lines(text: str) -> tuple[str, ...]:
-    """Of a poem in one of the forms; none of any other."""
+    """Returns the lines of a poem in one of the forms; none of any other."""
     try:
         shape, characters = read(text)
     except BadInput:

@@ -89,7 +89,7 @@ class Sounds:
         return len(self.samples) / RATE
 
     def recording(self, index: int) -> Tensor:
-        """float32 (n,), -1 to 1."""
+        """Returns a recording, float32 (n,), -1 to 1."""
         return as_floats(self.samples[self.starts[index] : self.ends[index]])
 
 
@@ -193,14 +193,14 @@ class SoundData:
         return self._cut(self._train, recordings, middles - self._crop // 2)
 
     def validation(self) -> Sequence[SoundBatch]:
-        """One crop out of the middle of each of some recordings."""
+        """Returns one crop out of the middle of each of some recordings."""
         count = min(VALIDATION_CROPS, len(self._validation))
         recordings = np.linspace(0, len(self._validation) - 1, count).round().astype(np.int64)
         starts = (self._validation.starts[recordings] + self._validation.ends[recordings] - self._crop) // 2
         return [self._cut(self._validation, recordings[i : i + 1], starts[i : i + 1]) for i in range(count)]
 
     def _cut(self, sounds: Sounds, recordings: NDArray[np.int64], starts: NDArray[np.int64]) -> SoundBatch:
-        """starts: of the crops; moved so that each lies within its recording."""
+        """Returns crops. starts: of the crops; moved so that each lies within its recording."""
         crops = torch.zeros(len(recordings), self._context + self._crop)
         for row, (recording, start) in enumerate(zip(recordings, starts, strict=True)):
             begin = int(np.clip(start, sounds.starts[recording], sounds.ends[recording] - self._crop))

@@ -81,7 +81,7 @@ class Source:
         return home / "datasets" / self.name
 
     def is_fetched(self, home: Path) -> bool:
-        """Whether some version of it lies below the state folder."""
+        """Returns whether some version of it lies below the state folder."""
         return read_stamp(self.folder(home)) is not None
 
     @property

@@ -153,7 +153,7 @@ class SynthesisedSource(Source):
 
     @abstractmethod
     def made_with(self) -> dict[str, Any]:
-        """The files of the texts and voices, for the stamp."""
+        """Returns the files of the texts and voices, for the stamp."""
 
 
 @dataclass(frozen=True)

@@ -64,12 +64,12 @@ class Reading:
         return self.vocabulary.rows(tokens, own), own
 
     def tokens(self, text: str) -> list[str]:
-        """Of lines, each but the last is followed by TURN."""
+        """Returns the tokens of a text; of its lines, each but the last is followed by TURN."""
         tokens = self.vocabulary.split(f" {TURN} ".join(text.strip().splitlines()))
         return tokens[-self.most :] if self.last else tokens[: self.most]
 
     def answer(self, text: str, own: Sequence[str]) -> list[int]:
-        """own: of the given text."""
+        """Returns the rows of an answer, with its end. own: of the given text."""
         return [*self.vocabulary.rows(self.vocabulary.split(text)[: self.longest], own), END]
 
 
@@ -104,12 +104,12 @@ class PairData:
         return [_batch(by_length[n : n + TOGETHER]) for n in range(0, len(by_length), TOGETHER)]
 
     def counts(self) -> list[int]:
-        """How often each row is written in training, once an epoch."""
+        """Returns how often each row is written in training, once an epoch."""
         counter = Counter(row for _, answer in self._train for row in answer.tolist())
         return [counter[row] for row in range(len(self.vocabulary))]
 
     def _shuffled(self, epoch: int) -> NDArray[np.int64]:
-        """(batches, batch size)."""
+        """Returns rows in the epoch's order, (batches, batch size)."""
         rng = np.random.default_rng((self._seed, epoch))
         order = rng.permutation(len(self._train))
         chunk = ALIKE * self._size

@@ -211,10 +211,10 @@ class ContrastiveData:
         rng: np.random.Generator,
         chance: torch.Generator,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """clips (B,), anchors (B, ANCHORS) of a view; isolated (B,) bool.
-
-        Returns features and clean (B, TICKS, 40), lengths (B,), and by row where in the corpus the view
+        """Returns features and clean (B, TICKS, 40), lengths (B,), and by row where in the corpus the view
         starts and how many ticks of the corpus one of its ticks spans, float64 (B,).
+
+        clips (B,), anchors (B, ANCHORS) of a view; isolated (B,) bool.
         """
         strength = Strength()
         first, last = self.spectra.bounds[clips], self.spectra.bounds[clips + 1]

@@ -156,7 +156,7 @@ def clips(stems: Sequence[str], names: Mapping[str, str]) -> list[Animation]:
 
 
 def _action(how: str) -> str | None:
-    """how: what a file's name says."""
+    """Returns what a unit does; None for what is left out. how: what a file's name says."""
     words_of_name = set(re.split(r"[-_+/]", how))
     return next((action for action, words in ACTIONS.items() if words & words_of_name), None)
 

@@ -85,7 +85,7 @@ class Classifier(Model[ClassifierConfigT]):
 
     @abstractmethod
     def features(self, pictures: Tensor) -> Tensor:
-        """pictures (B, C, H, W), 0 to 1. Returns (B, features)."""
+        """Returns features (B, features) of pictures (B, C, H, W), 0 to 1."""
 
     def classify(self, pictures: Tensor) -> Tensor:
         """Probabilities (B, classes + 1); the last is that it is none of these."""

@@ -244,7 +244,7 @@ class _Graph(nn.Module):
         self.biases = [layer.bias for layer in layers]
 
     def forward(self, features: Tensor) -> Tensor:
-        """features (T, 40). Returns unit rows (2 x ceil(T / TICKS_PER_STEP), H)."""
+        """Returns unit rows (2 x ceil(T / TICKS_PER_STEP), H) of features (T, 40)."""
         x = features
         for number in range(2):
             count = (x.shape[0] + 1) // 2  # traced, as len() would not be

@@ -72,12 +72,12 @@ class DeepAutoencoder(Model[DeepAutoencoderConfig]):
         return self.decode(self.encode(pictures))
 
     def sample(self, count: int, rng: Generator) -> Tensor:
-        """What the decoder makes of random codes; nothing taught it to make pictures of them."""
+        """Returns what the decoder makes of random codes; nothing taught it to make pictures of them."""
         noise = torch.randn((count, self.config.code), generator=rng, device=self.mean.device)
         return self.decode(self.mean + self.deviation * noise)
 
     def loss(self, player: str, batch: PictureBatch, rng: Generator) -> Loss:
-        """Squared error of a picture, summed over its pixels."""
+        """Returns the squared error of a picture, summed over its pixels."""
         pixels = batch.pictures.flatten(1)
         value = (self._pixels(self.encoder(pixels)) - pixels).square().sum(dim=1).mean()
         return Loss(value, {})

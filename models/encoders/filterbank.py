@@ -68,11 +68,12 @@ class Filterbank(SpanModel[FilterbankConfig]):
         self.deviation: Tensor
 
     def features(self, waveform: Tensor) -> Tensor:
-        """Log-mel energies in dB, (T, 40)."""
+        """Returns log-mel energies in dB, (T, 40)."""
         return audio.log_mel(waveform)
 
     def normalise(self, regions: list[Tensor]) -> list[Tensor]:
-        """Zero mean and unit variance in every band over the section, as far as it is long enough to know."""
+        """Returns regions with mean 0 and variance 1 in every band over the section, as far as it is long
+        enough to know."""
         regions = _levelled(regions)
         ticks = torch.cat(regions)
         weight = len(ticks) / (len(ticks) + self.config.prior_ticks)
@@ -81,7 +82,8 @@ class Filterbank(SpanModel[FilterbankConfig]):
         return [(region - mean) / deviation.clamp_min(LEAST_DEVIATION) for region in regions]
 
     def frames(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """features (B, T, 40) as `normalise` gives them. Returns unit rows (B, ceil(T / 2), 2 x cepstra)."""
+        """Returns unit rows (B, ceil(T / 2), 2 x cepstra) of features (B, T, 40) as `normalise` gives
+        them."""
         count, step = self.config.cepstra, self.ticks_per_frame
         pooled = audio.pooled(features, lengths)[:, ::step]  # (B, T', 40)
         transform = torchaudio.functional.create_dct(count, audio.MEL_BANDS, norm="ortho")

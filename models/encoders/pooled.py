@@ -79,7 +79,7 @@ class PooledSpanModel(SpanModel[ConfigT]):
         return self._of_spans(frames, spans), frames
 
     def _of_spans(self, frames: Tensor, spans: Tensor) -> Tensor:
-        """frames (B, T', H); spans (N, 3) of region, start, stop in ticks."""
+        """Returns the vectors of spans (N, 3) of region, start, stop in ticks. frames (B, T', H)."""
         region, start, stop = spans.T
         step = self.ticks_per_frame
         return self.pool(frames, region, start.double() / step, stop.double() / step)

@@ -34,7 +34,7 @@ class RowRnn(Classifier[RowRnnConfig]):
         self.reader = nn.LSTM(config.channels * config.width, config.hidden, batch_first=True)
 
     def features(self, pictures: Tensor) -> Tensor:
-        """The state after the last row."""
+        """Returns the state after the last row."""
         rows = pictures.permute(0, 2, 1, 3).flatten(2)  # (B, H, C W)
         _, (state, _) = self.reader(rows)
         last: Tensor = state[-1]

@@ -62,12 +62,12 @@ class SequenceAutoencoder(SpanModel[SequenceAutoencoderConfig]):
         self.register_buffer("scale", torch.ones(config.hidden))
 
     def encode(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """frames (B, T, 39), lengths (B,) in frames. Returns the last states (B, hidden)."""
+        """Returns the last states (B, hidden) of frames (B, T, 39). lengths (B,) in frames."""
         return self._states(frames)[torch.arange(len(lengths)), lengths - 1]
 
     def decode(self, vectors: Tensor, lengths: Tensor) -> Tensor:
-        """vectors (B, hidden) as `encode` gives them, lengths (B,) in frames. Returns frames (B, T, 39);
-        what lies beyond a length means nothing."""
+        """Returns frames (B, T, 39) of vectors (B, hidden) as `encode` gives them; what lies beyond a
+        length means nothing. lengths (B,) in frames."""
         every_step = vectors[:, None].expand(-1, int(lengths.max()), -1)
         reconstruction: Tensor = self.output(self.decoder(every_step)[0])
         return reconstruction
@@ -77,7 +77,7 @@ class SequenceAutoencoder(SpanModel[SequenceAutoencoderConfig]):
         return batch.clean
 
     def loss(self, player: str, batch: SegmentBatch, rng: Generator) -> Loss:
-        """Mean squared error over all frames that are not padding."""
+        """Returns the mean squared error over all frames that are not padding."""
         reconstruction = self.decode(self.encode(self.encoder_input(batch), batch.lengths), batch.lengths)
         error = (reconstruction - batch.clean).square().mean(dim=2)  # (B, T)
         mask = torch.arange(error.shape[1], device=error.device) < batch.lengths[:, None]
@@ -120,7 +120,8 @@ class SequenceAutoencoder(SpanModel[SequenceAutoencoderConfig]):
         return (vectors - self.centre) * self.scale
 
     def _states(self, frames: Tensor) -> Tensor:
-        """Top-layer states (B, T, hidden) after each frame; padding comes last and so changes nothing."""
+        """Returns top-layer states (B, T, hidden) after each frame; padding comes last and so changes
+        nothing."""
         states: Tensor = self.encoder(frames)[0]
         return states
 

@@ -162,7 +162,7 @@ class SkipGramRecipe(Recipe):
         device: str = "cpu",
         report: Report = lambda progress: None,
     ) -> ArtifactCard:
-        """steps: passes over the texts. One thread, so that equal seeds give equal vectors."""
+        """Trains in one thread, so that equal seeds give equal vectors. steps: passes over the texts."""
         if resume or minutes is not None:
             raise BadInput(
                 f"{self.name!r} is trained in one go, in minutes; neither resume nor minutes apply"
@@ -238,7 +238,7 @@ class _Lines:
 
 
 def _stable(text: str) -> int:
-    """Python's own hash of a text changes from process to process."""
+    """Returns a hash of a text that is the same in every process, as Python's own is not."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
 

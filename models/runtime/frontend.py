@@ -59,9 +59,10 @@ def levelled(regions: Sequence[Floats]) -> list[Floats]:
 
 
 def whisper_log_mel(waveform: Floats) -> Floats:
-    """Whisper's log-mel before its scaling: log10 of 80 bands' power. waveform (samples,) at 16 kHz.
+    """Returns Whisper's log-mel before its scaling: log10 of 80 bands' power, (T, 80), T = ceil(samples /
+    160), at least 1.
 
-    Returns (T, 80), T = ceil(samples / 160), at least 1.
+    waveform (samples,) at 16 kHz.
     """
     ticks = tick_count(len(waveform))
     # Reflection at the edges needs more than half a window.

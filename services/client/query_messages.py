@@ -161,7 +161,7 @@ def _stretch_message(query: StoredQuery) -> search_pb2.Stretch:
 
 
 def _recorded(example: str | Path | bytes | FileQuery, label: str) -> RecordedQuery:
-    """label: of bytes, which have no path. Raises InvalidInput."""
+    """Returns an example with its bytes. label: of bytes, which have no path. Raises InvalidInput."""
     if isinstance(example, bytes):
         return RecordedQuery(example, label=label)
     query = example if isinstance(example, FileQuery) else FileQuery(Path(example))

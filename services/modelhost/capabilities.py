@@ -203,7 +203,10 @@ def _write_pictures(response: type[Any]) -> Callable[[Any, Task, ArtifactCard], 
 
 
 def _write_fitting(response: type[Any], shortened_by: str) -> Callable[[Any, Task, ArtifactCard], Message]:
-    """shortened_by: the field of the request that makes the response shorter."""
+    """Returns a function that writes a response of which what does not fit is refused.
+
+    shortened_by: the field of the request that makes the response shorter.
+    """
     return lambda output, task, card: wire.fitting(response(**media.written(output, card)), shortened_by)
 
 

@@ -140,7 +140,7 @@ def _write_words(words: Sequence[str], card: ArtifactCard) -> pb.Words:
 
 
 def _read_sounds(message: pb.Sounds, card: ArtifactCard) -> Floats:
-    """(B, samples)."""
+    """Returns sounds (B, samples)."""
     check_count(len(message.wav), "sounds", "sounds.wav")
     return wav.to_floats(message.wav, sound_rate(card))
 
@@ -160,7 +160,7 @@ def _write_texts(texts: Sequence[str], card: ArtifactCard) -> pb.Texts:
 
 
 def _read_clips(message: pb.Clips, card: ArtifactCard) -> Floats:
-    """(B, T, C, H, W)."""
+    """Returns clips (B, T, C, H, W)."""
     frames = clip_shape(card)[0]
     check_count(len(message.clips), "clips", "clips.clips")
     for number, clip in enumerate(message.clips):
