@@ -22,7 +22,7 @@ PACKAGES = ("wordspot.models.encoders", "wordspot.models.generators", "wordspot.
 
 
 def register(name: str) -> Callable[[ModelT], ModelT]:
-    """Class decorator: makes a model known to artifacts and the command line under a name."""
+    """Returns a class decorator that makes a model known to artifacts and the command line under a name."""
 
     def decorate(model: ModelT) -> ModelT:
         if _CLASSES.get(name, model).__qualname__ != model.__qualname__:

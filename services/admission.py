@@ -127,7 +127,7 @@ class WorkSlots:
                 self._free += 1
 
     def _expected_s(self) -> float:
-        """Seconds until a newcomer's turn."""
+        """Returns the seconds until a newcomer's turn."""
         return (len(self._queue) + 1) * self._mean_s / self._slots
 
     def _overloaded(self, expected_s: float) -> Overloaded:

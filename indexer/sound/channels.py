@@ -78,7 +78,7 @@ class ChannelMixer:
 
 
 def mixing_weights(cell: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """Weights (channels,) for a cell (n, channels): 0 where left out, negative where inverted."""
+    """Returns weights (channels,) for a cell (n, channels): 0 where left out, negative where inverted."""
     channels = cell.shape[1]
     thinned = cell[:: max(rate // LEVEL_RATE, 1)]
     level, modulation = level_and_modulation(thinned, rate // max(rate // LEVEL_RATE, 1))

@@ -136,7 +136,7 @@ class IsolatedDecoder:
         payload: bytes | None = None,
         warnings: list[str] | None = None,
     ) -> Iterator[memoryview]:
-        """Bodies of the DATA messages. Raises InvalidInput."""
+        """Yields the bodies of the DATA messages. Raises InvalidInput."""
         child = self._take()
         answered = False
         try:
@@ -291,7 +291,7 @@ class _Child:
         return self._stat()[0] == "R"
 
     def _stat(self) -> list[str]:
-        """Fields of proc_pid_stat(5) from the state on. Raises OSError when the child is gone."""
+        """Returns the fields of proc_pid_stat(5) from the state on. Raises OSError when the child is gone."""
         return Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
 
     def obituary(self) -> str:

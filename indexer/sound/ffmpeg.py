@@ -252,7 +252,8 @@ class FFmpegReader:
     # Finding a place
 
     def _sought(self, place: float) -> Iterator[Any] | None:
-        """Packets from before the place on; None where a seek cannot be trusted, or has gone wrong."""
+        """Returns the packets from before the place on; None where a seek cannot be trusted, or has gone
+        wrong."""
         exact = (
             (self._format == "mov" and self._track.frames > 0)
             or (self._format == "matroska" and (self._container.size or 0) >= SEEK_BYTES)
@@ -275,7 +276,7 @@ class FFmpegReader:
         return itertools.chain([first], packets)
 
     def _skipped(self, packets: Iterator[Any], place: float) -> Generator[Chunk, None, Iterator[Any]]:
-        """Packets from the place on, those before it read but not decoded."""
+        """Reads up to the place without decoding, and returns the packets from there on."""
         empty = np.zeros((0, 1), np.float32)
         for number, packet in enumerate(packets, 1):
             if not packet.size:

@@ -99,7 +99,8 @@ class _Polyphase:
         return cls(up, down, half, period, advance, tuple(runs))
 
     def outputs(self, held: Samples, origin: int, start: int, stop: int) -> Samples:
-        """Outputs start to stop - 1. held: inputs from number `origin` on; all others are silence."""
+        """Returns the outputs start to stop - 1. held: inputs from number `origin` on; all others are
+        silence."""
         periods = range(start // self.period, -(-stop // self.period))
         lowest = periods[0] * self.advance + min(first for _, first, _ in self.runs)
         highest = periods[-1] * self.advance + max(first + len(m) for _, first, m in self.runs)

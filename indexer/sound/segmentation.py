@@ -49,7 +49,7 @@ class SpeechSegmenter:
         self._rules = rules or Rules()
 
     def segment(self, blocks: Iterable[Samples]) -> Iterator[Section]:
-        """Sections of 45 to 90 s, the last may be shorter; less than a tick at the end is left out."""
+        """Yields sections of 45 to 90 s, the last may be shorter; less than a tick at the end is left out."""
         hear = self._detector.listen()
         held: Samples = np.zeros(0, np.float32)
         speech = np.zeros(0, np.float32)

@@ -169,7 +169,7 @@ class _Graph:
     def model(
         self, inputs: Mapping[str, tuple[int | str, ...]], outputs: Mapping[str, tuple[int | str, ...]]
     ) -> bytes:
-        """Shapes by name; an axis that is a word has any size."""
+        """Returns the model. inputs, outputs: shapes by name; an axis that is a word has any size."""
         message = b"".join(_bytes(1, node) for node in self._nodes) + _bytes(2, b"silero")
         message += b"".join(_bytes(5, constant) for constant in self._constants)
         message += b"".join(_bytes(11, _value(*named)) for named in inputs.items())

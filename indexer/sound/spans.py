@@ -32,7 +32,8 @@ class SpanPlan:
             raise InvalidInput(f"lengths {self.lengths} are not allowed: rising, from 1")
 
     def spans(self, ticks: int, boundaries: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Spans (n, 2) of start and stop in a region of that many ticks, sorted; boundaries are sorted.
+        """Returns spans (n, 2) of start and stop in a region of that many ticks, sorted; boundaries are
+        sorted.
 
         A span that exceeds the region by at most half its hop is clipped. A region shorter than the
         shortest length gives the one span that covers it.

@@ -32,7 +32,7 @@ def levels(samples: Samples) -> NDArray[np.float64]:
 
 
 def acoustic_boundaries(samples: Samples) -> NDArray[np.int64]:
-    """Ticks at which the sound changes, rising: where one phone gives way to the next.
+    """Returns the ticks at which the sound changes, rising: where one phone gives way to the next.
 
     Peaks of the sum of two curves, each divided by its mean: the distance between the mean log-mel spectra
     of the 30 ms before and after, and the onset strength.

@@ -69,7 +69,7 @@ def gsm_prompts(root: Path, language: str, speaker: str) -> Iterator[Take]:
 
 
 def load_gsm(path: Path) -> NDArray[np.float32]:
-    """Samples float32 (n,) at RATE of a file of bare GSM 06.10 frames."""
+    """Returns samples float32 (n,) at RATE of a file of bare GSM 06.10 frames."""
     samples, _ = soundfile.read(
         path, dtype="float32", samplerate=RATE, channels=1, format="RAW", subtype="GSM610"
     )

@@ -148,7 +148,7 @@ def captions(
 
 
 def _read(folder: Path) -> tuple[NDArray[np.uint8], list[dict[str, str]]]:
-    """Pixels and lines of a source."""
+    """Returns the pixels and lines of a source."""
     with (folder / CAPTIONS).open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     with np.load(folder / PIXELS, allow_pickle=False) as arrays:

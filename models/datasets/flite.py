@@ -60,7 +60,8 @@ class Flite:
 
 
 def read_phones(content: str) -> list[tuple[str, float, float]]:
-    """Phones without the pauses, start and end in seconds, from `pau:0.215 ax:0.268`: each with its end."""
+    """Returns the phones without the pauses, start and end in seconds, from `pau:0.215 ax:0.268`: each
+    with its end."""
     ends = [("", 0.0)]
     for part in content.split():
         name, _, end = part.rpartition(":")

@@ -61,7 +61,7 @@ _NARROW = {
 
 
 def articles(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Headlines with the paragraphs that begin their articles."""
+    """Yields the headlines with the paragraphs that begin their articles."""
     paragraphs = [line for line in lines if line]
     for n, line in enumerate(paragraphs):
         if len(line) not in HEADLINE or _NO_HEADLINE.search(line) or _BYLINE.search(line):

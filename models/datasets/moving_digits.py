@@ -114,7 +114,7 @@ def moving_digits(split: Split, home: Path, motion: Motion, seed: int = 0) -> Mo
 
 
 def sprites(pictures: Pictures) -> Sprites:
-    """Pictures cut to their ink and shrunk, each pixel the mean of SHRINK x SHRINK."""
+    """Returns pictures cut to their ink and shrunk, each pixel the mean of SHRINK x SHRINK."""
     reach = SIDE * SHRINK
     cut = np.zeros((len(pictures), reach, reach), np.float32)
     sizes = np.zeros((len(pictures), 2), np.int64)
@@ -151,6 +151,7 @@ def paths(
 
 
 def entropy(clips: Tensor) -> Tensor:
-    """Nats of each frame whose pixels are drawn black or white by their grey, (B, T, ...) to (B, T)."""
+    """Returns the nats of each frame whose pixels are drawn black or white by their grey, (B, T, ...) to
+    (B, T)."""
     nats: Tensor = torch.special.entr(clips) + torch.special.entr(1 - clips)
     return nats.flatten(2).sum(dim=2)

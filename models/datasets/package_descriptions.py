@@ -47,7 +47,7 @@ def convert(root: Path) -> Iterator[Pair]:
 
 
 def stanzas(lines: Iterable[str]) -> Iterator[dict[str, str]]:
-    """Fields by name; a field's further lines are kept."""
+    """Yields the fields of each stanza by name; a further line of a field is kept."""
     fields: dict[str, str] = {}
     name = ""
     for line in lines:

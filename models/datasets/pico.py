@@ -41,7 +41,7 @@ class Pico:
             sys.path.remove(str(root))
 
     def speak(self, text: str, voice: str, pitch: float, speed: float) -> NDArray[np.float32]:
-        """Samples float32 (n,) at RATE. pitch: factor, 0.5 to 2. speed: factor, 0.2 to 5."""
+        """Returns samples float32 (n,) at RATE. pitch: factor, 0.5 to 2. speed: factor, 0.2 to 5."""
         if voice not in VOICES:
             raise DatasetError(f"Pico has no voice {voice!r}, it has {', '.join(VOICES)}")
         content = self._synthesiser.speak(text, voice=voice, speed=speed, pitch=pitch, volume=_VOLUME)

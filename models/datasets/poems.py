@@ -169,8 +169,8 @@ def convert(texts: Iterable[str], most: int = CHARACTERS) -> dict[Split, Poems]:
 
 
 def near_copies(poems: Sequence[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:
-    """Groups of poems, given as lines, of which each shares at least ALIKE of the runs of three characters
-    with another, counted by the shorter one."""
+    """Returns groups of poems, given as lines, of which each shares at least ALIKE of the runs of three
+    characters with another, counted by the shorter one."""
     runs = [sorted(within_lines(lines, RUN)) for lines in poems]
     number = {run: n for n, run in enumerate(sorted({run for poem_runs in runs for run in poem_runs}))}
     columns = np.array([number[run] for poem_runs in runs for run in poem_runs], np.int64)

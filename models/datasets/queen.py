@@ -94,7 +94,7 @@ def convert(root: Path) -> Iterator[Take]:
 
 
 def read_archive(content: bytes) -> dict[str, bytes]:
-    """Entries of a `queen.1c` by name. Raises DatasetError."""
+    """Returns the entries of a `queen.1c` by name. Raises DatasetError."""
     if content[:4] != b"QTBL":
         raise DatasetError(f"queen.1c begins with {content[:4]!r}, expected b'QTBL'")
     count = int.from_bytes(content[COUNT_AT:TABLE_AT], "big")

@@ -119,7 +119,7 @@ class SegmentData:
 
 
 def _stretches(wave: Samples, count: int, about: float, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """Ticks [start, stop), about so many, that are not mostly silent, as far as there are any."""
+    """Returns ticks [start, stop), about so many, that are not mostly silent, as far as there are any."""
     ticks = max(1, len(wave) // audio.HOP_SAMPLES)
     power = np.square(np.resize(wave, ticks * audio.HOP_SAMPLES)).reshape(ticks, -1).mean(axis=1)
     loud = power > power.max() * 10.0 ** (-QUIET_DECIBELS / 10.0)
@@ -135,7 +135,7 @@ def _stretches(wave: Samples, count: int, about: float, rng: np.random.Generator
 
 
 def _excerpts(files: Sequence[audio.AudioFile]) -> list[Excerpt]:
-    """Files cut into pieces of equal length, at most EXCERPT_SECONDS each."""
+    """Returns files cut into pieces of equal length, at most EXCERPT_SECONDS each."""
     pieces = []
     for file in files:
         count = max(1, int(np.ceil(file.seconds / EXCERPT_SECONDS)))

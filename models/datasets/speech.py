@@ -134,7 +134,7 @@ def training_clips(home: Path, packages: Path | None = None) -> list[Clip]:
 
 
 def load_mono(path: Path) -> tuple[NDArray[np.float32], int]:
-    """Samples float32 (n,), channels averaged, and the rate in Hz of anything soundfile decodes."""
+    """Returns samples float32 (n,), channels averaged, and the rate in Hz of anything soundfile decodes."""
     samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     return samples.mean(axis=1, dtype=np.float32), rate
 

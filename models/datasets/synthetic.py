@@ -243,7 +243,7 @@ def speakable(caption: str) -> bool:
 
 
 def _draw_texts(captions: dict[str, list[str]], rng: np.random.Generator) -> list[Text]:
-    """Captions and single words, the languages by turns until each has run out."""
+    """Returns captions and single words, the languages by turns until each has run out."""
     queues = [_language_texts(locale, captions[locale], rng) for locale in LANGUAGES]
     longest = max(len(queue) for queue in queues)
     return [queue[turn] for turn in range(longest) for queue in queues if turn < len(queue)]

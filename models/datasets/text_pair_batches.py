@@ -58,7 +58,7 @@ class Reading:
     last: bool
 
     def given(self, text: str) -> tuple[list[int], list[str]]:
-        """Rows, and the text's own tokens."""
+        """Returns the rows, and the text's own tokens."""
         tokens = self.tokens(text)
         own = self.vocabulary.own(tokens) if self.copies else []
         return self.vocabulary.rows(tokens, own), own

@@ -48,7 +48,7 @@ def convert(root: Path) -> Iterator[Take]:
 
 
 def read_captions(content: str) -> dict[str, str]:
-    """Captions by locale (`pt_BR`, `sr@latin`); the first line is English and names none."""
+    """Returns the captions by locale (`pt_BR`, `sr@latin`); the first line is English and names none."""
     first, *rest = content.splitlines() or [""]
     matches = (CAPTION.fullmatch(line.strip()) for line in rest)
     captions = {"en": first.strip()} | {match[1]: match[2].strip() for match in matches if match}

@@ -192,7 +192,7 @@ class ContrastiveData:
         )
 
     def _same(self, clips: Ints, count: int, rng: np.random.Generator) -> MinedPairs:
-        """Stretches of clips, each with itself."""
+        """Returns pairs of stretches of clips, each with itself."""
         bounds = self.spectra.bounds
         length = np.diff(bounds)[clips].astype(np.float64)
         chosen = rng.choice(clips, count, p=length / length.sum())
@@ -253,7 +253,7 @@ class ContrastiveData:
 
 
 def of_folder(folder: Path) -> list[tuple[str, Path]]:
-    """Clips by name, every audio file below a folder. Raises BadInput."""
+    """Returns the clips by name, every audio file below a folder. Raises BadInput."""
     return [(file.path.relative_to(folder).as_posix(), file.path) for file in audio.find_audio(folder)]
 
 
@@ -279,7 +279,8 @@ def _spans(anchors: Floats, rng: np.random.Generator) -> tuple[Floats, Ints]:
 
 
 def _moments(anchors: Floats, rng: np.random.Generator) -> tuple[Floats, Ints]:
-    """Moments of each row, one in each of equal parts: (2, M) in ticks of the corpus, rows (M,)."""
+    """Returns the moments of each row, one in each of equal parts: (2, M) in ticks of the corpus, rows
+    (M,)."""
     rows = np.repeat(np.arange(len(anchors)), MOMENTS)
     places = (np.tile(np.arange(MOMENTS), len(anchors)) + rng.random(len(rows))) / MOMENTS
     return np.stack([_along(anchors[rows, v], places[:, None])[:, 0] for v in (0, 1)]), rows

@@ -113,7 +113,8 @@ def parts(text: str) -> tuple[str, str]:
 
 
 def units(data: Path) -> dict[str, str]:
-    """Names of units in lower case by the sprite that shows them at rest, as a path below SPRITES."""
+    """Returns the names of units in lower case by the sprite that shows them at rest, as a path below
+    SPRITES."""
     names: dict[str, str] = {}
     for path in sorted((data / "units").rglob("*.cfg")):
         content = path.read_text(encoding="utf-8")

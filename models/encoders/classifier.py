@@ -88,7 +88,7 @@ class Classifier(Model[ClassifierConfigT]):
         """Returns features (B, features) of pictures (B, C, H, W), 0 to 1."""
 
     def classify(self, pictures: Tensor) -> Tensor:
-        """Probabilities (B, classes + 1); the last is that it is none of these."""
+        """Returns probabilities (B, classes + 1); the last is that it is none of these."""
         chances: Tensor = self.output(self.features(pictures)).softmax(dim=1)
         return chances
 

@@ -113,6 +113,6 @@ class Filterbank(SpanModel[FilterbankConfig]):
 
 
 def _levelled(regions: list[Tensor]) -> list[Tensor]:
-    """Loudness taken away: the mean level of the louder half of the section's ticks becomes 0."""
+    """Takes loudness away: the mean level of the louder half of the section's ticks becomes 0."""
     level = loudness(torch.cat(regions)[None])[0]
     return [((region - level) / DECIBELS_PER_UNIT).clamp_min(FLOOR_UNITS) for region in regions]

@@ -94,8 +94,8 @@ class Whisper(MappedSpanModel[WhisperConfig]):
         return out
 
     def _windows(self, features: Tensor, lengths: Tensor) -> Iterator[tuple[list[PackedPiece], Tensor]]:
-        """Regions packed into windows, each with a silence behind it, and Whisper's states (T, states) of
-        each window. Each core encodes a window of its own."""
+        """Yields regions packed into windows, each with a silence behind it, and Whisper's states (T,
+        states) of each window. Each core encodes a window of its own."""
         silence = float(features.amin()) if len(features) else 0.0
         windows = windows_of(lengths.tolist())
         regions = list(features.cpu().numpy())

@@ -50,7 +50,7 @@ def log_mel(waveform: Floats) -> Floats:
 
 
 def levelled(regions: Sequence[Floats]) -> list[Floats]:
-    """Loudness taken away, as `ConvolutionalEncoder.normalise`: the mean level of the louder half of the
+    """Takes loudness away, as `ConvolutionalEncoder.normalise`: the mean level of the louder half of the
     section's ticks becomes 0. regions: log_mel (T_i, MEL_BANDS)."""
     level = np.concatenate([region.mean(axis=1) for region in regions])
     half = max(1, len(level) // 2)
@@ -86,8 +86,8 @@ def tick_count(samples: int) -> int:
 
 
 def _mel_energies(padded: Floats, ticks: int, fft_size: int, filters: Floats) -> Floats:
-    """Energies (ticks, bands) of windows that begin every HOP_SAMPLES. filters (bins, bands), lowest bin
-    first; bins above them are not looked at."""
+    """Returns the energies (ticks, bands) of windows that begin every HOP_SAMPLES. filters (bins, bands),
+    lowest bin first; bins above them are not looked at."""
     windows = sliding_window_view(padded, WINDOW_SAMPLES)[::HOP_SAMPLES][:ticks]
     hann = _hann()
     out = np.empty((ticks, filters.shape[1]), np.float32)

@@ -49,7 +49,7 @@ def product(rows: Floats, matrix: Floats) -> Floats:
 
 
 def part_means(frames: Sequence[Floats], region: NDArray[np.int64], edges: NDArray[np.float64]) -> Floats:
-    """Means of adjoining stretches of frames.
+    """Returns the means of adjoining stretches of frames.
 
     frames: (T_i, H) of each region; region (N,); edges (N, parts + 1), ascending, in frames of the region,
     fractions allowed, within T_i. Returns (N, parts x H).
@@ -93,7 +93,7 @@ def pooled(
 
 
 def unit(rows: Floats) -> Floats:
-    """Rows (N, D) of length 1; a zero row stays zero."""
+    """Returns rows (N, D) of length 1; a zero row stays zero."""
     lengths = np.sqrt(np.einsum("nd,nd->n", rows, rows))
     scaled: Floats = rows / np.maximum(lengths, np.float32(1e-12))[:, None]
     return scaled

@@ -16,7 +16,8 @@ PADDED_TICKS = 30_000  # of regions and their padding, that run through a networ
 
 
 def buckets(lengths: Sequence[int]) -> list[list[int]]:
-    """Places of regions of like length together, so that little is padding and no bucket is large."""
+    """Returns the places of regions of like length together, so that little is padding and no bucket is
+    large."""
     buckets: list[list[int]] = []
     for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         if not buckets or (len(buckets[-1]) + 1) * lengths[buckets[-1][0]] > PADDED_TICKS:
