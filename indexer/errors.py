@@ -35,6 +35,10 @@ class Exhausted(ArchiveError):
     """A full disk or a limit reached; the attempt changed nothing."""
 
 
+class StorageFailed(ArchiveError):
+    """The disk or the database has failed; what was asked for may or may not be done."""
+
+
 class Overloaded(ArchiveError):
     """Too much work is waiting; the same call may succeed after `retry_seconds`."""
 

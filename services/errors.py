@@ -20,6 +20,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from wordspot.indexer import errors as archive
+from wordspot.indexer.archive.files import disk_error
 from wordspot.indexer.errors import Overloaded as Overloaded
 from wordspot.indexer.paths import readable
 from wordspot.models import errors as models
@@ -116,6 +117,7 @@ RULES = (
     Rule(archive.NotAllowed, _Code.PERMISSION_DENIED, "NOT_ALLOWED"),
     Rule(archive.Exhausted, _Code.RESOURCE_EXHAUSTED, "EXHAUSTED"),
     Rule(archive.DataLoss, _Code.DATA_LOSS, "DATA_LOSS"),
+    Rule(archive.StorageFailed, _Code.UNAVAILABLE, "STORAGE_FAILED", _retry),
     Rule(models.UnknownModel, _Code.NOT_FOUND, "UNKNOWN_MODEL"),
     Rule(models.DamagedArtifact, _Code.DATA_LOSS, "DAMAGED_ARTIFACT"),
     Rule(models.MissingWeights, _Code.FAILED_PRECONDITION, "MISSING_WEIGHTS", _precondition),
@@ -146,6 +148,7 @@ def as_archive() -> Iterator[None]:
 
 def to_status(error: Exception) -> status_pb2.Status | None:
     """Returns the status with details for an exception; None if no rule matches."""
+    error = disk_error(error) or error
     for rule in RULES:
         if isinstance(error, rule.exception):
             text = clipped(str(error))

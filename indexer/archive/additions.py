@@ -26,7 +26,7 @@ from wordspot.indexer.archive.home import Home
 from wordspot.indexer.archive.insertions import AddResult, InspectedFile, insert_files
 from wordspot.indexer.archive.tables import Archive, Recording, Request
 from wordspot.indexer.archive.uploads import StoredAudio, Upload, safe_suffix
-from wordspot.indexer.errors import ArchiveError, InvalidInput, NotAllowed, NotFound
+from wordspot.indexer.errors import ArchiveError, InvalidInput, NotAllowed, NotFound, StorageFailed
 from wordspot.indexer.faults import reach
 from wordspot.indexer.paths import path_text
 
@@ -248,12 +248,14 @@ class Additions:
         content = InspectedFile(filename, location, sha256, size, info, request_id, fingerprint)
         with self._audio.lock:
             try:
-                with files.reporting_full_disk("keeping an upload"):
+                with files.reporting_disk_errors("keeping an upload"):
                     files.replace_durably(path, self._home.audio / name)
                     reach("upload-renamed")
                 (result,) = insert_files(self._catalogue, self._home, archive, [content])
                 if isinstance(result, InvalidInput):
                     raise result
+            except StorageFailed:
+                raise  # it may be in the catalogue; if it is not, the next start removes the file
             except ArchiveError:
                 self._audio.remove_unreferenced(location)
                 raise

@@ -103,6 +103,6 @@ def load(directory: Path, encoder: EncoderInfo) -> tuple[BucketedIndex | None, l
         _log.warning("cached index %s does not match its card and is rebuilt", directory)
     except FileNotFoundError:
         pass
-    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, MemoryError) as error:
         _log.warning("cached index %s cannot be used and is rebuilt: %r", directory, error)
     return None, []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,13 +31,16 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
+from wordspot.indexer.archive import files
 from wordspot.indexer.archive.tables import Base
-from wordspot.indexer.errors import DataLoss, Exhausted, FailedPrecondition
+from wordspot.indexer.errors import DataLoss, Exhausted, FailedPrecondition, StorageFailed
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMA = "0004"  # the newest of migrations/versions
 _BUSY_TIMEOUT_MS = 30_000
-RESTORING_ADVICE = "`wordspot restore FILE` puts a backup in its place"
+RESTORING_ADVICE = (
+    "`wordspot restore FILE` puts a backup in its place, `wordspot restore --segments` makes a new one"
+)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _UNUSABLE = (
     sqlite3.SQLITE_AUTH,
@@ -48,13 +51,20 @@ _UNUSABLE = (
     sqlite3.SQLITE_PROTOCOL,
     sqlite3.SQLITE_READONLY,
 )
-_DISK_FULL_SQLSTATE = "53100"
+_DISK_FULL_SQLSTATE, _IO_ERROR_SQLSTATE = "53100", "58030"
 
 
 class Catalogue:
     """An open database, with its schema brought up to date."""
 
-    def __init__(self, url: str | URL, *, segments: Path | None = None, durable: bool = True) -> None:
+    def __init__(
+        self,
+        url: str | URL,
+        *,
+        segments: Path | None = None,
+        durable: bool = True,
+        before_writing: Callable[[], None] = lambda: None,
+    ) -> None:
         """Opens the database.
 
         Args:
@@ -62,20 +72,25 @@ class Catalogue:
             segments: directory of the segments that the database lists, from which a migration reads what an
                 older schema lacks. None if there are none yet.
             durable: whether SQLite syncs at every commit.
+            before_writing: called before the first change.
 
         Raises:
             FailedPrecondition: if the database cannot be used, or is of a newer version.
             DataLoss: if it is damaged.
             Exhausted: if it cannot grow.
+            StorageFailed: if its disk fails.
         """
         try:
             self._engine = _engine(url, durable)
         except (ArgumentError, ImportError) as error:
             raise FailedPrecondition(f"the URL of the catalogue cannot be used: {error}") from error
         self._write_lock = threading.Lock()
+        self._before_writing = before_writing
         try:
-            with _reporting_unusable(), _reporting_full_disk(), self._engine.begin() as connection:
+            with _reporting_unusable(), _reporting_disk_errors(), self._engine.begin() as connection:
                 schema = _schema(connection)
+                if schema != SCHEMA:
+                    before_writing()
                 if schema is None and connection.dialect.name == "sqlite":
                     _create(connection)
                 elif schema != SCHEMA:
@@ -87,8 +102,12 @@ class Catalogue:
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """Gives a session over one consistent state."""
-        with _reporting_unusable(), Session(self._engine, expire_on_commit=False) as session:
+        """Gives a session over one consistent state. Raises DataLoss, StorageFailed."""
+        with (
+            _reporting_unusable(),
+            _reporting_disk_errors(),
+            Session(self._engine, expire_on_commit=False) as session,
+        ):
             yield session
 
     @contextmanager
@@ -97,15 +116,24 @@ class Catalogue:
 
         Raises:
             Exhausted: if the database cannot grow; the transaction is rolled back.
+            StorageFailed: if the disk fails; after the next start the transaction may be there or not.
+            DataLoss: if the database is damaged.
         """
         with (
             self._write_lock,
             _reporting_unusable(),
-            _reporting_full_disk(),
+            _reporting_disk_errors(),
+            self._announced(),
             Session(self._engine, expire_on_commit=False) as session,
             session.begin(),
         ):
             yield session
+
+    @contextmanager
+    def _announced(self) -> Iterator[None]:
+        with files.reporting_disk_errors("changing the catalogue"):
+            self._before_writing()
+        yield
 
     def integrity_problem(self) -> str:
         """Returns what SQLite finds wrong with its file; empty where nothing is, and for other databases."""
@@ -203,11 +231,15 @@ def _cannot_connect(error: DBAPIError) -> bool:
 
 
 @contextmanager
-def _reporting_full_disk() -> Iterator[None]:
+def _reporting_disk_errors() -> Iterator[None]:
+    """Raises Exhausted for a full disk, StorageFailed for one that cannot be read or written."""
     try:
         yield
     except DBAPIError as error:
-        code = getattr(error.orig, "sqlite_errorcode", None)
-        if code == sqlite3.SQLITE_FULL or getattr(error.orig, "sqlstate", None) == _DISK_FULL_SQLSTATE:
+        code = getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF
+        state = getattr(error.orig, "sqlstate", None)
+        if code == sqlite3.SQLITE_FULL or state == _DISK_FULL_SQLSTATE:
             raise Exhausted("no space left on the disk for the catalogue") from error
+        if code == sqlite3.SQLITE_IOERR or state == _IO_ERROR_SQLSTATE:
+            raise StorageFailed(f"the disk of the catalogue failed: {error.orig}") from error
         raise

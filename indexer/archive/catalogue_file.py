@@ -18,6 +18,7 @@ from pathlib import Path
 from wordspot.indexer.archive import files
 from wordspot.indexer.archive.catalogue import RESTORING_ADVICE, SCHEMA, check_schema
 from wordspot.indexer.archive.home import CATALOGUE, Home
+from wordspot.indexer.archive.seal import SEAL, Seal, sealed_problem
 from wordspot.indexer.archive.segments import MANIFEST
 from wordspot.indexer.errors import (
     AlreadyExists,
@@ -26,6 +27,7 @@ from wordspot.indexer.errors import (
     FailedPrecondition,
     InvalidInput,
     NotFound,
+    StorageFailed,
 )
 
 NAME = CATALOGUE
@@ -81,6 +83,8 @@ def back_up(home: Path, target: Path) -> CatalogueSummary:
         raise NotFound(f"{home} has no catalogue")
     if target.exists():
         raise AlreadyExists(f"{target} exists")
+    if problem := sealed_problem(source):
+        raise DataLoss(problem)
     with _writing_to(target), _opened(source) as connection:
         _copy(connection, target)
         return _summary(connection)
@@ -96,7 +100,7 @@ def restore(root: Path, source: Path) -> RestoreSummary:
     """
     if not source.is_file():
         raise InvalidInput(f"no file {source}")
-    with closing(Home(root)) as home:
+    with files.reporting_disk_errors("restoring the catalogue"), closing(Home(root)) as home:
         try:
             with _opened(source) as connection:
                 identity = _checked_identity(connection, source)
@@ -108,31 +112,36 @@ def restore(root: Path, source: Path) -> RestoreSummary:
                 summary = _summary(connection)
         except DataLoss as error:
             raise InvalidInput(f"{source} is no backup of a catalogue: {error}") from error
-        replaced = _set_aside_catalogue(home.root)
-        files.replace_durably(prepared, home.root / NAME)
+        replaced = replace_catalogue(home, prepared)
         home.write_identity(identity)
         return RestoreSummary(
             summary,
             tuple(name for name, sha256 in listed.segments if not _has_segment(home, name, sha256)),
             tuple(name for name in listed.uploads if not (home.audio / name).is_file()),
-            _set_aside_unlisted(home, listed),
+            home.set_aside({name for name, _ in listed.segments}, listed.uploads),
             replaced,
         )
 
 
 def restore_identity(root: Path) -> str:
-    """Writes anew, from the catalogue, the file that ties a home to it, and returns the identity.
+    """Writes anew, from the catalogue, the file that ties a home to it and the one that seals it.
+
+    Returns the identity.
 
     Raises:
         FailedPrecondition: if the home is in use.
         NotFound: if it has no catalogue.
         DataLoss: if the catalogue is damaged.
     """
-    with closing(Home(root)) as home:
+    with files.reporting_disk_errors("restoring the identity"), closing(Home(root)) as home:
         if not (home.root / NAME).is_file():
             raise NotFound(f"{root} has no catalogue")
         with _opened(home.root / NAME) as connection:
             identity = _checked_identity(connection, home.root / NAME)
+            (result,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if result != "ok":
+            raise DataLoss(f"the catalogue is damaged: {result}")
+        Seal(home.root / NAME).renew()
         home.write_identity(identity)
     return identity
 
@@ -155,6 +164,8 @@ def catalogue_problem(home: Path) -> str:
         return f"{error}: {RESTORING_ADVICE}"
     except FailedPrecondition as error:
         return str(error)
+    if problem := sealed_problem(path):
+        return problem
     return "" if result == "ok" else f"the catalogue {path} is damaged: {result}: {RESTORING_ADVICE}"
 
 
@@ -204,6 +215,8 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
             raise DataLoss(f"the catalogue {path.name} is damaged: {error}") from error
         if code == sqlite3.SQLITE_FULL:
             raise Exhausted("no space left on the disk for a copy of the catalogue") from error
+        if code == sqlite3.SQLITE_IOERR:
+            raise StorageFailed(f"the disk of the catalogue {path.name} failed: {error}") from error
         raise FailedPrecondition(f"the catalogue {path.name} cannot be read: {error}") from error
 
 
@@ -280,6 +293,16 @@ def _has_segment(home: Home, name: str, manifest_sha256: str) -> bool:
     return hashlib.sha256(data).hexdigest() == manifest_sha256
 
 
+def replace_catalogue(home: Home, prepared: Path) -> Path | None:
+    """Puts a file in the place of the catalogue and returns where the former one lies."""
+    files.remove(home.root / SEAL)
+    files.sync_directory(home.root)
+    replaced = _set_aside_catalogue(home.root)
+    files.replace_durably(prepared, home.root / NAME)
+    Seal(home.root / NAME).write()
+    return replaced
+
+
 def _set_aside_catalogue(root: Path) -> Path | None:
     """Renames the catalogue with its journals and returns its new place."""
     replaced = root / f"replaced-{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:4]}.db"
@@ -288,21 +311,3 @@ def _set_aside_catalogue(root: Path) -> Path | None:
         if path.exists():
             files.replace_durably(path, replaced.with_name(replaced.name + suffix))
     return replaced if replaced.exists() else None
-
-
-def _set_aside_unlisted(home: Home, listed: _Listed) -> Path | None:
-    """Moves what the catalogue does not list, and the next start would remove, into a folder of its own."""
-    segments = {name for name, _ in listed.segments}
-    unlisted = [
-        path
-        for path in (*home.segments.iterdir(), *home.audio.iterdir())
-        if path.name not in (segments if path.parent == home.segments else listed.uploads)
-    ]
-    if not unlisted:
-        return None
-    folder = home.root / f"unlisted-{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:4]}"
-    for path in unlisted:
-        target = folder / path.parent.name
-        target.mkdir(parents=True, exist_ok=True)
-        files.replace_durably(path, target / path.name)
-    return folder

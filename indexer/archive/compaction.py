@@ -18,12 +18,13 @@ from sqlalchemy import delete, select
 from wordspot.indexer.archive import files, lookups
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
+from wordspot.indexer.archive.origins import stored_origins
 from wordspot.indexer.archive.segment_writer import SegmentWriter
 from wordspot.indexer.archive.segments import SealedSegment, SegmentReader, verify
 from wordspot.indexer.archive.serving import ServedGeneration
 from wordspot.indexer.archive.summaries import CompactionSummary
 from wordspot.indexer.archive.tables import Generation, IndexedRecording, Recording, Segment
-from wordspot.indexer.errors import DataLoss, Exhausted
+from wordspot.indexer.errors import DataLoss, Exhausted, StorageFailed
 from wordspot.indexer.faults import reach
 
 MAX_SEGMENT_BYTES = 512 * 2**20
@@ -76,7 +77,7 @@ def compact(
     ]
     if len(old) == 1 and len(old[0].live) == old[0].recordings:
         old = []
-    merged = _merge(home, served, old, segment_bytes)
+    merged = _merge(catalogue, home, served, old, segment_bytes)
     with served.refresh_blocked():
         _replace(catalogue, home, served, old, merged)
         if old:
@@ -106,12 +107,12 @@ def merge_newest(
     try:
         while old := newest_of_a_tier(_segment_contents(catalogue, served.generation)):
             everything = [replace(each, live=tuple(range(each.recordings))) for each in old]
-            merged = _merge(home, served, everything, MAX_SEGMENT_BYTES, cancelled.is_set)
+            merged = _merge(catalogue, home, served, everything, MAX_SEGMENT_BYTES, cancelled.is_set)
             with served.refresh_blocked():
                 _replace(catalogue, home, served, old, merged, same_rows=True)
     except _Cancelled:
         _log.info("merging segments of generation %s was cancelled", served.generation)
-    except (DataLoss, Exhausted, OSError) as error:
+    except (DataLoss, Exhausted, StorageFailed, OSError) as error:
         _log.warning("segments of generation %s were not merged: %s", served.generation, error)
 
 
@@ -193,6 +194,7 @@ def _segment_contents(catalogue: Catalogue, generation: int) -> list[SegmentCont
 
 
 def _merge(
+    catalogue: Catalogue,
     home: Home,
     served: ServedGeneration,
     old: Sequence[SegmentContent],
@@ -214,10 +216,12 @@ def _merge(
                 served.quarantine(each.segment.name, str(error))
                 raise
             reader = SegmentReader.open(path, each.segment.manifest_sha256)
+            with catalogue.reading() as session:
+                origins = stored_origins(session, reader.recordings)
             for ordinal in each.live:
                 if writer is None:
                     writer = SegmentWriter(home.segments, served.encoder)
-                writer.copy(reader, ordinal)
+                writer.copy(reader, ordinal, origins.get(reader.recordings[ordinal]))
                 if writer.size >= segment_bytes or writer.recordings >= MAX_SEGMENT_RECORDINGS:
                     sealed.append(writer.seal())
                     writer = None

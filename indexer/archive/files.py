@@ -7,13 +7,23 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from wordspot.indexer.errors import Exhausted
+from wordspot.indexer.errors import ArchiveError, Exhausted, StorageFailed
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_FAILED = (
+    errno.EIO,
+    errno.EROFS,
+    errno.ENXIO,
+    errno.ENODEV,
+    errno.ESTALE,
+    errno.EFBIG,
+    errno.EMFILE,
+    errno.ENFILE,
+)
 
 
 def sync_file(file: IO[Any]) -> None:
@@ -54,10 +64,11 @@ def sha256_of(path: Path) -> str:
 
 def remove(path: Path) -> None:
     """Removes a file or a directory; what cannot be removed remains for the next start."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -69,3 +80,26 @@ def reporting_full_disk(activity: str) -> Iterator[None]:
         if error.errno in _FULL:
             raise Exhausted(f"no space left on the disk while {activity}") from error
         raise
+
+
+@contextmanager
+def reporting_disk_errors(activity: str) -> Iterator[None]:
+    """Raises Exhausted for a full disk or quota, StorageFailed for any other OS error of a file."""
+    try:
+        with reporting_full_disk(activity):
+            yield
+    except ArchiveError:
+        raise
+    except OSError as error:
+        raise StorageFailed(f"the disk failed while {activity}: {error.strerror or error}") from error
+
+
+def disk_error(error: BaseException) -> ArchiveError | None:
+    """Returns what an OS error of a disk means to a caller, without a path; None for any other exception."""
+    if not isinstance(error, OSError) or isinstance(error, ArchiveError):
+        return None
+    if error.errno in _FULL:
+        return Exhausted("no space left on the disk")
+    if error.errno in _FAILED:
+        return StorageFailed(f"the disk failed: {error.strerror}")
+    return None

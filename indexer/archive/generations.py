@@ -9,10 +9,12 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from wordspot.indexer.archive import compaction, files, lookups
+from wordspot.indexer.archive.audio_files import file_change
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
 from wordspot.indexer.archive.ingest import Batch, PendingRecording
-from wordspot.indexer.archive.segments import SegmentReader
+from wordspot.indexer.archive.origins import Origin
+from wordspot.indexer.archive.segments import SegmentReader, verify
 from wordspot.indexer.archive.serving import ServedArchives, ServedGeneration
 from wordspot.indexer.archive.tables import (
     Archive,
@@ -32,7 +34,13 @@ _log = logging.getLogger(__name__)
 
 
 def target_generation(
-    session: Session, home: Home, archive: Archive, encoder: EncoderInfo, abandoned: list[str]
+    session: Session,
+    home: Home,
+    archive: Archive,
+    encoder: EncoderInfo,
+    abandoned: list[str],
+    *,
+    lossy: bool = False,
 ) -> tuple[Generation, frozenset[int]]:
     """Returns the generation of the encoder to index into; a new one if the archive has none.
 
@@ -45,12 +53,13 @@ def target_generation(
         archive: to index.
         encoder: to index with.
         abandoned: receives the names of segments that no generation has any more.
+        lossy: whether damaged segments are taken out also where the files of their recordings are gone.
     """
     serving = lookups.generation_in_state(session, archive, GenerationState.SERVING)
     building = lookups.generation_in_state(session, archive, GenerationState.BUILDING)
     for generation in (serving, building):
         if generation is not None and generation.encoder_info == encoder:
-            damaged = _damaged_segments(session, home, generation)
+            damaged = _damaged_segments(session, home, generation, lossy)
             numbers = frozenset(
                 session.scalars(
                     select(IndexedRecording.recording_number)
@@ -71,20 +80,43 @@ def target_generation(
     return generation, frozenset()
 
 
-def _damaged_segments(session: Session, home: Home, generation: Generation) -> list[str]:
-    """Returns the names of segments in quarantine, and of those that cannot be opened."""
+def _damaged_segments(session: Session, home: Home, generation: Generation, lossy: bool) -> list[str]:
+    """Returns the names of the damaged segments that are to be indexed anew.
+
+    Those in quarantine that are whole, since a disk had failed for a while, are released. Unless `lossy`,
+    those are left in quarantine whose recordings cannot be read again.
+    """
     damaged = []
     for segment in session.scalars(select(Segment).where(Segment.generation_id == generation.id)):
-        problem = segment.damage or ""
+        path = home.segments / segment.name
         try:
-            if not problem:
-                SegmentReader.open(home.segments / segment.name, segment.manifest_sha256)
+            if segment.damage is None:
+                SegmentReader.open(path, segment.manifest_sha256)
+                continue
+        except DataLoss:
+            pass
+        try:
+            verify(path, segment.manifest_sha256)
+            segment.damage = None
+            continue
         except DataLoss as error:
-            problem = str(error)
-        if problem:
-            _log.warning("indexing anew what a damaged segment held: %s", problem)
-            damaged.append(segment.name)
+            segment.damage = str(error)
+        if not lossy and (lost := _unreadable_recordings(session, home, segment)):
+            _log.warning("%s: it stays in quarantine, for %d recordings are gone", segment.damage, lost)
+            continue
+        _log.warning("indexing anew what a damaged segment held: %s", segment.damage)
+        damaged.append(segment.name)
     return damaged
+
+
+def _unreadable_recordings(session: Session, home: Home, segment: Segment) -> int:
+    """Returns how many recordings of a segment have lost their files."""
+    recordings = session.scalars(
+        select(Recording)
+        .join(IndexedRecording, IndexedRecording.recording_number == Recording.number)
+        .where(IndexedRecording.segment_id == segment.id, Recording.deleted_at.is_(None))
+    )
+    return sum(file_change(home.locate(row.location), row.size) is not None for row in recordings)
 
 
 def unindexed_recordings(
@@ -115,7 +147,11 @@ def unindexed_recordings(
     )
     return tuple(
         PendingRecording(
-            row.id, home.locate(row.location), row.size, row.sha256 if damaged is not None else ""
+            row.id,
+            home.locate(row.location),
+            row.size,
+            row.sha256 if damaged is not None else "",
+            Origin.of(archive.name, row),
         )
         for row in rows
         if damaged is None or row.number in damaged

@@ -5,6 +5,7 @@ home/
     identity        ties the directory to its catalogue
     reserve         space that is given up on a full disk, so that something can be deleted
     catalogue.db    unless another database is given
+    catalogue.sha256  its checksum while it is closed, see seal.py
     audio/          uploaded recordings, named by content
     uploads/        uploads under way
     segments/       see segments.py
@@ -18,8 +19,9 @@ import logging
 import os
 import re
 import shutil
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -120,7 +122,8 @@ class Home:
 
     def close(self) -> None:
         """Unlocks the directory."""
-        self._lock.close()
+        with suppress(OSError):  # it is closed, whatever the disk says
+            self._lock.close()
 
     def locate(self, location: str) -> Path:
         """Returns the file at the location of a recording: absolute, or below the home."""
@@ -180,6 +183,25 @@ class Home:
             state = "is empty" if path.exists() else "is missing"
             raise DataLoss(f"the catalogue {path} {state}. {RESTORING_ADVICE}")
 
+    def set_aside(self, segments: Collection[str], uploads: Collection[str]) -> Path | None:
+        """Moves all other segments and uploads into a folder of their own; returns it, None without any.
+
+        Segments that were never finished stay where they are.
+        """
+        unlisted = [
+            path
+            for path in (*_others(self.segments, segments), *_others(self.audio, uploads))
+            if not path.name.startswith("tmp-")
+        ]
+        if not unlisted:
+            return None
+        folder = self.root / f"unlisted-{time.strftime('%Y%m%dT%H%M%S')}-{uuid.uuid4().hex[:4]}"
+        for path in unlisted:
+            target = folder / path.parent.name
+            target.mkdir(parents=True, exist_ok=True)
+            files.replace_durably(path, target / path.name)
+        return folder
+
     def is_empty(self) -> bool:
         """Returns whether it has neither segments nor uploads."""
         return not any((*self.segments.iterdir(), *self.audio.iterdir()))
@@ -205,12 +227,17 @@ class Home:
             FailedPrecondition: if they do not; by a foreign catalogue everything would be an orphan.
         """
         stored_identity = self.stored_identity()
-        with catalogue.writing() as session:
-            row = session.scalars(select(tables.HomeIdentity)).one_or_none()
-            if row is None and stored_identity is None:
-                row = tables.HomeIdentity(identity=uuid.uuid4().hex)
-                session.add(row)
-            expected = None if row is None else row.identity
+        with catalogue.reading() as session:
+            expected = session.scalars(select(tables.HomeIdentity.identity)).one_or_none()
+        if expected is None and stored_identity is None:
+            if not self.is_empty():
+                raise FailedPrecondition(
+                    f"{self.root} has segments or uploads, its catalogue lists none: they do not belong "
+                    f"together. If the catalogue is lost, {RESTORING_ADVICE}"
+                )
+            expected = uuid.uuid4().hex
+            with catalogue.writing() as session:
+                session.add(tables.HomeIdentity(identity=expected))
         if stored_identity is None and expected is not None and (self.is_empty() or self._owns(catalogue)):
             _log.info("%s belongs to the catalogue of identity %s", self.root, expected)
             self.write_identity(expected)
@@ -218,7 +245,7 @@ class Home:
             raise FailedPrecondition(
                 f"{self.root} has identity {stored_identity}, its catalogue {expected}: they do not belong "
                 "together. If they do, `wordspot restore --identity`; if the catalogue is damaged, "
-                "`wordspot restore FILE` puts a backup in its place"
+                f"{RESTORING_ADVICE}"
             )
 
     def _owns(self, catalogue: Catalogue) -> bool:
@@ -233,8 +260,12 @@ class Home:
             self.locate(location).is_file() for location in locations
         )
 
-    def remove_orphans(self, catalogue: Catalogue) -> None:
+    def remove_orphans(self, catalogue: Catalogue, *, aside: bool = False) -> None:
         """Removes orphans of a crash: files and segments that the catalogue does not list.
+
+        Args:
+            catalogue: of the home.
+            aside: whether segments and uploads are set aside instead: the catalogue has lost what it listed.
 
         Raises:
             DataLoss: if the catalogue is damaged, so that what it does not list may be no orphan.
@@ -255,6 +286,8 @@ class Home:
             problem := catalogue.integrity_problem()
         ):
             raise DataLoss(problem)
+        if aside and (folder := self.set_aside(segments, uploads)):
+            _log.error("segments and uploads that the catalogue does not list lie in %s", folder)
         _remove_others(self.segments, segments)
         _remove_others(self.cache, generations)
         _remove_others(self.audio, uploads)
@@ -269,10 +302,10 @@ def _unusable(root: Path, error: OSError | RuntimeError) -> FailedPrecondition:
     return FailedPrecondition(f"the home must be a folder that can be written, got {root}: {reason}")
 
 
-def _remove_others(directory: Path, names: set[str]) -> None:
+def _remove_others(directory: Path, names: Collection[str]) -> None:
     for path in _others(directory, names):
         files.remove(path)
 
 
-def _others(directory: Path, names: set[str]) -> list[Path]:
+def _others(directory: Path, names: Collection[str]) -> list[Path]:
     return [path for path in directory.iterdir() if path.name not in names]

@@ -8,6 +8,7 @@ ones.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections import deque
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from wordspot.indexer.archive import files
 from wordspot.indexer.archive.audio_files import SampleBuffer, closing_blocks, decodable_blocks, file_change
+from wordspot.indexer.archive.origins import Origin
 from wordspot.indexer.archive.segment_writer import SegmentWriter
 from wordspot.indexer.archive.segments import SealedSegment
 from wordspot.indexer.errors import Exhausted, InvalidInput
@@ -44,12 +46,14 @@ class PendingRecording:
         path: of the file.
         size: of the file when it was added, in bytes.
         sha256: of the file when it was added, hexadecimal, if its content is to be checked.
+        origin: what its segment stores of it besides.
     """
 
     recording: str
     path: Path
     size: int
     sha256: str = ""
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -179,12 +183,21 @@ class _RecordingEnd:
         seconds: of audio decoded.
         problem: why it cannot be indexed, None if it can.
         warnings: of the decoder.
+        origin: of the recording.
     """
 
     recording: str
     seconds: float = 0.0
     problem: str | None = None
     warnings: tuple[str, ...] = ()
+    origin: Origin | None = None
+
+
+def _heard(end: _RecordingEnd) -> Origin | None:
+    """Returns the origin of a recording with what indexing has found out."""
+    if end.origin is None:
+        return None
+    return dataclasses.replace(end.origin, seconds=end.seconds, warnings="\n".join(end.warnings) or None)
 
 
 class _IndexingWorker:
@@ -256,7 +269,12 @@ class _IndexingWorker:
                         self._write_if_full()
                     if self._problem is not None:
                         break
-            end = _RecordingEnd(source.recording, buffer.samples / SAMPLE_RATE, warnings=tuple(warnings))
+            end = _RecordingEnd(
+                source.recording,
+                buffer.samples / SAMPLE_RATE,
+                warnings=tuple(warnings),
+                origin=source.origin,
+            )
         except InvalidInput as error:
             end = _RecordingEnd(source.recording, problem=str(error))
         self._pending.append(end)
@@ -286,7 +304,7 @@ class _IndexingWorker:
                 continue
             problem = self._problem or entry.problem
             if problem is None:
-                writer.end_recording(entry.recording)
+                writer.end_recording(entry.recording, _heard(entry))
                 self._seconds.append(entry.seconds)
                 if entry.warnings:
                     self._warnings[entry.recording] = entry.warnings

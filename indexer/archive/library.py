@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from wordspot.indexer.archive import compaction
+from wordspot.indexer.archive import catalogue_file, compaction, files
 from wordspot.indexer.archive.additions import Addition, Additions
 from wordspot.indexer.archive.archives import Archives
 from wordspot.indexer.archive.catalogue import Catalogue
@@ -22,6 +22,7 @@ from wordspot.indexer.archive.locks import ArchiveLocks
 from wordspot.indexer.archive.operations import Operations
 from wordspot.indexer.archive.quarantine import check_archive
 from wordspot.indexer.archive.recordings import Recordings
+from wordspot.indexer.archive.seal import Seal
 from wordspot.indexer.archive.serving import ServedArchives
 from wordspot.indexer.archive.summaries import (
     ArchiveSummary,
@@ -30,7 +31,6 @@ from wordspot.indexer.archive.summaries import (
     OperationSummary,
     Page,
     RecordingSummary,
-    StoredKind,
 )
 from wordspot.indexer.archive.uploads import StoredAudio, Upload
 from wordspot.indexer.archive.view import ArchiveView
@@ -65,6 +65,8 @@ class Library:
         FailedPrecondition: if the home is in use, cannot be used, is of a newer version or belongs to another
             catalogue.
         DataLoss: if the catalogue is damaged.
+        Exhausted: on a full disk.
+        StorageFailed: on a disk that fails.
     """
 
     def __init__(
@@ -85,15 +87,23 @@ class Library:
         limits: BatchLimits | None = None,
     ) -> None:
         self._locks = ArchiveLocks()
-        with ExitStack() as opening:
+        with files.reporting_disk_errors("opening the home"), ExitStack() as opening:
             self._home = opening.enter_context(closing(Home(home)))
+            self._seal = Seal(self._home.root / catalogue_file.NAME)
             if not database_url:
                 self._home.check_catalogue_file()
+                self._seal.check()
             self._catalogue = opening.enter_context(
-                closing(Catalogue(database_url or self._home.database_url, segments=self._home.segments))
+                closing(
+                    Catalogue(
+                        database_url or self._home.database_url,
+                        segments=self._home.segments,
+                        before_writing=self._seal.remove,
+                    )
+                )
             )
             self._home.check_identity(self._catalogue)
-            self._home.remove_orphans(self._catalogue)
+            self._home.remove_orphans(self._catalogue, aside=self._seal.lost_transactions)
             self._audio = StoredAudio(self._catalogue, self._home)
             self._additions = Additions(
                 self._catalogue,
@@ -131,6 +141,7 @@ class Library:
         """Interrupts operations, waits for them and unlocks the home."""
         self.operations.close()
         self._catalogue.close()
+        self._seal.write()
         self._home.close()
 
     def __enter__(self) -> Self:
@@ -175,7 +186,7 @@ class Library:
 
     def check(self, name: str) -> Iterator[CheckSummary]:
         """Compares every byte that is stored for an archive with its checksums. Damaged segments are in
-        quarantine afterwards.
+        quarantine afterwards; those that are whole again are not.
 
         Yields:
             The result of the catalogue, of each segment, then of each uploaded file, as soon as it is known.
@@ -183,10 +194,7 @@ class Library:
         Raises:
             NotFound: if there is no such archive.
         """
-        for result in check_archive(self._catalogue, self._home, name):
-            if result.problem and result.kind is StoredKind.SEGMENT:
-                self._served.forget_view(name)
-            yield result
+        return check_archive(self._catalogue, self._home, name, partial(self._served.forget_view, name))
 
     def verify(self, name: str) -> tuple[str, ...]:
         """Returns what `check` finds wrong. Raises NotFound."""

@@ -28,7 +28,7 @@ from wordspot.indexer.archive.tables import (
     Request,
     now,
 )
-from wordspot.indexer.errors import ArchiveError, FailedPrecondition
+from wordspot.indexer.errors import ArchiveError, Exhausted, FailedPrecondition, StorageFailed
 from wordspot.indexer.faults import reach
 from wordspot.indexer.limits import DEFAULT_PAGE_ITEMS
 from wordspot.indexer.paths import readable
@@ -95,12 +95,14 @@ class Operations:
         self._changes = 0
         self._running: dict[str, tuple[_Task, threading.Thread]] = {}
         self._closing = False
-        with catalogue.writing() as session:
-            session.execute(
-                update(Operation)
-                .where(Operation.state == OperationState.RUNNING)
-                .values(state=OperationState.INTERRUPTED, updated=now())
-            )
+        running = Operation.state == OperationState.RUNNING
+        with catalogue.reading() as session:
+            any_running = session.scalar(select(Operation.id).where(running).limit(1)) is not None
+        if any_running:
+            with catalogue.writing() as session:
+                session.execute(
+                    update(Operation).where(running).values(state=OperationState.INTERRUPTED, updated=now())
+                )
 
     def start(self, archive: str, encoder: str = "", request_id: str = "") -> OperationSummary:
         """Starts indexing what the archive's generation of an encoder lacks.
@@ -275,7 +277,7 @@ class Operations:
                 row = lookups.archive_by_name(session, archive)
                 operation = enter_row(session, row)
                 generation, damaged = generations.target_generation(
-                    session, self._home, row, embedder.info, abandoned
+                    session, self._home, row, embedder.info, abandoned, lossy=repair
                 )
                 sources = generations.unindexed_recordings(
                     session, self._home, row, generation, None if not repair else damaged
@@ -319,8 +321,10 @@ class Operations:
         except ArchiveError as error:
             problem = readable(str(error))
         except Exception as error:
-            _log.exception("operation %s failed", task.operation)
-            problem = f"internal error ({type(error).__name__}), see the log of the server"
+            problem = str(files.disk_error(error) or "")
+            if not problem:
+                _log.exception("operation %s failed", task.operation)
+                problem = f"internal error ({type(error).__name__}), see the log of the server"
         finally:
             self._end(task, state, problem)
 
@@ -331,8 +335,10 @@ class Operations:
             with self._catalogue.writing() as session:
                 row = lookups.operation_by_id(session, task.operation)
                 row.state, row.problem, row.updated = state, problem, now()
-        except Exception:
+        except (Exhausted, StorageFailed) as error:
             # Without a thread it counts as interrupted, whatever its state in the catalogue.
+            _log.warning("the end of operation %s could not be stored: %s", task.operation, error)
+        except Exception:
             _log.exception("the end of operation %s could not be stored", task.operation)
         self._locks.release(task.archive)
         with self._changed:

@@ -2,6 +2,7 @@
 
     a checksum differs -> the catalogue has what is wrong -> views leave the segment out, and say so
                        -> repair indexes its recordings anew from their files
+                       -> a later check that finds it whole ends its quarantine: a disk had failed for a while
 
 Checking reads one file after the other, the newest segments last; nothing else waits for it.
 """
@@ -9,10 +10,10 @@ Checking reads one file after the other, the newest segments last; nothing else 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from wordspot.indexer.archive import files, lookups
@@ -36,12 +37,14 @@ class _StoredSegment:
         name: of its directory.
         manifest_sha256: of its manifest.
         size: in bytes.
+        damage: that it is in quarantine for, or None.
         recordings: number of recordings.
     """
 
     name: str
     manifest_sha256: str
     size: int
+    damage: str | None
     recordings: int
 
 
@@ -55,6 +58,13 @@ def quarantine(catalogue: Catalogue, segment: str, problem: str) -> None:
             return
         row.damage = problem
     _log.error("%s: it is in quarantine until it is repaired", problem)
+
+
+def release(catalogue: Catalogue, segment: str) -> None:
+    """Ends the quarantine of a segment that is whole."""
+    with catalogue.writing() as session:
+        session.execute(update(Segment).where(Segment.name == segment).values(damage=None))
+    _log.warning("segment %s is whole: its quarantine has ended", segment)
 
 
 def quarantined_segments(session: Session, generation: int | None) -> tuple[QuarantinedSegment, ...]:
@@ -81,8 +91,16 @@ def listed_manifest(catalogue: Catalogue, segment: str) -> str | None:
         )
 
 
-def check_archive(catalogue: Catalogue, home: Home, archive_name: str) -> Iterator[CheckSummary]:
+def check_archive(
+    catalogue: Catalogue, home: Home, archive_name: str, changed: Callable[[], None] = lambda: None
+) -> Iterator[CheckSummary]:
     """Compares every byte that is stored for an archive with its checksum, and quarantines what differs.
+
+    Args:
+        catalogue: of the home.
+        home: where segments and uploads lie.
+        archive_name: of the archive.
+        changed: called when a segment has been put in quarantine or released.
 
     Yields:
         The result of the catalogue, of each segment, then of each uploaded file, as soon as it is known.
@@ -101,12 +119,16 @@ def check_archive(catalogue: Catalogue, home: Home, archive_name: str) -> Iterat
         try:
             verify(home.segments / segment.name, segment.manifest_sha256)
             problem = ""
+            if segment.damage is not None:
+                release(catalogue, segment.name)
+                changed()
         except DataLoss as error:
             # It may have been compacted away meanwhile.
             if not _is_listed(catalogue, segment.name):
                 continue
             problem = str(error)
             quarantine(catalogue, segment.name, problem)
+            changed()
         yield CheckSummary(StoredKind.SEGMENT, segment.name, segment.size, segment.recordings, problem)
     for recording in uploads:
         problem = _upload_problem(home, recording)
@@ -121,12 +143,13 @@ def _stored_segments(session: Session, archive: Archive) -> list[_StoredSegment]
             Segment.name,
             Segment.manifest_sha256,
             Segment.size,
+            Segment.damage,
             func.count(IndexedRecording.recording_number),
         )
         .join(Generation, Generation.id == Segment.generation_id)
         .outerjoin(IndexedRecording, IndexedRecording.segment_id == Segment.id)
         .where(Generation.archive_id == archive.id)
-        .group_by(Segment.id, Segment.name, Segment.manifest_sha256, Segment.size)
+        .group_by(Segment.id, Segment.name, Segment.manifest_sha256, Segment.size, Segment.damage)
         .order_by(Segment.id)
     )
     return [_StoredSegment(*row) for row in rows]

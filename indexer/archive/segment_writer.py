@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.indexer.archive import files
+from wordspot.indexer.archive import files, origins
+from wordspot.indexer.archive.origins import Origin
 from wordspot.indexer.archive.segments import (
     CHECKSUMS,
     FILES,
@@ -45,7 +46,8 @@ class SegmentWriter:
     """Streams recordings into a segment in bounded memory.
 
     Call `begin_recording`, any number of `append`, then `end_recording` or `rollback_recording`; at the end
-    `seal` or `abort`. All raise Exhausted on a full disk, after which only `abort` may be called.
+    `seal` or `abort`. All raise Exhausted on a full disk and StorageFailed
+    on one that fails, after which only `abort` may be called.
     """
 
     def __init__(self, directory: Path, encoder: EncoderInfo) -> None:
@@ -55,10 +57,11 @@ class SegmentWriter:
         self._name = uuid.uuid4().hex
         self._path = directory / f"{TEMPORARY}{self._name}"
         self._recordings: list[str] = []
+        self._origins: list[Origin | None] = []
         self._spans: list[int] = []
         self._columns: tuple[_ColumnFile, ...] = ()
         try:
-            with files.reporting_full_disk("starting a segment"):
+            with files.reporting_disk_errors("starting a segment"):
                 self._path.mkdir()
                 self._vectors = self._direction_column("vectors.npy", encoder.dimension)
                 self._span_table = self._column("spans.npy", SPAN)
@@ -103,14 +106,14 @@ class SegmentWriter:
         spans = np.zeros(len(section.spans), dtype=SPAN)
         spans["start"] = section.spans[:, 1]
         spans["length"] = section.spans[:, 2] - section.spans[:, 1]
-        with files.reporting_full_disk("writing a segment"):
+        with files.reporting_disk_errors("writing a segment"):
             self._vectors.append(vectors)
             self._frames.append(frames)
             self._regions.append(regions)
             self._span_table.append(spans)
 
-    def copy(self, source: SegmentReader, ordinal: int) -> None:
-        """Copies one whole recording of another segment of the same encoder."""
+    def copy(self, source: SegmentReader, ordinal: int, origin: Origin | None = None) -> None:
+        """Copies one whole recording of another segment of the same encoder. origin: of the recording."""
         if source.encoder != self._encoder:
             raise ValueError(
                 f"segment {source.name} must be of encoder {self._encoder}, got {source.encoder}"
@@ -124,39 +127,43 @@ class SegmentWriter:
             ("span", self._span_table.rows - rows.start),
         ):
             moved_regions[name] = moved_regions[name].astype(np.int64) + shift
-        with files.reporting_full_disk("writing a segment"):
+        with files.reporting_disk_errors("writing a segment"):
             for part in _parts(rows):
                 self._span_table.append(source.spans[part])
                 self._vectors.append(_repacked(source.vectors[part]))
             for part in _parts(frames):
                 self._frames.append(_repacked(source.frames[part]))
             self._regions.append(moved_regions)
-        self.end_recording(source.recordings[ordinal])
+        self.end_recording(source.recordings[ordinal], origin)
 
-    def end_recording(self, recording: str) -> int:
-        """Completes the recording under this id and returns its number of spans."""
+    def end_recording(self, recording: str, origin: Origin | None = None) -> int:
+        """Completes the recording under this id and returns its number of spans. origin: of the recording."""
         spans = self._span_table.rows - self._rollback_rows[FILES.index("spans.npy")]
         self._recordings.append(recording)
+        self._origins.append(origin)
         self._spans.append(spans)
         self._rollback_rows = self._rows()
-        with files.reporting_full_disk("writing a segment"):
+        with files.reporting_disk_errors("writing a segment"):
             reach("recording-written")
         return spans
 
     def rollback_recording(self) -> None:
         """Removes what was appended since `begin_recording`."""
-        with files.reporting_full_disk("writing a segment"):
+        with files.reporting_disk_errors("writing a segment"):
             for column, rows in zip(self._columns, self._rollback_rows, strict=True):
                 column.truncate(rows)
 
     def seal(self) -> SealedSegment:
         """Makes the segment durable: syncs its files, renames the directory, syncs the parent."""
-        with files.reporting_full_disk("sealing a segment"):
+        with files.reporting_disk_errors("sealing a segment"):
             reach("segment-written")
             for column in self._columns:
                 column.finish()
-            checksums = self._write_checksums()
-            manifest = json.dumps(self._manifest(checksums), indent=1).encode()
+            others = {
+                CHECKSUMS: self._write_checksums(),
+                origins.FILE: self._write(origins.FILE, origins.encoded(self._origins), self.recordings),
+            }
+            manifest = json.dumps(self._manifest(others), indent=1).encode()
             files.write_durably(self._path / MANIFEST, manifest)
             reach("segment-synced")
             files.replace_durably(self._path, self._directory / self._name)
@@ -166,7 +173,7 @@ class SegmentWriter:
             manifest_sha256=hashlib.sha256(manifest).hexdigest(),
             recordings=tuple(self._recordings),
             spans=tuple(self._spans),
-            size=self.size + checksums["size"] + len(manifest),
+            size=self.size + sum(entry["size"] for entry in others.values()) + len(manifest),
         )
 
     def abort(self) -> None:
@@ -214,11 +221,14 @@ class SegmentWriter:
         checksums = np.array([c for name in FILES for c in _file_checksums(self._path / name)], dtype="<u4")
         buffer = io.BytesIO()
         np.save(buffer, checksums, allow_pickle=False)
-        data = buffer.getvalue()
-        files.write_durably(self._path / CHECKSUMS, data)
-        return {"rows": len(checksums), "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        return self._write(CHECKSUMS, buffer.getvalue(), len(checksums))
 
-    def _manifest(self, checksums: dict[str, Any]) -> dict[str, Any]:
+    def _write(self, name: str, data: bytes, rows: int) -> dict[str, Any]:
+        """Writes a file and returns its entry of the manifest."""
+        files.write_durably(self._path / name, data)
+        return {"rows": rows, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+    def _manifest(self, others: dict[str, Any]) -> dict[str, Any]:
         return {
             "format": FORMAT,
             "encoder": dataclasses.asdict(self._encoder),
@@ -231,7 +241,7 @@ class SegmentWriter:
                 }
                 for name, column in zip(FILES, self._columns, strict=True)
             }
-            | {CHECKSUMS: checksums},
+            | others,
         }
 
 

@@ -7,6 +7,7 @@ A segment is a directory that is immutable once it has its name:
     regions.npy   (R,) of REGION
     frames.npy    uint8 (F, H / 2) or int8 (F, H)
     checksums.npy uint32, CRC-32 of each block of the files above, one file after the other
+    recordings.json  which recordings it has, see origins.py; not in segments of an older version
     manifest.json format version, encoder, recording ids by ordinal, size and SHA-256 of each file
 
 Rows are in the order of recordings, then of regions, then of time. Vectors and frames are stored as
@@ -55,6 +56,8 @@ MAX_REGION_TICKS = int(np.iinfo(np.uint16).max)
 MANIFEST = "manifest.json"
 FILES = ("vectors.npy", "spans.npy", "regions.npy", "frames.npy")
 CHECKSUMS = "checksums.npy"
+# What NumPy raises for a file that is none of its own.
+_MALFORMED = (ValueError, TypeError, KeyError, OverflowError, SyntaxError, tokenize.TokenError, EOFError)
 
 
 @dataclass(frozen=True)
@@ -260,15 +263,7 @@ def _mapped(path: Path, name: str, rows: int) -> MappedArray:
     try:
         with _reading(path, name):
             mapped = map_array(path / name)
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        OverflowError,
-        SyntaxError,
-        tokenize.TokenError,
-        EOFError,
-    ) as error:
+    except _MALFORMED as error:
         raise DataLoss(f"segment {path.name}: the header of {name} is damaged") from error
     if not mapped.array.ndim or len(mapped.array) != rows:
         raise DataLoss(f"segment {path.name}: the header of {name} is damaged")
@@ -277,8 +272,11 @@ def _mapped(path: Path, name: str, rows: int) -> MappedArray:
 
 def _block_checksums(path: Path, sizes: dict[str, int]) -> dict[str, NDArray[np.uint32]]:
     """Returns the checksums of each file's blocks, by the file's name; sizes in bytes."""
-    with _reading(path, CHECKSUMS):
-        checksums: NDArray[np.uint32] = np.load(path / CHECKSUMS, allow_pickle=False)
+    try:
+        with _reading(path, CHECKSUMS):
+            checksums: NDArray[np.uint32] = np.load(path / CHECKSUMS, allow_pickle=False)
+    except _MALFORMED as error:
+        raise DataLoss(f"segment {path.name}: {CHECKSUMS} cannot be read") from error
     stops = list(itertools.accumulate(-(-size // BLOCK_BYTES) for size in sizes.values()))
     return {name: checksums[start:stop] for name, start, stop in zip(sizes, [0, *stops], stops, strict=False)}
 

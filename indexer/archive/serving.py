@@ -24,7 +24,7 @@ from wordspot.indexer.archive.segments import SegmentReader, verify
 from wordspot.indexer.archive.summaries import QuarantinedSegment
 from wordspot.indexer.archive.tables import Generation, GenerationState, IndexedRecording, Recording, Segment
 from wordspot.indexer.archive.view import ArchiveView, RecordingEntry
-from wordspot.indexer.errors import DataLoss, Exhausted, FailedPrecondition
+from wordspot.indexer.errors import DataLoss, Exhausted, FailedPrecondition, StorageFailed
 from wordspot.indexer.records import EncoderInfo
 from wordspot.indexer.vectors.buckets import BucketedIndex
 from wordspot.indexer.vectors.policy import IndexPolicy
@@ -216,15 +216,16 @@ class ServedGeneration:
             yield
 
     def save(self) -> None:
-        """Writes the index to the cache, unless it is exact or cached already. A full disk is only logged."""
+        """Writes the index to the cache, unless it is exact or cached already. A disk that is full or fails
+        is only logged."""
         with self._refresh_lock:
             if self._index is None or self._index.exact or self._saved == self._indexed:
                 return
             try:
-                with files.reporting_full_disk("caching an index"):
+                with files.reporting_disk_errors("caching an index"):
                     self._cache.mkdir(parents=True, exist_ok=True)
                     cache.save(self._index, self._cache, self._indexed, self.encoder.hash)
-            except Exhausted as error:
+            except (Exhausted, StorageFailed) as error:
                 _log.warning("index of %s not cached: %s", self._cache.name, error)
                 files.remove(self._cache)
                 return

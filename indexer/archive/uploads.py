@@ -52,10 +52,10 @@ class Upload:
         self._accept = accept
         self._received = 0
         self._digest = hashlib.sha256()
-        with files.reporting_full_disk("receiving an upload"):
+        with files.reporting_disk_errors("receiving an upload"):
             self._file = self._path.open("xb")
         try:
-            with files.reporting_full_disk("receiving an upload"):
+            with files.reporting_disk_errors("receiving an upload"):
                 reach("upload-begun")
         except BaseException:
             self.abort()
@@ -67,7 +67,7 @@ class Upload:
         if self._received > self._size:
             raise InvalidInput(f"the upload must have the announced {self._size} bytes, got more")
         self._digest.update(chunk)
-        with files.reporting_full_disk("receiving an upload"):
+        with files.reporting_disk_errors("receiving an upload"):
             self._file.write(chunk)
 
     def finish(self) -> tuple[RecordingSummary, bool]:
@@ -87,7 +87,7 @@ class Upload:
             sha256 = self._digest.hexdigest()
             if sha256 != self._sha256:
                 raise InvalidInput(f"the upload must have the announced SHA-256 {self._sha256}, got {sha256}")
-            with files.reporting_full_disk("receiving an upload"):
+            with files.reporting_disk_errors("receiving an upload"):
                 files.sync_file(self._file)
                 self._file.close()
                 reach("upload-written")

@@ -117,8 +117,9 @@ class CheckedRows:
 
     def _check_blocks(self, blocks: Ints) -> None:
         for block in map(int, blocks):
-            part = self._file.data[block * BLOCK_BYTES : (block + 1) * BLOCK_BYTES]
-            if zlib.crc32(part) != self._checksums[block]:
+            first = block * BLOCK_BYTES
+            part = self._file.data[first : first + BLOCK_BYTES]
+            if not self._file.is_readable(first, len(part)) or zlib.crc32(part) != self._checksums[block]:
                 raise self._damaged()
             self._checked[block] = True
         self._complete = bool(self._checked.all())

@@ -7,6 +7,7 @@ segment would exhaust the usual 1,024 with 250 segments.
 from __future__ import annotations
 
 import ctypes
+import errno
 import mmap
 import os
 import weakref
@@ -19,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _FAILED = ctypes.c_void_p(-1).value
+_MADV_POPULATE_READ = 22
 _HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
@@ -47,6 +49,16 @@ class FileMap:
         weakref.finalize(bytes_, _libc().munmap, address, size).atexit = False
         self._address, self._size = address, size
         self.data = memoryview(bytes_).toreadonly().cast("B")
+
+    def is_readable(self, first: int, size: int) -> bool:
+        """Reads bytes from the disk; returns false where that fails, or where the file has become shorter.
+
+        Otherwise the process would end with SIGBUS at their first use. `first` must be a multiple of the size
+        of a page.
+        """
+        if not _libc().madvise(self._address + first, size, _MADV_POPULATE_READ):
+            return True
+        return ctypes.get_errno() == errno.EINVAL  # a kernel before 5.14 does not know the advice
 
     def release_pages(self) -> None:
         """Takes the pages out of this process's memory; they are read again when they are next needed."""

@@ -34,16 +34,25 @@ def backup(
 def restore(
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="What `wordspot backup` wrote.")] = None,
     identity: Annotated[
-        bool, typer.Option("--identity", help="Only tie WORDSPOT_HOME to its own catalogue again.")
+        bool,
+        typer.Option(
+            "--identity", help="Only tie WORDSPOT_HOME to its own catalogue again, and accept it as it is."
+        ),
+    ] = False,
+    segments: Annotated[
+        bool, typer.Option("--segments", help="Without a backup: make a new catalogue from the segments.")
     ] = False,
     as_json: console.Json = False,
 ) -> None:
     """Put a backup in the place of the catalogue in WORDSPOT_HOME; nothing is deleted."""
     from wordspot.indexer.archive import catalogue_file
 
-    if identity == (file is not None):
-        raise InvalidInput("restore needs either FILE or --identity")
+    if [file is not None, identity, segments].count(True) != 1:
+        raise InvalidInput("restore needs one of FILE, --segments and --identity")
     home = _home("pg_restore")
+    if segments:
+        _rebuild(home, as_json=as_json)
+        return
     if file is None:
         restored = catalogue_file.restore_identity(home)
         if as_json:
@@ -79,6 +88,41 @@ def restore(
         )
     if result.unlisted:
         console.print_line(f"segments and uploads that the backup does not list lie in {result.unlisted}")
+    if result.replaced:
+        console.print_line(f"the former catalogue lies in {result.replaced}")
+
+
+def _rebuild(home: Path, *, as_json: bool) -> None:
+    from wordspot.indexer.archive.rebuild import rebuild
+
+    result = rebuild(home)
+    catalogue = result.catalogue
+    if as_json:
+        console.print_json(
+            vars(catalogue)
+            | {
+                "deleted": result.deleted,
+                "unusable": result.unusable,
+                "unknown_uploads": result.uploads,
+                "unlisted": str(result.unlisted or ""),
+                "replaced": str(result.replaced or ""),
+            }
+        )
+        return
+    console.print_line(
+        f"a new catalogue lists {catalogue.archives} archives, {catalogue.recordings} recordings, "
+        f"{catalogue.segments} segments"
+    )
+    console.print_line(
+        "it does not list recordings that were not indexed: `wordspot index` adds them again; deleted ones "
+        f"may be back ({result.deleted} are known to be deleted)"
+    )
+    for problem in result.unusable:
+        console.print_line(f"not listed: {problem}")
+    if result.uploads:
+        console.print_line(f"{len(result.uploads)} uploads belong to no segment: {result.uploads[0]}, ...")
+    if result.unlisted:
+        console.print_line(f"segments and uploads that it does not list lie in {result.unlisted}")
     if result.replaced:
         console.print_line(f"the former catalogue lies in {result.replaced}")
 

@@ -106,7 +106,7 @@ class Wordspot:
         files = {
             str(path.relative_to(self.home)): path.stat().st_size
             for path in self.home.rglob("*")
-            if path.is_file() and path.name != "lock" and not path.name.startswith("catalogue.db")
+            if path.is_file() and path.name != "lock" and not path.name.startswith("catalogue.")
         }
         with closing(sqlite3.connect(self.home / "catalogue.db")) as database:
             tables = ("archives", "recordings", "generations", "segments", "segment_recordings")

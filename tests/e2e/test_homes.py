@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 def newer(catalogue: Path) -> None:
     with closing(sqlite3.connect(catalogue)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    catalogue.with_name("catalogue.sha256").unlink(missing_ok=True)
 
 
 def zero_header(catalogue: Path) -> None:
@@ -39,10 +40,10 @@ def text(catalogue: Path) -> None:
 
 CATALOGUES = {
     newer: "of version 0001 to 0004, got 9999: a newer wordspot wrote it",
-    zero_header: "the catalogue is damaged: file is not a database",
-    cut: "the catalogue is damaged: database disk image is malformed",
+    zero_header: "the catalogue is damaged: it differs from its checksum",
+    cut: "the catalogue is damaged: it differs from its checksum",
     empty: "is empty",
-    text: "the catalogue is damaged: file is not a database",
+    text: "the catalogue is damaged: it differs from its checksum",
     Path.unlink: "is missing",
 }
 

@@ -20,6 +20,7 @@ DETAILS = {
     "INVALID_INPUT": "BadRequest",
     "BAD_INPUT": "BadRequest",
     "OVERLOADED": "RetryInfo",
+    "STORAGE_FAILED": "RetryInfo",
     "PEER_UNAVAILABLE": "RetryInfo",
     "FAILED_PRECONDITION": "PreconditionFailure",
     "MISSING_WEIGHTS": "PreconditionFailure",

@@ -143,6 +143,7 @@ def test_a_catalogue_that_cannot_be_used_is_a_problem(tmp_path: Path, change: st
     else:
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.execute(change)
+        path.with_name("catalogue.sha256").unlink(missing_ok=True)
     finding = found(tmp_path)["archives"]
     assert not finding.ok
     assert told in finding.result
