@@ -131,8 +131,10 @@ def test_a_catalogue_that_another_program_holds_is_refused(
     monkeypatch.setattr("wordspot.indexer.archive.catalogue._BUSY_TIMEOUT_MS", 10)
     with closing(sqlite3.connect(home / "catalogue.db", isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
+        library = open_library()
         with pytest.raises(FailedPrecondition, match="cannot be used: database is locked"):
-            open_library().create_archive("another")
+            library.create_archive("another")
+        library.close()
     assert open_library().verify("words") == ()
 
 
