@@ -24,7 +24,7 @@ MAX_SCORE_DIFFERENCE = 1e-4
 INDEX_KINDS = ("exact", "ivf-sq8")
 
 
-class Wrong(AssertionError):  # noqa: N818
+class Wrong(AssertionError):
     """What must not be."""
 
 
