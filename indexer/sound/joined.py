@@ -24,7 +24,8 @@ SCAN_BYTES = 1 << 20
 class ClosableReader(AudioReader, Protocol):
     """A reader that holds something of its library's."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Closes the file."""
 
 
 class Window(io.RawIOBase):
@@ -34,12 +35,15 @@ class Window(io.RawIOBase):
         self._stream, self._start, self._size, self._at = stream, start, stop - start, 0
 
     def readable(self) -> bool:
+        """Returns whether it can be read, which it can."""
         return True
 
     def seekable(self) -> bool:
+        """Returns whether it can be sought in, which it can."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves to a place of the window and returns it. Raises ValueError before its beginning."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
         if base + offset < 0:
             raise ValueError(f"a position must be 0 or more, got {base + offset}")
@@ -47,9 +51,11 @@ class Window(io.RawIOBase):
         return self._at
 
     def tell(self) -> int:
+        """Returns the place in the window."""
         return self._at
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
+        """Reads bytes up to the end of the window and returns how many."""
         self._stream.seek(self._start + self._at)
         data = self._stream.read(max(min(len(buffer), self._size - self._at), 0))
         buffer[: len(data)] = data

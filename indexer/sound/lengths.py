@@ -34,7 +34,7 @@ class _Layout:
     inclusive: bool = False
 
     def next(self, at: int, length: int) -> int:
-        """Where the chunk after one of this length begins."""
+        """Returns where the chunk after one of this length begins."""
         end = at + length + (0 if self.inclusive else self.header)
         return end + -end % self.aligned
 
@@ -115,8 +115,10 @@ def with_true_length(stream: BinaryIO) -> tuple[BinaryIO, str]:
 
 
 def _sound(stream: BinaryIO, size: int) -> _Sound | None:
-    """Of WAV, RF64, AIFF, Wave64, CAF and AU; None for everything else, and where the length is unknown to
-    its writer, so that it is read to the end."""
+    """Returns where the sound of WAV, RF64, AIFF, Wave64, CAF and AU lies.
+
+    None for everything else, and where the length is unknown to its writer, so that it is read to the end.
+    """
     stream.seek(0)
     head = stream.read(40)
     if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
@@ -138,7 +140,10 @@ def _sound(stream: BinaryIO, size: int) -> _Sound | None:
 def _in_chunk(
     stream: BinaryIO, size: int, layout: _Layout, name: bytes, *, lead: int = 0, unknown: tuple[int, ...] = ()
 ) -> _Sound | None:
-    """lead: bytes of the chunk before the sound. unknown: lengths that say nothing."""
+    """Returns where the sound lies in the chunk of this name; None where there is no such chunk.
+
+    lead: bytes of the chunk before the sound. unknown: lengths that say nothing.
+    """
     for at, found, length in _chunks(stream, layout.first, size, layout):
         if found != name:
             continue
@@ -161,7 +166,7 @@ def _of_rf64(stream: BinaryIO, size: int) -> _Sound | None:
 
 
 def _chunks(stream: BinaryIO, at: int, size: int, layout: _Layout) -> Iterator[tuple[int, bytes, int]]:
-    """Place, name and length of each chunk from a place on."""
+    """Yields place, name and length of each chunk from a place on."""
     for _ in range(MAX_CHUNKS):
         if size - at < layout.header:
             return
@@ -176,7 +181,10 @@ def _chunks(stream: BinaryIO, at: int, size: int, layout: _Layout) -> Iterator[t
 
 
 def _is_followed(stream: BinaryIO, sound: _Sound, size: int) -> bool:
-    """Whether chunks follow the sound, one after another to the end; a few bytes of padding are allowed."""
+    """Returns whether chunks follow the sound, one after another to the end.
+
+    A few bytes of padding are allowed.
+    """
     layout = sound.layout
     if layout is None:
         return False

@@ -31,9 +31,11 @@ class SafeSeeks:
         self.tell = stream.tell
 
     def seekable(self) -> bool:
+        """Returns whether it can be sought in, which it can."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Moves to a place and returns it, or -EINVAL where there is none."""
         try:
             return self._stream.seek(offset, whence)
         except (OSError, ValueError, OverflowError):
@@ -42,7 +44,7 @@ class SafeSeeks:
 
 @np.errstate(over="ignore")
 def samples_of(frame: Any) -> NDArray[np.float32]:
-    """The frame's samples (n, channels), full scale 1; infinite where float32 cannot hold them."""
+    """Returns the frame's samples (n, channels), full scale 1; infinite where float32 cannot hold them."""
     name = frame.format.name
     channels = frame.layout.nb_channels
     if name.startswith("s64") or (name.endswith("p") and channels >= MIN_OVERREAD_PLANES):
