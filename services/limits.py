@@ -87,4 +87,5 @@ HEARTBEAT_SECONDS = 10.0  # in streams between services, which end streams that 
 MAX_UNAVAILABLE_ATTEMPTS = 3
 UNAVAILABLE_DELAY_S = 1.0  # before an upload is repeated
 RETRY_TIMEOUT_S = 30.0  # for which a client repeats a call that was turned away
+WATCH_AGAIN_S = 0.5  # until an operation is watched anew whose stream a full server ended
 RETRY_DELAYS_S = (0.2, 0.5, 1.0, 2.0)  # between attempts at a service that is busy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from wordspot.indexer.errors import InvalidInput
 from wordspot.services.client.files import FoundFiles
 from wordspot.services.client.records import IndexProgress, IndexReport
 from wordspot.services.client.transport import Transport
-from wordspot.services.errors import ServiceError
+from wordspot.services.errors import CallEnded, ServiceError
+from wordspot.services.limits import WATCH_AGAIN_S
 from wordspot.v1 import archive_pb2
 
 
@@ -69,7 +71,7 @@ def followed(
         IndexingEnded: unless it succeeds.
     """
     try:
-        for latest in watcher.watch(operation.id):
+        for latest in _changes(watcher, operation.id):
             operation = latest
             done = operation.recordings_done + operation.recordings_failed
             progress(IndexProgress("indexing", done, operation.recordings_total))
@@ -83,6 +85,16 @@ def followed(
             f"{operation.recordings_total} recordings{': ' * bool(operation.problem)}{operation.problem}"
         )
     return operation
+
+
+def _changes(watcher: OperationWatcher, operation: str) -> Iterator[archive_pb2.Operation]:
+    """Yields the operation at every change; watches it anew where a full server ended that."""
+    while True:
+        try:
+            yield from watcher.watch(operation)
+            return
+        except CallEnded:
+            time.sleep(WATCH_AGAIN_S)
 
 
 def report(
