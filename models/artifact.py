@@ -222,6 +222,16 @@ def write_card(card: ArtifactCard, folder: Path) -> ArtifactCard:
     return read_card(folder)
 
 
+def shown(path: Path) -> str:
+    """Returns a file of an artifact as messages name it, which may be those of a server: by its folder."""
+    return f"{path.parent.name}/{path.name}"
+
+
+def reason(error: Exception) -> str:
+    """Returns what is wrong with a file, without its path."""
+    return (error.strerror if isinstance(error, OSError) else "") or str(error)
+
+
 def read_card(folder: Path) -> ArtifactCard:
     """Returns an artifact's card. Raises DamagedArtifact."""
     try:
@@ -237,7 +247,7 @@ def read_card(folder: Path) -> ArtifactCard:
         )
         return dataclasses.replace(card, capabilities=tuple(card.capabilities), options=tuple(card.options))
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise DamagedArtifact(f"{folder / CARD}: not a readable card ({error})") from error
+        raise DamagedArtifact(f"{shown(folder / CARD)}: not a readable card ({reason(error)})") from error
 
 
 def read_weights(folder: Path, card: ArtifactCard) -> dict[str, Tensor]:
@@ -250,16 +260,17 @@ def read_weights(folder: Path, card: ArtifactCard) -> dict[str, Tensor]:
     try:
         blob = (folder / WEIGHTS).read_bytes()
     except OSError as error:
-        raise DamagedArtifact(f"{folder / WEIGHTS}: cannot be read ({error})") from error
+        raise DamagedArtifact(f"{shown(folder / WEIGHTS)}: cannot be read ({reason(error)})") from error
     digest = hashlib.sha256(blob).hexdigest()
     if digest != card.weights_sha256:
         raise DamagedArtifact(
-            f"{folder / WEIGHTS}: SHA-256 is {digest[:12]}..., the card says {card.weights_sha256[:12]}..."
+            f"{shown(folder / WEIGHTS)}: SHA-256 is {digest[:12]}..., the card says "
+            f"{card.weights_sha256[:12]}..."
         )
     try:
         tensors = load_tensors(blob)
     except SafetensorError as error:
-        raise DamagedArtifact(f"{folder / WEIGHTS}: not a safetensors file ({error})") from error
+        raise DamagedArtifact(f"{shown(folder / WEIGHTS)}: not a safetensors file ({error})") from error
     scales = {k.removesuffix(SCALE): tensors.pop(k) for k in list(tensors) if k.endswith(SCALE)}
     weights = {k: t.float() if t.dtype == torch.float16 else t for k, t in tensors.items()}
     return weights | {k: weights[k].float() * scale for k, scale in scales.items()}
@@ -273,7 +284,9 @@ def restore(model_type: type[Model[Any]], folder: Path, card: ArtifactCard) -> M
         fresh = {k: t for k, t in model.state_dict().items() if k.partition(".")[0] in model.unsaved}
         model.load_state_dict(fresh | weights)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise DamagedArtifact(f"{folder}: weights or config do not fit {card.model!r} ({error})") from error
+        raise DamagedArtifact(
+            f"{folder.name}: weights or config do not fit {card.model!r} ({error})"
+        ) from error
     return model.eval()
 
 

@@ -26,6 +26,7 @@ from wordspot.services.commands.doctor import doctor
 from wordspot.services.commands.gallery import gallery
 from wordspot.services.commands.generate import analogy, complete, encode, generate, neighbours, translate
 from wordspot.services.commands.index import index
+from wordspot.services.commands.resume import resume
 from wordspot.services.commands.search import search
 from wordspot.services.commands.serve import serve
 from wordspot.services.commands.train import train
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 for command in (
     index,
+    resume,
     search,
     generate,
     complete,

@@ -38,12 +38,30 @@ class EmbeddedSettings:
     server: ServerSettings | None = None
 
     @classmethod
-    def of_home(cls, home: Path, environment: Mapping[str, str]) -> EmbeddedSettings:
-        """Returns settings for one user's own files: any path may be added and is decoded in this process."""
+    def of_home(
+        cls,
+        home: Path,
+        environment: Mapping[str, str],
+        *,
+        wait_seconds: float | None = None,
+        read_only: bool = False,
+    ) -> EmbeddedSettings:
+        """Returns settings for one user's own files: any path may be added and is decoded in this process.
+
+        wait_seconds, read_only: as in SearcherSettings; None for what the environment says.
+        """
         return cls(
             segmenter=SegmenterSettings.read(environment),
             modelhost=ModelHostSettings.read(environment, home=home),
-            searcher=SearcherSettings.read(environment, home=home, roots=(Path("/"),), isolate=False),
+            searcher=SearcherSettings.read(
+                environment,
+                home=home,
+                roots=(Path("/"),),
+                isolate=False,
+                resume=False,
+                wait_seconds=wait_seconds,
+                read_only=read_only,
+            ),
         )
 
 

@@ -202,6 +202,10 @@ class SearcherSettings(Settings):
     roots: folders from which files may be added by path. isolate: decode in child processes that can be
     killed, for files that come from clients. workers: recordings indexed at once.
     queue_seconds: how long a search may wait for its turn; more are turned away with RESOURCE_EXHAUSTED.
+    commit_seconds: how long indexing may go on before what is done is made durable; less at its beginning.
+    wait_seconds: how long to wait at the start for another process that has the home open.
+    resume: go on at the start with indexing that the end of an earlier process has interrupted.
+    read_only: only read the home, which another process may be changing.
     segmenter, modelhost: addresses of the other two services.
     """
 
@@ -215,6 +219,10 @@ class SearcherSettings(Settings):
     queue_seconds: float = 5.0
     workers: int = 4
     isolate: bool = True
+    commit_seconds: float = 30.0
+    wait_seconds: float = 0.0
+    resume: bool = True
+    read_only: bool = False
     segmenter: str = "127.0.0.1:50052"
     modelhost: str = "127.0.0.1:50053"
 
@@ -222,6 +230,8 @@ class SearcherSettings(Settings):
         "max_recording_seconds": (1, 7 * 24 * 3600.0),
         "max_query_seconds": (1, 600),
         "queue_seconds": (0.1, 600),
+        "commit_seconds": (0, 3_600),
+        "wait_seconds": (0, 7 * 24 * 3600.0),
         "workers": (1, 256),
     }
     choices: ClassVar[Choices] = {"index_kind": INDEX_KINDS}

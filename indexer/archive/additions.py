@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -24,11 +24,13 @@ from wordspot.indexer.archive import files, lookups
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
 from wordspot.indexer.archive.insertions import AddResult, InspectedFile, insert_files
+from wordspot.indexer.archive.originals import Originals
 from wordspot.indexer.archive.tables import Archive, Recording, Request
 from wordspot.indexer.archive.uploads import StoredAudio, Upload, safe_suffix
-from wordspot.indexer.errors import ArchiveError, InvalidInput, NotAllowed, NotFound, StorageFailed
+from wordspot.indexer.errors import ArchiveError, InvalidInput, NotFound, StorageFailed
 from wordspot.indexer.faults import reach
 from wordspot.indexer.paths import path_text
+from wordspot.indexer.sound.opened import opened
 
 if TYPE_CHECKING:
     from wordspot.indexer.sound.audio import Decoder
@@ -44,7 +46,7 @@ class Addition:
     """A file to be added.
 
     Attributes:
-        path: absolute.
+        path: absolute, or below one of the roots.
         request_id: a retry with the same id gets the first response; empty for none.
     """
 
@@ -65,9 +67,9 @@ class Additions:
         catalogue: Catalogue,
         home: Home,
         audio: StoredAudio,
+        originals: Originals,
         decoder: Decoder,
         *,
-        roots: Sequence[Path],
         max_upload_bytes: int,
     ) -> None:
         """Takes what additions need.
@@ -76,12 +78,12 @@ class Additions:
             catalogue: of the home.
             home: where uploads are stored.
             audio: the uploaded files.
+            originals: where files that are added by path are opened.
             decoder: of files, those that clients send included.
-            roots: only files below these are added by path.
             max_upload_bytes: of one file.
         """
         self._catalogue, self._home, self._audio, self._decoder = catalogue, home, audio, decoder
-        self._roots = tuple(root.resolve() for root in roots)
+        self._originals = originals
         self._max_upload = max_upload_bytes
 
     def add_paths(
@@ -101,7 +103,7 @@ class Additions:
             results: Iterator[AddResult | InvalidInput] = iter(())
             if contents := [inspection for inspection in batch if isinstance(inspection, InspectedFile)]:
                 with self._audio.lock:
-                    results = iter(insert_files(self._catalogue, self._home, archive, contents))
+                    results = iter(insert_files(self._catalogue, self._originals, archive, contents))
                 reach("add-committed")
             yield [
                 next(results) if isinstance(inspection, InspectedFile) else inspection for inspection in batch
@@ -142,27 +144,6 @@ class Additions:
             size,
             partial(self._accept, archive, name, sha256, size, request_id, fingerprint),
         )
-
-    def _allowed_file(self, path: Path) -> Path:
-        """Returns the file with links resolved. Files outside the roots are refused before they are
-        accessed."""
-        if not path.is_absolute():
-            raise InvalidInput(f"path must be absolute, got {str(path)!r}")
-        try:
-            _storable_text(path_text(path), "path")
-            location = path.resolve()
-            _storable_text(path_text(location), "path")
-        except (OSError, RuntimeError) as error:  # a loop of links
-            raise InvalidInput(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
-        if not any(location.is_relative_to(root) for root in self._roots):
-            raise NotAllowed(f"{path} does not lie below a folder that this server may read")
-        try:
-            is_file = location.is_file()
-        except OSError as error:  # a name longer than the file system has
-            raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from error
-        if not is_file:
-            raise NotFound(f"no file {path}")
-        return location
 
     def _inspected_batches(
         self, archive: str, additions: Sequence[Addition]
@@ -211,20 +192,21 @@ class Additions:
 
     def _content(self, addition: Addition) -> InspectedFile:
         """Inspects the whole file. Raises what `add_paths` raises, and InvalidInput."""
-        path, location = addition.path, self._allowed_file(addition.path)
-        try:
-            sha256, size = files.sha256_of(location), location.stat().st_size
-        except OSError as error:
-            raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
-        content = InspectedFile(
-            path=path_text(path),
-            location=path_text(location),
-            sha256=sha256,
-            size=size,
-            info=self._decoder.probe(location),
-            request_id=addition.request_id,
-            fingerprint=addition.fingerprint,
-        )
+        path = _storable_text(path_text(addition.path), "path")
+        with self._originals.named(addition.path) as (file, location):
+            try:
+                sha256, size = self._originals.content_of(file)
+            except OSError as error:
+                raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
+            content = InspectedFile(
+                path=path,
+                location=_storable_text(path_text(location), "path"),
+                sha256=sha256,
+                size=size,
+                info=self._decoder.probe(file),
+                request_id=addition.request_id,
+                fingerprint=addition.fingerprint,
+            )
         reach("add-inspected")
         return content
 
@@ -239,10 +221,8 @@ class Additions:
         path: Path,
     ) -> AddResult:
         """Stores a complete upload: first the file, then the catalogue."""
-        try:
-            info = self._decoder.probe(path)
-        except InvalidInput as error:
-            raise InvalidInput(str(error).replace(str(path), filename)) from None
+        with opened(path) as file:
+            info = self._decoder.probe(replace(file, name=filename))
         name = f"{sha256}{safe_suffix(filename)}"
         location = self._home.upload_location(name)
         content = InspectedFile(filename, location, sha256, size, info, request_id, fingerprint)
@@ -251,7 +231,7 @@ class Additions:
                 with files.reporting_disk_errors("keeping an upload"):
                     files.replace_durably(path, self._home.audio / name)
                     reach("upload-renamed")
-                (result,) = insert_files(self._catalogue, self._home, archive, [content])
+                (result,) = insert_files(self._catalogue, self._originals, archive, [content])
                 if isinstance(result, InvalidInput):
                     raise result
             except StorageFailed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -120,6 +121,14 @@ class Archives:
         generation = lookups.generation_in_state(session, archive, GenerationState.SERVING)
         if generation is None:
             return summary
-        cached = sum(path.stat().st_size for path in self._home.cache_of(generation.id).glob("index.*"))
+        cached = sum(map(_size, self._home.cache_of(generation.id).glob("index.*")))
         quarantined = quarantined_segments(session, generation.id)
         return replace(summary, size=summary.size + cached, quarantined=quarantined)
+
+
+def _size(path: Path) -> int:
+    """Returns the size of a file in bytes, 0 once a writer has removed it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,4 +1,4 @@
-"""The audio files of recordings: whether they have changed, and reading them in blocks."""
+"""The audio files of recordings, read in blocks."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import math
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wordspot.indexer.archive import files
 from wordspot.indexer.errors import ArchiveError, InvalidInput
 from wordspot.indexer.limits import MAX_CLIP_SECONDS
 from wordspot.indexer.records import SAMPLES_PER_TICK, Region, Samples
 
 if TYPE_CHECKING:
     from wordspot.indexer.sound.audio import Decoder
+    from wordspot.indexer.sound.opened import AudioFile
 
 
 class SampleBuffer:
@@ -71,41 +70,17 @@ def closing_blocks(blocks: Iterator[Samples]) -> Iterator[Iterator[Samples]]:
             blocks.close()
 
 
-def decodable_blocks(blocks: Iterator[Samples], path: Path) -> Iterator[Samples]:
-    """Yields the same blocks. Raises InvalidInput, with the path, for all that is no ArchiveError."""
+def decodable_blocks(blocks: Iterator[Samples], name: str) -> Iterator[Samples]:
+    """Yields the same blocks. Raises InvalidInput, with the file's name, for all that is no ArchiveError."""
     try:
         yield from blocks
     except (ArchiveError, MemoryError):
         raise
     except Exception as error:
-        raise InvalidInput(f"{path} cannot be decoded ({type(error).__name__}: {error})") from error
+        raise InvalidInput(f"{name} cannot be decoded ({type(error).__name__}: {error})") from error
 
 
-def file_change(path: Path, size: int, sha256: str = "") -> str | None:
-    """Returns how the file differs from what was added; None if it does not.
-
-    Args:
-        path: of the file.
-        size: when it was added, in bytes.
-        sha256: of its content then, hexadecimal; empty to compare no content.
-    """
-    try:
-        current_size = path.stat().st_size
-    except OSError as error:
-        return f"{path} cannot be read any more: {error.strerror}"
-    if path.resolve() != path:
-        return f"{path} has been replaced by a link to {path.resolve()}"
-    if current_size != size:
-        return f"{path} has {current_size} bytes; it had {size} when it was added"
-    try:
-        if sha256 and files.sha256_of(path) != sha256:
-            return f"{path} has another content than when it was added"
-    except OSError as error:
-        return f"{path} cannot be read any more: {error.strerror}"
-    return None
-
-
-def read_clip(decoder: Decoder, path: Path, start: float, end: float) -> Samples:
+def read_clip(decoder: Decoder, file: AudioFile, start: float, end: float) -> Samples:
     """Returns the audio (samples,) of the seconds [start, end) of a file, at 16 kHz.
 
     Raises:
@@ -115,18 +90,18 @@ def read_clip(decoder: Decoder, path: Path, start: float, end: float) -> Samples
         raise InvalidInput(f"a clip must have 0 <= start < end, got {start} to {end} s")
     if end - start > MAX_CLIP_SECONDS:
         raise InvalidInput(f"a clip must last at most {MAX_CLIP_SECONDS:g} s, got {end - start:g} s")
-    return decoder.read_stretch(path, start, end, max_seconds=2 * MAX_CLIP_SECONDS)
+    return decoder.read_stretch(file, start, end, max_seconds=2 * MAX_CLIP_SECONDS)
 
 
 def read_regions(
-    decoder: Decoder, path: Path, regions: Sequence[Region], *, max_seconds: float
+    decoder: Decoder, file: AudioFile, regions: Sequence[Region], *, max_seconds: float
 ) -> Iterator[Samples]:
     """Yields the audio (samples,) of regions of a file, which are in order of time and disjoint, at 16 kHz.
 
     Raises:
         InvalidInput: if the file cannot be decoded or is longer than max_seconds.
     """
-    with closing_blocks(decoder.read_blocks(path, max_seconds=max_seconds)) as blocks:
+    with closing_blocks(decoder.read_blocks(file, max_seconds=max_seconds)) as blocks:
         buffer = SampleBuffer(blocks)
         remaining_blocks = iter(buffer)
         for region in regions:

@@ -5,13 +5,14 @@ It can always be rebuilt from the segments, so it is read only if every checksum
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wordspot.indexer.archive import files
+from wordspot.indexer.archive import files, permissions
 from wordspot.indexer.faults import reach
 from wordspot.indexer.records import EncoderInfo
 from wordspot.indexer.vectors.buckets import NOMINAL_TICKS, BucketedIndex
@@ -41,6 +42,7 @@ def save(index: BucketedIndex, directory: Path, segments: Sequence[str], encoder
     entries = []
     for name, part in zip(_NAMES, index.indexes, strict=True):
         temporary = directory / f"tmp-{name}"
+        permissions.create(temporary)
         part.save(temporary)
         with temporary.open("rb") as file:
             files.sync_file(file)
@@ -84,6 +86,18 @@ def _load_index(path: Path, entry: dict[str, Any], dimension: int) -> Index:
     )
 
 
+def _checked_index(directory: Path, entry: dict[str, Any], dimension: int) -> Index:
+    """Returns an index from the very file whose checksum it compares: a writer may put another in its place.
+
+    Raises ValueError if it is not that of the card.
+    """
+    with (directory / entry["name"]).open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
+            raise ValueError(f"{entry['name']} is not that of the card")
+        file.seek(0)
+        return _load_index(Path(f"/dev/fd/{file.fileno()}"), entry, dimension)
+
+
 def load(directory: Path, encoder: EncoderInfo) -> tuple[BucketedIndex | None, list[str]]:
     """Returns the cached index and the names of its segments; None if it is missing, damaged or stale."""
     try:
@@ -92,13 +106,8 @@ def load(directory: Path, encoder: EncoderInfo) -> tuple[BucketedIndex | None, l
             card["format"] == _FORMAT
             and card["encoder_hash"] == encoder.hash
             and [entry["name"] for entry in card["indexes"]] == list(_NAMES)
-            and all(
-                entry["sha256"] == files.sha256_of(directory / entry["name"]) for entry in card["indexes"]
-            )
         ):
-            indexes = [
-                _load_index(directory / entry["name"], entry, encoder.dimension) for entry in card["indexes"]
-            ]
+            indexes = [_checked_index(directory, entry, encoder.dimension) for entry in card["indexes"]]
             return BucketedIndex(indexes), list(card["segments"])
         _log.warning("cached index %s does not match its card and is rebuilt", directory)
     except FileNotFoundError:

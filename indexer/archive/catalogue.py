@@ -9,9 +9,10 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import (
     URL,
@@ -31,7 +32,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.orm import Session
 
-from wordspot.indexer.archive import files
+from wordspot.indexer.archive import files, permissions
 from wordspot.indexer.archive.tables import Base
 from wordspot.indexer.errors import DataLoss, Exhausted, FailedPrecondition, StorageFailed
 
@@ -64,6 +65,7 @@ class Catalogue:
         segments: Path | None = None,
         durable: bool = True,
         before_writing: Callable[[], None] = lambda: None,
+        read_only: bool = False,
     ) -> None:
         """Opens the database.
 
@@ -73,19 +75,25 @@ class Catalogue:
                 older schema lacks. None if there are none yet.
             durable: whether SQLite syncs at every commit.
             before_writing: called before the first change.
+            read_only: whether another process may be writing to it; nothing is changed then.
 
         Raises:
-            FailedPrecondition: if the database cannot be used, or is of a newer version.
+            FailedPrecondition: if the database cannot be used, or is of a newer version; if it is to be read
+                only, also if it is missing or of an older one.
             DataLoss: if it is damaged.
             Exhausted: if it cannot grow.
             StorageFailed: if its disk fails.
         """
         try:
-            self._engine = _engine(url, durable)
+            self._engine = _reading_engine(url) if read_only else _engine(url, durable)
         except (ArgumentError, ImportError) as error:
             raise FailedPrecondition(f"the URL of the catalogue cannot be used: {error}") from error
         self._write_lock = threading.Lock()
         self._before_writing = before_writing
+        self._read_only = read_only
+        if read_only:
+            self._check_readable()
+            return
         try:
             with _reporting_unusable(), _reporting_disk_errors(), self._engine.begin() as connection:
                 schema = _schema(connection)
@@ -99,6 +107,18 @@ class Catalogue:
         except BaseException:
             self.close()
             raise
+
+    def _check_readable(self) -> None:
+        """Raises FailedPrecondition, DataLoss."""
+        try:
+            with _reporting_unusable(), self._engine.connect() as connection:
+                schema = _schema(connection)
+        except BaseException:
+            self.close()
+            raise
+        if schema != SCHEMA:
+            self.close()
+            raise FailedPrecondition(f"the catalogue is of version {schema}; this one reads {SCHEMA}")
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -118,7 +138,10 @@ class Catalogue:
             Exhausted: if the database cannot grow; the transaction is rolled back.
             StorageFailed: if the disk fails; after the next start the transaction may be there or not.
             DataLoss: if the database is damaged.
+            FailedPrecondition: if it was opened for reading only.
         """
+        if self._read_only:
+            raise FailedPrecondition("the home was opened for reading only")
         with (
             self._write_lock,
             _reporting_unusable(),
@@ -191,7 +214,8 @@ def _migrate(connection: Connection, segments: Path | None) -> None:
 
 def _engine(url: str | URL, durable: bool) -> Engine:
     engine = create_engine(url)
-    if make_url(url).get_backend_name() == "sqlite":
+    if engine.url.get_backend_name() == "sqlite":
+        _create_file(engine.url.database or "")
 
         @event.listens_for(engine, "connect")
         def prepare(connection: sqlite3.Connection, record: object) -> None:
@@ -207,6 +231,34 @@ def _engine(url: str | URL, durable: bool) -> Engine:
             connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _reading_engine(url: str | URL) -> Engine:
+    """Returns an engine that changes nothing, on SQLite also not beside a writer."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        return create_engine(url)
+    query = {"mode": "ro", "uri": "true"}
+    engine = create_engine(parsed.set(database=f"file:{quote(parsed.database or '')}", query=query))
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, record: object) -> None:
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _create_file(name: str) -> None:
+    """Creates a database that only this user may read; SQLite gives -wal and -shm beside it the same
+    permissions."""
+    if name and not name.startswith((":", "file:")):
+        with suppress(OSError):  # which SQLite reports
+            permissions.create(Path(name))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from wordspot.indexer.archive import files
+from wordspot.indexer.archive import files, permissions
 from wordspot.indexer.archive.catalogue import RESTORING_ADVICE, SCHEMA, check_schema
 from wordspot.indexer.archive.home import CATALOGUE, Home
 from wordspot.indexer.archive.seal import SEAL, Seal, sealed_problem
@@ -236,7 +236,7 @@ def _writing_to(path: Path) -> Iterator[None]:
 
 def _copy(connection: sqlite3.Connection, target: Path) -> None:
     """Copies the database into a new file, durably. Raises DataLoss if the copy is damaged."""
-    target.touch(mode=0o600, exist_ok=False)
+    target.touch(permissions.FILE_MODE, exist_ok=False)
     with closing(sqlite3.connect(target)) as copy:
         connection.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")

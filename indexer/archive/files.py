@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from wordspot.indexer.archive.permissions import open_private
 from wordspot.indexer.errors import ArchiveError, Exhausted, StorageFailed
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -48,9 +49,9 @@ def replace_durably(source: Path, target: Path) -> None:
 
 
 def write_durably(path: Path, data: bytes) -> None:
-    """Writes a file atomically: after a crash it has either its old or its new content."""
+    """Writes a file of this user alone atomically: after a crash it has either its old or its new content."""
     temporary = path.with_name(f"tmp-{path.name}")
-    with temporary.open("wb") as file:
+    with open_private(temporary, "wb") as file:
         file.write(data)
         sync_file(file)
     replace_durably(temporary, path)

@@ -9,10 +9,10 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from wordspot.indexer.archive import compaction, files, lookups
-from wordspot.indexer.archive.audio_files import file_change
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
 from wordspot.indexer.archive.ingest import Batch, PendingRecording
+from wordspot.indexer.archive.originals import Original, Originals
 from wordspot.indexer.archive.origins import Origin
 from wordspot.indexer.archive.segments import SegmentReader, verify
 from wordspot.indexer.archive.serving import ServedArchives, ServedGeneration
@@ -27,7 +27,7 @@ from wordspot.indexer.archive.tables import (
 )
 from wordspot.indexer.errors import DataLoss
 from wordspot.indexer.faults import reach
-from wordspot.indexer.paths import readable, readable_path
+from wordspot.indexer.paths import readable
 from wordspot.indexer.records import EncoderInfo
 
 _log = logging.getLogger(__name__)
@@ -116,12 +116,12 @@ def _unreadable_recordings(session: Session, home: Home, segment: Segment) -> in
         .join(IndexedRecording, IndexedRecording.recording_number == Recording.number)
         .where(IndexedRecording.segment_id == segment.id, Recording.deleted_at.is_(None))
     )
-    return sum(file_change(home.locate(row.location), row.size) is not None for row in recordings)
+    originals = Originals(home.root, ())
+    return sum(originals.problem(Original.of(row)) is not None for row in recordings)
 
 
 def unindexed_recordings(
     session: Session,
-    home: Home,
     archive: Archive,
     generation: Generation,
     damaged: frozenset[int] | None = None,
@@ -130,10 +130,9 @@ def unindexed_recordings(
 
     Args:
         session: of a transaction.
-        home: where uploads lie.
         archive: of the recordings.
         generation: of the archive.
-        damaged: only these, by number; the content of their files is to be checked. None for all.
+        damaged: only these, by number; None for all.
     """
     indexed = select(IndexedRecording.recording_number).where(IndexedRecording.generation_id == generation.id)
     rows = session.scalars(
@@ -146,19 +145,13 @@ def unindexed_recordings(
         .order_by(Recording.number)
     )
     return tuple(
-        PendingRecording(
-            row.id,
-            home.locate(row.location),
-            row.size,
-            row.sha256 if damaged is not None else "",
-            Origin.of(archive.name, row),
-        )
+        PendingRecording(row.id, Original.of(row), Origin.of(archive.name, row))
         for row in rows
         if damaged is None or row.number in damaged
     )
 
 
-def commit_batch(catalogue: Catalogue, home: Home, operation_id: str, generation: int, batch: Batch) -> None:
+def commit_batch(catalogue: Catalogue, operation_id: str, generation: int, batch: Batch) -> None:
     """Makes a batch part of the generation and counts it in the operation, in one transaction."""
     with catalogue.writing() as session:
         operation = lookups.operation_by_id(session, operation_id)
@@ -181,8 +174,7 @@ def commit_batch(catalogue: Catalogue, home: Home, operation_id: str, generation
             operation.spans_done += sum(batch.segment.spans)
         for recording, problem in batch.problems.items():
             row = session.scalars(select(Recording).where(Recording.id == recording)).one()
-            # The caller knows an upload by its name, not by where it is stored.
-            row.problem = readable(problem.replace(str(home.locate(row.location)), readable_path(row.path)))
+            row.problem = readable(problem)
         operation.audio_seconds_done += sum(batch.seconds)
         operation.recordings_failed += len(batch.problems)
         operation.updated = now()

@@ -1,7 +1,7 @@
 """The home directory: its lock, its layout and the removal of orphans.
 
-home/
-    lock            held by the one process that has the home open
+home/               of this user alone, as is everything in it
+    lock            held by the one process that may write, see home_lock.py
     identity        ties the directory to its catalogue
     reserve         space that is given up on a full disk, so that something can be deleted
     catalogue.db    unless another database is given
@@ -9,12 +9,12 @@ home/
     audio/          uploaded recordings, named by content
     uploads/        uploads under way
     segments/       see segments.py
+    attempts/       see attempts.py
     cache/          index files, one directory a generation
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import re
@@ -28,8 +28,9 @@ from typing import TypeVar
 
 from sqlalchemy import URL, select
 
-from wordspot.indexer.archive import files, tables
+from wordspot.indexer.archive import files, permissions, tables
 from wordspot.indexer.archive.catalogue import RESTORING_ADVICE, Catalogue
+from wordspot.indexer.archive.home_lock import HomeLock
 from wordspot.indexer.errors import DataLoss, Exhausted, FailedPrecondition
 from wordspot.indexer.paths import text_path
 
@@ -40,25 +41,29 @@ _IDENTITY = re.compile(r"[0-9a-f]{32}")
 RESERVE_BYTES = 4 * 2**20
 MIN_FREE_BYTES = 2**20
 
-LOCKING_ADVICE = "set WORDSPOT_HOME to a folder on a local disk"
-
 ResultT = TypeVar("ResultT")
 _log = logging.getLogger(__name__)
 
 
 class Home:
-    """A home directory that this process has locked.
+    """A home directory that this process has locked, or only reads.
 
     Attributes:
         root: the directory.
         audio: of uploaded recordings.
         uploads: of uploads in progress.
         segments: of all archives.
+        attempts: to index recordings.
         cache: of index files.
     """
 
-    def __init__(self, root: Path) -> None:
-        """Creates the directory if needed and locks it until `close`.
+    def __init__(self, root: Path, wait_seconds: float = 0.0, *, read_only: bool = False) -> None:
+        """Creates the directory if needed and locks it until `close`; nobody but this user may enter it.
+
+        Args:
+            root: the directory.
+            wait_seconds: how long to wait for another process that has it open.
+            read_only: neither create nor lock it, nor write to it.
 
         Raises:
             FailedPrecondition: if another process, or another Home, has it open, it cannot be written, or its
@@ -71,47 +76,28 @@ class Home:
         self.audio = self.root / _AUDIO
         self.uploads = self.root / "uploads"
         self.segments = self.root / "segments"
+        self.attempts = self.root / "attempts"
         self.cache = self.root / "cache"
+        self._lock: HomeLock | None = None
+        if read_only:
+            return
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            self._lock = (self.root / "lock").open("a+")
-        except OSError as error:
-            raise _unusable(root, error) from error
-        try:
-            self._acquire_lock()
+            permissions.make_folder(self.root)
+            self._lock = HomeLock(self.root, wait_seconds)
             self._prepare()
         except BaseException as error:
-            with suppress(OSError):  # closing writes what is buffered, to a disk that may be full
-                self._lock.close()
+            self.close()
             if isinstance(error, OSError):
                 raise _unusable(root, error) from error
             raise
 
-    def _acquire_lock(self) -> None:
-        """Raises FailedPrecondition."""
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.seek(0)
-            holder = self._lock.read().strip() or "unknown"
-            raise FailedPrecondition(
-                f"{self.root} is in use by process {holder}; one process at a time may open it"
-            ) from None
-        except OSError as error:
-            raise FailedPrecondition(
-                f"the home must be a folder in which files can be locked, got {self.root}: {error.strerror}; "
-                f"{LOCKING_ADVICE}"
-            ) from error
-
     def _prepare(self) -> None:
         """Raises OSError."""
+        permissions.tighten(self.root)
         if shutil.disk_usage(self.root).free < MIN_FREE_BYTES:
             self.release_reserve()
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
-        for directory in (self.audio, self.uploads, self.segments, self.cache):
-            directory.mkdir(exist_ok=True)
+        for directory in (self.audio, self.uploads, self.segments, self.attempts, self.cache):
+            permissions.make_folder(directory)
         files.sync_directory(self.root)
         self.renew_reserve()
 
@@ -122,8 +108,14 @@ class Home:
 
     def close(self) -> None:
         """Unlocks the directory."""
-        with suppress(OSError):  # it is closed, whatever the disk says
-            self._lock.close()
+        if self._lock is not None:
+            with suppress(OSError):  # it is closed, whatever the disk says
+                self._lock.release()
+
+    def ensure_writable(self) -> None:
+        """Raises FailedPrecondition if it was opened for reading only."""
+        if self._lock is None:
+            raise FailedPrecondition("the home was opened for reading only")
 
     def locate(self, location: str) -> Path:
         """Returns the file at the location of a recording: absolute, or below the home."""
@@ -142,7 +134,9 @@ class Home:
 
         Raises:
             Exhausted: if that does not suffice.
+            FailedPrecondition: if it was opened for reading only.
         """
+        self.ensure_writable()
         try:
             return delete()
         except Exhausted:
@@ -167,7 +161,7 @@ class Home:
         if path.exists() or shutil.disk_usage(self.root).free < 2 * RESERVE_BYTES:
             return
         try:
-            with path.open("wb") as file:
+            with permissions.open_private(path, "wb") as file:
                 os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
         except OSError:
             files.remove(path)

@@ -14,12 +14,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wordspot.indexer.archive import files
-from wordspot.indexer.archive.audio_files import SampleBuffer, closing_blocks, decodable_blocks, file_change
+from wordspot.indexer.archive.attempts import MAX_ATTEMPTS, Attempts
+from wordspot.indexer.archive.audio_files import SampleBuffer, closing_blocks, decodable_blocks
+from wordspot.indexer.archive.originals import ChangedFile, Original, Originals
 from wordspot.indexer.archive.origins import Origin
 from wordspot.indexer.archive.segment_writer import SegmentWriter
 from wordspot.indexer.archive.segments import SealedSegment
@@ -43,16 +45,12 @@ class PendingRecording:
 
     Attributes:
         recording: its id.
-        path: of the file.
-        size: of the file when it was added, in bytes.
-        sha256: of the file when it was added, hexadecimal, if its content is to be checked.
+        original: its file.
         origin: what its segment stores of it besides.
     """
 
     recording: str
-    path: Path
-    size: int
-    sha256: str = ""
+    original: Original
     origin: Origin | None = None
 
 
@@ -81,6 +79,8 @@ class BatchLimits:
         recordings: of a batch.
         bytes: of its segment.
         seconds: since it was begun.
+        first_seconds: the same of the first batch; each may take twice as long as the one before it. So a
+            process that dies again and again gets on nevertheless.
         sections: that are embedded together.
         speech_seconds: that are embedded together.
     """
@@ -88,6 +88,7 @@ class BatchLimits:
     recordings: int = 256
     bytes: int = 128 * 2**20
     seconds: float = 30.0
+    first_seconds: float = 2.0
     sections: int = 12
     speech_seconds: float = 60.0
 
@@ -97,6 +98,8 @@ class Ingest:
     """Indexes recordings into segments.
 
     Attributes:
+        originals: where the files are opened.
+        attempts: where recordings are noted while they are indexed.
         decoder: of the files.
         segmenter: that finds speech and proposes spans.
         embedder: that embeds the spans.
@@ -106,6 +109,8 @@ class Ingest:
         limits: of a batch.
     """
 
+    originals: Originals
+    attempts: Attempts
     decoder: Decoder
     segmenter: Segmenter
     embedder: Embedder
@@ -119,6 +124,8 @@ class Ingest:
     ) -> None:
         """Indexes recordings and returns once everything finished is committed.
 
+        Recordings that an earlier process did not survive come last, one at a time.
+
         A recording that raises InvalidInput becomes a problem of its batch. Any other exception ends the run
         and is raised once all threads have stopped; earlier commits remain.
 
@@ -127,6 +134,27 @@ class Ingest:
             commit: called from several threads, one call at a time.
             cancelled: once it is set, unfinished recordings are dropped and finished ones committed.
         """
+        sources = tuple(sources)
+        suspects = self.attempts.counts()
+        try:
+            self._run([each for each in sources if each.recording not in suspects], commit, cancelled)
+            # One of these may have ended the process: alone, it takes no other with it.
+            alone = replace(self, workers=1, limits=replace(self.limits, recordings=1))
+            suspected = [each for each in sources if each.recording in suspects]
+            spent = {
+                each.recording: f"the process died {suspects[each.recording]} times while indexing it"
+                for each in suspected
+                if suspects[each.recording] >= MAX_ATTEMPTS
+            }
+            if spent and not cancelled.is_set():
+                commit(Batch(None, (), spent))
+            alone._run([each for each in suspected if each.recording not in spent], commit, cancelled)
+        finally:
+            self.attempts.end(each.recording for each in sources)
+
+    def _run(
+        self, sources: Iterable[PendingRecording], commit: Callable[[Batch], None], cancelled: threading.Event
+    ) -> None:
         pending = deque(sources)
         stop = _StopSignal(cancelled)
         commit_lock = threading.Lock()
@@ -212,6 +240,7 @@ class _IndexingWorker:
         self._samples = 0  # of speech to be embedded
         self._current: str | None = None  # the recording that the segment has in part
         self._problem: str | None = None  # why the encoder refuses it
+        self._batch_seconds = min(ingest.limits.first_seconds, ingest.limits.seconds)
         self._begin_batch()
 
     def run(self, pending: deque[PendingRecording]) -> None:
@@ -242,43 +271,47 @@ class _IndexingWorker:
         return (
             len(self._seconds) + len(self._problems) >= limits.recordings
             or (self._writer is not None and self._writer.size >= limits.bytes)
-            or time.monotonic() - self._batch_start >= limits.seconds
+            or self._batch_is_old()
         )
+
+    def _batch_is_old(self) -> bool:
+        return time.monotonic() - self._batch_start >= self._batch_seconds
 
     def _read(self, source: PendingRecording) -> None:
         """Reads the recording's sections; ends early if the run has stopped."""
         ingest = self._ingest
         warnings: list[str] = []
+        ingest.attempts.begin(source.recording)
         try:
-            problem = file_change(source.path, source.size, source.sha256)
-            if problem is not None:
-                raise InvalidInput(problem)
-            reading = ingest.decoder.read_blocks(
-                source.path, max_seconds=ingest.max_seconds, warnings=warnings
-            )
-            with closing_blocks(reading) as blocks:
-                buffer = SampleBuffer(decodable_blocks(blocks, source.path))
-                for section in ingest.segmenter.segment(buffer):
-                    if self._stop:
-                        return
-                    regions = tuple(buffer.cut(region) for region in section.regions)
-                    buffer.discard_before(section.stop)
-                    if regions:
-                        self._pending.append(_ReadSection(source.recording, section, regions))
-                        self._samples += sum(map(len, regions))
-                        self._write_if_full()
-                    if self._problem is not None:
-                        break
+            with ingest.originals.opened(source.original) as file:
+                reading = ingest.decoder.read_blocks(file, max_seconds=ingest.max_seconds, warnings=warnings)
+                with closing_blocks(reading) as blocks:
+                    buffer = SampleBuffer(decodable_blocks(blocks, file.name))
+                    for section in ingest.segmenter.segment(buffer):
+                        if self._stop:
+                            return
+                        self._take(source.recording, section, buffer)
+                        if self._problem is not None:
+                            break
             end = _RecordingEnd(
                 source.recording,
                 buffer.samples / SAMPLE_RATE,
                 warnings=tuple(warnings),
                 origin=source.origin,
             )
-        except InvalidInput as error:
+        except (InvalidInput, ChangedFile) as error:
             end = _RecordingEnd(source.recording, problem=str(error))
         self._pending.append(end)
         self._write_if_full()
+
+    def _take(self, recording: str, section: Section, buffer: SampleBuffer) -> None:
+        """Takes the audio of a section's regions from the buffer, to be embedded."""
+        regions = tuple(buffer.cut(region) for region in section.regions)
+        buffer.discard_before(section.stop)
+        if regions:
+            self._pending.append(_ReadSection(recording, section, regions))
+            self._samples += sum(map(len, regions))
+            self._write_if_full()
 
     def _write_if_full(self) -> None:
         limits = self._ingest.limits
@@ -290,6 +323,7 @@ class _IndexingWorker:
             or sections >= limits.sections
             or self._samples >= limits.speech_seconds * SAMPLE_RATE
             or len(self._pending) >= 2 * limits.sections  # most are ends of recordings without speech
+            or (complete and self._batch_is_old())
         ):
             self._write()
 
@@ -312,6 +346,7 @@ class _IndexingWorker:
                 writer.rollback_recording()
                 self._problems[entry.recording] = problem
             self._current = self._problem = None
+            self._ingest.attempts.end([entry.recording])
             if self._batch_is_full():
                 self._finish_batch()
 
@@ -362,6 +397,7 @@ class _IndexingWorker:
         elif writer is not None:
             writer.abort()
         self._begin_batch()
+        self._batch_seconds = min(2 * self._batch_seconds, self._ingest.limits.seconds)
         if segment is None and not problems:
             return
         try:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy.orm import Session
 
 from wordspot.indexer.archive import lookups
-from wordspot.indexer.archive.audio_files import file_change
 from wordspot.indexer.archive.catalogue import Catalogue
-from wordspot.indexer.archive.home import Home
+from wordspot.indexer.archive.originals import Original, Originals
 from wordspot.indexer.archive.summaries import RecordingSummary
 from wordspot.indexer.archive.tables import Archive, Recording, Request, now
 from wordspot.indexer.errors import InvalidInput
@@ -49,7 +48,7 @@ class InspectedFile:
 
 
 def insert_files(
-    catalogue: Catalogue, home: Home, archive: str, contents: Sequence[InspectedFile]
+    catalogue: Catalogue, originals: Originals, archive: str, contents: Sequence[InspectedFile]
 ) -> list[AddResult | InvalidInput]:
     """Inserts files as recordings of an archive in one transaction.
 
@@ -77,7 +76,7 @@ def insert_files(
                 outcomes.append(error)
                 continue
             insertion = insertions.get(request_id) or _find_or_insert(
-                session, home, row, content, recordings_by_sha256
+                session, originals, row, content, recordings_by_sha256
             )
             outcomes.append(insertion)
             if request_id and request_id not in insertions:
@@ -97,7 +96,7 @@ def insert_files(
 
 def _find_or_insert(
     session: Session,
-    home: Home,
+    originals: Originals,
     archive: Archive,
     content: InspectedFile,
     recordings_by_sha256: dict[str, Recording],
@@ -108,7 +107,7 @@ def _find_or_insert(
         recording = recordings_by_sha256[content.sha256] = _recording_row(archive, content)
         session.add(recording)
         return recording, False
-    if file_change(home.locate(recording.location), recording.size) is not None:
+    if originals.problem(Original.of(recording)) is not None:
         # Its file is gone: from now on the same content is read from the new one.
         recording.path, recording.location = content.path, content.location
     return recording, True

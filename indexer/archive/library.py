@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Self
 from wordspot.indexer.archive import catalogue_file, compaction, files
 from wordspot.indexer.archive.additions import Addition, Additions
 from wordspot.indexer.archive.archives import Archives
+from wordspot.indexer.archive.attempts import Attempts
 from wordspot.indexer.archive.catalogue import Catalogue
+from wordspot.indexer.archive.following import FollowedArchives
 from wordspot.indexer.archive.home import Home
 from wordspot.indexer.archive.ingest import BatchLimits, Ingest
 from wordspot.indexer.archive.insertions import AddResult
 from wordspot.indexer.archive.locks import ArchiveLocks
 from wordspot.indexer.archive.operations import Operations
+from wordspot.indexer.archive.originals import Originals
 from wordspot.indexer.archive.quarantine import check_archive
 from wordspot.indexer.archive.recordings import Recordings
 from wordspot.indexer.archive.seal import Seal
@@ -60,6 +63,8 @@ class Library:
         max_upload_bytes: of one file.
         workers: threads of an indexing operation.
         limits: of a batch of recordings.
+        wait_seconds: how long to wait for another process that has the home open.
+        read_only: whether only to read a home that another process may be changing.
 
     Raises:
         FailedPrecondition: if the home is in use, cannot be used, is of a newer version or belongs to another
@@ -85,12 +90,15 @@ class Library:
         max_upload_bytes: int = MAX_UPLOAD_BYTES,
         workers: int = 2,
         limits: BatchLimits | None = None,
+        wait_seconds: float = 0.0,
+        read_only: bool = False,
     ) -> None:
         self._locks = ArchiveLocks()
+        self._read_only = read_only
         with files.reporting_disk_errors("opening the home"), ExitStack() as opening:
-            self._home = opening.enter_context(closing(Home(home)))
+            self._home = opening.enter_context(closing(Home(home, wait_seconds, read_only=read_only)))
             self._seal = Seal(self._home.root / catalogue_file.NAME)
-            if not database_url:
+            if not (database_url or read_only):
                 self._home.check_catalogue_file()
                 self._seal.check()
             self._catalogue = opening.enter_context(
@@ -99,24 +107,29 @@ class Library:
                         database_url or self._home.database_url,
                         segments=self._home.segments,
                         before_writing=self._seal.remove,
+                        read_only=read_only,
                     )
                 )
             )
-            self._home.check_identity(self._catalogue)
-            self._home.remove_orphans(self._catalogue, aside=self._seal.lost_transactions)
+            if not read_only:
+                self._home.check_identity(self._catalogue)
+                self._home.remove_orphans(self._catalogue, aside=self._seal.lost_transactions)
             self._audio = StoredAudio(self._catalogue, self._home)
+            originals = Originals(self._home.root, roots)
             self._additions = Additions(
                 self._catalogue,
                 self._home,
                 self._audio,
+                originals,
                 decoder,
-                roots=roots,
                 max_upload_bytes=max_upload_bytes,
             )
-            self._served = ServedArchives(self._catalogue, self._home, index or IndexPolicy())
+            self._served = (FollowedArchives if read_only else ServedArchives)(
+                self._catalogue, self._home, index or IndexPolicy()
+            )
             self._archives = Archives(self._catalogue, self._home, self._locks, self._audio, self._served)
             self._recordings = Recordings(
-                self._catalogue, self._home, self._audio, self._served, decoder, max_recording_seconds
+                self._catalogue, originals, self._audio, self._served, decoder, max_recording_seconds
             )
             self.operations = Operations(
                 self._catalogue,
@@ -124,6 +137,8 @@ class Library:
                 self._served,
                 self._locks,
                 ingest=lambda embedder: Ingest(
+                    originals=originals,
+                    attempts=Attempts(self._home.attempts),
                     decoder=indexing_decoder or decoder,
                     segmenter=segmenter,
                     embedder=embedder,
@@ -134,6 +149,7 @@ class Library:
                 ),
                 embedder_for=embedder_for,
                 default_encoder=default_encoder,
+                read_only=read_only,
             )
             opening.pop_all()
 
@@ -141,7 +157,8 @@ class Library:
         """Interrupts operations, waits for them and unlocks the home."""
         self.operations.close()
         self._catalogue.close()
-        self._seal.write()
+        if not self._read_only:
+            self._seal.write()
         self._home.close()
 
     def __enter__(self) -> Self:
@@ -181,6 +198,7 @@ class Library:
             FailedPrecondition: if it was never indexed or is busy.
             ArchiveError: what compaction.compact raises.
         """
+        self._home.ensure_writable()
         with self._locks.holding(name, "compaction"):
             return compaction.compact(self._catalogue, self._home, self._served.of(name))
 
@@ -194,6 +212,7 @@ class Library:
         Raises:
             NotFound: if there is no such archive.
         """
+        self._home.ensure_writable()
         return check_archive(self._catalogue, self._home, name, partial(self._served.forget_view, name))
 
     def verify(self, name: str) -> tuple[str, ...]:
@@ -208,7 +227,7 @@ class Library:
             FailedPrecondition: if it was never indexed.
             DataLoss: if opening it has shown that a segment is damaged; later views leave that one out.
         """
-        return self._served.of(archive).view()
+        return self._served.view(archive)
 
     # Recordings
 
@@ -217,12 +236,12 @@ class Library:
 
         Args:
             archive: its name.
-            path: absolute.
+            path: absolute, or below one of the roots.
             request_id: a retry with the same id gets the first response; empty for none.
 
         Raises:
             NotFound: if there is no such archive or file.
-            InvalidInput: if the path is relative, unreadable or not audio.
+            InvalidInput: if the file cannot be read or is not audio.
             NotAllowed: if the path is outside the roots.
         """
         ((result,),) = self.add_paths(archive, [Addition(path, request_id)])
@@ -234,12 +253,14 @@ class Library:
         self, archive: str, additions: Sequence[Addition]
     ) -> Iterator[Sequence[AddResult | InvalidInput | NotFound]]:
         """See Additions.add_paths."""
+        self._home.ensure_writable()
         return self._additions.add_paths(archive, additions)
 
     def begin_upload(
         self, archive: str, filename: str, sha256: str, size: int, request_id: str = ""
     ) -> Upload:
         """See Additions.begin_upload."""
+        self._home.ensure_writable()
         return self._additions.begin_upload(archive, filename, sha256, size, request_id)
 
     def get_recording(self, archive: str, recording: str) -> RecordingSummary:
@@ -298,3 +319,7 @@ class Library:
     def resume_operation(self, operation: str) -> OperationSummary:
         """See Operations.resume."""
         return self.operations.resume(operation)
+
+    def interrupted_operations(self) -> tuple[str, ...]:
+        """See Operations.interrupted."""
+        return self.operations.interrupted()

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from wordspot.indexer.archive import files, generations, lookups
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
+from wordspot.indexer.archive.home_lock import holder_of
 from wordspot.indexer.archive.ingest import Batch, Ingest, PendingRecording
 from wordspot.indexer.archive.locks import ArchiveLocks
 from wordspot.indexer.archive.serving import ServedArchives
@@ -72,6 +73,7 @@ class Operations:
         ingest: Callable[[Embedder], Ingest],
         embedder_for: Callable[[str], Embedder],
         default_encoder: str,
+        read_only: bool = False,
     ) -> None:
         """Marks operations of an earlier process as interrupted.
 
@@ -83,6 +85,7 @@ class Operations:
             ingest: makes what indexes with an embedder.
             embedder_for: by encoder name; raises NotFound.
             default_encoder: name, for archives without one.
+            read_only: whether another process runs the operations, if any does.
         """
         self._catalogue = catalogue
         self._home = home
@@ -95,6 +98,9 @@ class Operations:
         self._changes = 0
         self._running: dict[str, tuple[_Task, threading.Thread]] = {}
         self._closing = False
+        self._read_only = read_only
+        if read_only:
+            return
         running = Operation.state == OperationState.RUNNING
         with catalogue.reading() as session:
             any_running = session.scalar(select(Operation.id).where(running).limit(1)) is not None
@@ -183,6 +189,18 @@ class Operations:
 
         return self._launch(summary.archive, self._embedder_for(summary.encoder), reset_operation)
 
+    def interrupted(self) -> tuple[str, ...]:
+        """Returns the last operation of each archive, by id, if its process ended before it."""
+        last = select(func.max(Operation.number)).group_by(Operation.archive_id)
+        with self._catalogue.reading() as session:
+            return tuple(
+                session.scalars(
+                    select(Operation.id)
+                    .where(Operation.number.in_(last), Operation.state == OperationState.INTERRUPTED)
+                    .order_by(Operation.number)
+                )
+            )
+
     def get(self, operation: str) -> OperationSummary:
         """Returns an operation. Raises NotFound."""
         running = self._running_ids()
@@ -258,8 +276,17 @@ class Operations:
     def _running_ids(self) -> frozenset[str]:
         """Returns the ids of running operations. To be called before the catalogue is read, where they end
         first."""
+        if self._read_only:
+            return self._running_elsewhere()
         with self._changed:
             return frozenset(self._running)
+
+    def _running_elsewhere(self) -> frozenset[str]:
+        if holder_of(self._home.root) is None:
+            return frozenset()
+        with self._catalogue.reading() as session:
+            running = select(Operation.id).where(Operation.state == OperationState.RUNNING)
+            return frozenset(session.scalars(running))
 
     def _launch(
         self,
@@ -280,7 +307,7 @@ class Operations:
                     session, self._home, row, embedder.info, abandoned, lossy=repair
                 )
                 sources = generations.unindexed_recordings(
-                    session, self._home, row, generation, None if not repair else damaged
+                    session, row, generation, None if not repair else damaged
                 )
                 operation.recordings_total = operation.recordings_done + len(sources)
             for name in abandoned:
@@ -351,7 +378,7 @@ class Operations:
             self._changed.notify_all()
 
     def _commit(self, task: _Task, batch: Batch) -> None:
-        generations.commit_batch(self._catalogue, self._home, task.operation, task.generation.id, batch)
+        generations.commit_batch(self._catalogue, task.operation, task.generation.id, batch)
         reach("batch-committed")
         if task.generation.state == GenerationState.SERVING:
             self._served.of(task.archive).refresh()

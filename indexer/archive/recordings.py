@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
 
 from wordspot.indexer.archive import lookups
-from wordspot.indexer.archive.audio_files import file_change, read_clip, read_regions
+from wordspot.indexer.archive.audio_files import read_clip, read_regions
 from wordspot.indexer.archive.catalogue import Catalogue
-from wordspot.indexer.archive.home import Home
+from wordspot.indexer.archive.originals import Original, Originals
 from wordspot.indexer.archive.serving import ServedArchives
 from wordspot.indexer.archive.summaries import Page, RecordingSummary
 from wordspot.indexer.archive.tables import Recording, Request, now
 from wordspot.indexer.archive.uploads import StoredAudio
-from wordspot.indexer.errors import FailedPrecondition
 from wordspot.indexer.faults import reach
 from wordspot.indexer.limits import DEFAULT_PAGE_ITEMS
-from wordspot.indexer.paths import readable_path
 from wordspot.indexer.records import Region, Samples
 
 if TYPE_CHECKING:
@@ -31,7 +28,7 @@ class Recordings:
 
     Args:
         catalogue: of the home.
-        home: where uploads are stored.
+        originals: where their files are opened.
         audio: the uploaded files.
         served: the generations that serve searches.
         decoder: of clips and regions.
@@ -41,14 +38,14 @@ class Recordings:
     def __init__(
         self,
         catalogue: Catalogue,
-        home: Home,
+        originals: Originals,
         audio: StoredAudio,
         served: ServedArchives,
         decoder: Decoder,
         max_seconds: float,
     ) -> None:
         self._catalogue = catalogue
-        self._home = home
+        self._originals = originals
         self._audio = audio
         self._served = served
         self._decoder = decoder
@@ -112,23 +109,19 @@ class Recordings:
             InvalidInput: if the stretch is not valid.
             FailedPrecondition: if the file is missing or has changed.
         """
-        return read_clip(self._decoder, self._unchanged_file(archive, recording), start, end)
+        with self._originals.opened(self._original(archive, recording)) as file:
+            return read_clip(self._decoder, file, start, end)
 
     def region_audio(self, archive: str, recording: str, regions: Sequence[Region]) -> Iterator[Samples]:
-        """Returns the audio (samples,) of regions, at 16 kHz, as it was indexed.
+        """Yields the audio (samples,) of regions, at 16 kHz, as it was indexed.
 
         Regions must be in order of time and disjoint. Raises what `clip` raises.
         """
-        path = self._unchanged_file(archive, recording)
-        return read_regions(self._decoder, path, regions, max_seconds=self._max_seconds)
+        with self._originals.opened(self._original(archive, recording)) as file:
+            yield from read_regions(self._decoder, file, regions, max_seconds=self._max_seconds)
 
-    def _unchanged_file(self, archive: str, recording: str) -> Path:
-        """Returns the recording's file. Raises NotFound, FailedPrecondition if it is missing or has
-        changed."""
+    def _original(self, archive: str, recording: str) -> Original:
+        """Returns the recording's file. Raises NotFound."""
         with self._catalogue.reading() as session:
-            row = lookups.live_recording(session, lookups.archive_by_name(session, archive), recording)
-        path = self._home.locate(row.location)
-        problem = file_change(path, row.size)
-        if problem is not None:
-            raise FailedPrecondition(problem.replace(str(path), readable_path(row.path)))
-        return path
+            row = lookups.archive_by_name(session, archive)
+            return Original.of(lookups.live_recording(session, row, recording))

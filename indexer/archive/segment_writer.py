@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.indexer.archive import files, origins
+from wordspot.indexer.archive import files, origins, permissions
 from wordspot.indexer.archive.origins import Origin
 from wordspot.indexer.archive.segments import (
     CHECKSUMS,
@@ -62,7 +62,7 @@ class SegmentWriter:
         self._columns: tuple[_ColumnFile, ...] = ()
         try:
             with files.reporting_disk_errors("starting a segment"):
-                self._path.mkdir()
+                self._path.mkdir(permissions.FOLDER_MODE)
                 self._vectors = self._direction_column("vectors.npy", encoder.dimension)
                 self._span_table = self._column("spans.npy", SPAN)
                 self._regions = self._column("regions.npy", REGION)
@@ -253,7 +253,7 @@ class _ColumnFile:
         self._dtype = dtype
         self._width = width
         self._row_size = dtype.itemsize * int(np.prod(width, dtype=np.int64))
-        self._file = path.open("w+b")
+        self._file = permissions.open_private(path, "w+b")
         self._write_header()
         self._header_size = self._file.tell()
 

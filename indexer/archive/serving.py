@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from wordspot.indexer.archive import cache, files, lookups
+from wordspot.indexer.archive import cache, files, lookups, permissions
 from wordspot.indexer.archive.assembly import OpenSegment, assembled
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
@@ -58,6 +58,10 @@ class ServedArchives:
                     raise FailedPrecondition(f"archive {archive!r} is not indexed yet")
                 self._current[archive] = self._open(generation)
             return self._current[archive]
+
+    def view(self, archive: str) -> ArchiveView:
+        """Returns the current view of an archive. Raises what `of` and ServedGeneration.view raise."""
+        return self.of(archive).view()
 
     def prepare(self, archive: str, generation: Generation) -> ServedGeneration:
         """Opens a generation that does not serve yet; `promotion` makes it serve."""
@@ -193,7 +197,7 @@ class ServedGeneration:
 
     def quarantine(self, segment: str, problem: str) -> None:
         """Excludes a damaged segment from this and later views."""
-        quarantine(self._catalogue, segment, problem)
+        self._put_in_quarantine(segment, problem)
         self.forget_view()
 
     def forget_view(self) -> None:
@@ -223,7 +227,7 @@ class ServedGeneration:
                 return
             try:
                 with files.reporting_disk_errors("caching an index"):
-                    self._cache.mkdir(parents=True, exist_ok=True)
+                    permissions.make_folder(self._cache)
                     cache.save(self._index, self._cache, self._indexed, self.encoder.hash)
             except (Exhausted, StorageFailed) as error:
                 _log.warning("index of %s not cached: %s", self._cache.name, error)
@@ -250,11 +254,17 @@ class ServedGeneration:
             try:
                 parts[name] = self._parts.get(name) or self._opened(name, sha256, recordings)
             except DataLoss as error:
-                quarantine(self._catalogue, name, str(error))
+                self._put_in_quarantine(name, str(error))
                 self._note_damage(str(error))
         self._parts = parts
+        self._quarantined = self._listed_quarantine()
+
+    def _put_in_quarantine(self, segment: str, problem: str) -> None:
+        quarantine(self._catalogue, segment, problem)
+
+    def _listed_quarantine(self) -> tuple[QuarantinedSegment, ...]:
         with self._catalogue.reading() as session:
-            self._quarantined = quarantined_segments(session, self.generation)
+            return quarantined_segments(session, self.generation)
 
     def _opened(self, name: str, sha256: str, recordings: Sequence[RecordingEntry]) -> OpenSegment:
         """Raises DataLoss."""

@@ -12,7 +12,7 @@ from typing import Self
 
 from sqlalchemy import func, select
 
-from wordspot.indexer.archive import files
+from wordspot.indexer.archive import files, permissions
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
 from wordspot.indexer.archive.summaries import RecordingSummary
@@ -53,7 +53,7 @@ class Upload:
         self._received = 0
         self._digest = hashlib.sha256()
         with files.reporting_disk_errors("receiving an upload"):
-            self._file = self._path.open("xb")
+            self._file = permissions.open_private(self._path, "xb")
         try:
             with files.reporting_disk_errors("receiving an upload"):
                 reach("upload-begun")

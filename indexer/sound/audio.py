@@ -14,7 +14,6 @@ import io
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import numpy as np
@@ -25,6 +24,7 @@ from wordspot.indexer.records import SAMPLE_RATE, Samples
 from wordspot.indexer.sound.channels import CELL_SECONDS
 from wordspot.indexer.sound.joined import ClosableReader, JoinedReader, matroska_parts
 from wordspot.indexer.sound.lengths import with_true_length
+from wordspot.indexer.sound.opened import AudioFile, opened
 from wordspot.indexer.sound.reader import AudioInfo, AudioReader, line_of
 from wordspot.indexer.sound.sndfile import SndfileReader
 from wordspot.indexer.sound.timeline import LOUDEST, Timeline
@@ -36,12 +36,12 @@ CLAIM_SECONDS, CLAIM_SHARE = 0.5, 0.005  # by which a header's claim may differ 
 class Decoder(Protocol):
     """The functions of this module, in this process or in another. Safe to call from several threads."""
 
-    def probe(self, path: Path) -> AudioInfo:
+    def probe(self, file: AudioFile) -> AudioInfo:
         """Returns what a file says about itself. Raises InvalidInput if no sound decodes."""
 
     def read_blocks(
         self,
-        path: Path,
+        file: AudioFile,
         *,
         max_seconds: float,
         start: float = 0.0,
@@ -51,7 +51,7 @@ class Decoder(Protocol):
         """Yields the sound of a file in blocks (samples,), in order, gaps filled with silence.
 
         Args:
-            path: of the file.
+            file: its path, or open.
             max_seconds: a longer file is refused.
             start: in seconds, where reading begins.
             stop: in seconds, where reading ends; None for the end of the file.
@@ -61,31 +61,31 @@ class Decoder(Protocol):
             InvalidInput: if the file cannot be decoded or is too long.
         """
 
-    def read_stretch(self, path: Path, start: float, stop: float, *, max_seconds: float) -> Samples:
+    def read_stretch(self, file: AudioFile, start: float, stop: float, *, max_seconds: float) -> Samples:
         """Returns the seconds [start, stop) of a file (samples,). Raises what `read_blocks` raises."""
 
     def decode_bytes(self, data: bytes, *, max_seconds: float) -> Samples:
         """Returns all sound (samples,) of a file's bytes. Raises what `read_blocks` raises."""
 
 
-def probe(path: Path) -> AudioInfo:
+def probe(file: AudioFile) -> AudioInfo:
     """Reads the header, and the first sound to see that it decodes.
 
     Raises InvalidInput if the file is not audio, its sample rate is outside 1 kHz to 768 kHz, nothing decodes
     or the first sound holds a sample that is no number.
     """
-    with _opened(path) as opened, refusals(opened.name):
-        for chunk in opened.reader.chunks(0.0):
+    with _decoding(file) as decoding, refusals(decoding.name):
+        for chunk in decoding.reader.chunks(0.0):
             if not len(chunk.samples):
                 continue
             if not (np.abs(chunk.samples) <= LOUDEST).all():
-                next(Timeline(opened.name, 0, 1).blocks([chunk]), None)  # says which
-            return opened.reader.info
-    raise InvalidInput(_nothing(str(path), 0.0))
+                next(Timeline(decoding.name, 0, 1).blocks([chunk]), None)  # says which
+            return decoding.reader.info
+        raise InvalidInput(_nothing(decoding.name, 0.0))
 
 
 def read_blocks(
-    path: Path,
+    file: AudioFile,
     *,
     max_seconds: float,
     start: float = 0.0,
@@ -101,13 +101,13 @@ def read_blocks(
     Raises InvalidInput if the file is not audio, if there is none in the stretch, if more than max_seconds
     of it decode, or at the first sample that is no number.
     """
-    for block in read_with_pauses(path, max_seconds=max_seconds, start=start, stop=stop, warnings=warnings):
+    for block in read_with_pauses(file, max_seconds=max_seconds, start=start, stop=stop, warnings=warnings):
         if len(block):
             yield block
 
 
 def read_with_pauses(
-    path: Path,
+    file: AudioFile,
     *,
     max_seconds: float,
     start: float = 0.0,
@@ -115,20 +115,20 @@ def read_with_pauses(
     warnings: list[str] | None = None,
 ) -> Iterator[Samples]:
     """As read_blocks, with an empty block from time to time while the start is being found."""
-    with _opened(path) as opened:
-        yield from _blocks(opened, max_seconds, start, stop, warnings)
+    with _decoding(file) as decoding:
+        yield from _blocks(decoding, max_seconds, start, stop, warnings)
 
 
-def read_stretch(path: Path, start: float, stop: float, *, max_seconds: float) -> Samples:
+def read_stretch(file: AudioFile, start: float, stop: float, *, max_seconds: float) -> Samples:
     """Returns the seconds [start, stop) (samples,), sought where the format allows it. Raises as
     read_blocks."""
-    return np.concatenate(list(read_blocks(path, max_seconds=max_seconds, start=start, stop=stop)))
+    return np.concatenate(list(read_blocks(file, max_seconds=max_seconds, start=start, stop=stop)))
 
 
 def decode_bytes(data: bytes, *, max_seconds: float) -> Samples:
     """Returns the whole of a file held in memory (samples,). Raises as read_blocks."""
-    with _opened(data) as opened:
-        return np.concatenate(list(_blocks(opened, max_seconds, 0.0, None, None)))
+    with _decoding(data) as decoding:
+        return np.concatenate(list(_blocks(decoding, max_seconds, 0.0, None, None)))
 
 
 class DirectDecoder:
@@ -148,14 +148,14 @@ def write_wav(samples: Samples, sample_rate: int = SAMPLE_RATE) -> bytes:
 
 
 def _blocks(
-    opened: Opened, max_seconds: float, start: float, stop: float | None, warnings: list[str] | None
+    decoding: Decoding, max_seconds: float, start: float, stop: float | None, warnings: list[str] | None
 ) -> Iterator[Samples]:
     """As read_blocks; an empty block says that decoding goes on."""
     if not 0 <= start < (LATEST if stop is None else min(stop, LATEST)):
         raise InvalidInput(
             f"the stretch {start} to {stop} s is not allowed: 0 <= start < stop, start < {LATEST:g}"
         )
-    reader, name = opened.reader, opened.name
+    reader, name = decoding.reader, decoding.name
     first = round(start * SAMPLE_RATE)
     last = round(min(stop or LATEST, LATEST) * SAMPLE_RATE)
     timeline = Timeline(name, first, last)
@@ -171,20 +171,20 @@ def _blocks(
     if not produced:
         raise InvalidInput(_nothing(name, start))
     if warnings is not None:
-        warnings += _warnings(opened, timeline)
+        warnings += _warnings(decoding, timeline)
 
 
-def _warnings(opened: Opened, timeline: Timeline) -> list[str]:
+def _warnings(decoding: Decoding, timeline: Timeline) -> list[str]:
     """Returns what the report of a whole recording has to say beside its seconds."""
-    lines = [*opened.remarks, *opened.reader.remarks.lines, *timeline.figures.lines()]
-    claim, end = opened.reader.info.seconds, timeline.figures.end
+    lines = [*decoding.remarks, *decoding.reader.remarks.lines, *timeline.figures.lines()]
+    claim, end = decoding.reader.info.seconds, timeline.figures.end
     if claim is not None and abs(claim - end) > max(CLAIM_SECONDS, CLAIM_SHARE * end):
         lines.append(f"its header claims {claim:.1f} s, {end:.1f} s are there")
     return lines
 
 
 @dataclass(frozen=True)
-class Opened:
+class Decoding:
     """A file with the library that decodes it. remarks: about the file as a whole."""
 
     reader: AudioReader
@@ -204,10 +204,8 @@ def refusals(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(audio: Path | bytes) -> Iterator[Opened]:
-    name = "the audio" if isinstance(audio, bytes) else str(audio)
-    suffix = "" if isinstance(audio, bytes) else Path(audio).suffix
-    with _stream(audio) as stream, ExitStack() as stack:
+def _decoding(audio: AudioFile | bytes) -> Iterator[Decoding]:
+    with _stream(audio) as (stream, name, suffix), ExitStack() as stack:
         remarks: tuple[str, ...] = ()
         with refusals(name):
             repaired, remark = with_true_length(stream)
@@ -215,7 +213,7 @@ def _opened(audio: Path | bytes) -> Iterator[Opened]:
                 remarks = (remark,)
             reader = _open_reader(repaired, name, suffix)
             stack.callback(reader.close)
-        yield Opened(reader, name, remarks)
+        yield Decoding(reader, name, remarks)
 
 
 def _open_reader(stream: BinaryIO, name: str, suffix: str) -> ClosableReader:
@@ -251,26 +249,19 @@ def _sndfile(stream: BinaryIO, name: str) -> SndfileReader:
 
 
 @contextmanager
-def _stream(audio: Path | bytes) -> Iterator[BinaryIO]:
+def _stream(audio: AudioFile | bytes) -> Iterator[tuple[BinaryIO, str, str]]:
+    """Gives the content, its name and the name's suffix. Raises InvalidInput."""
     if isinstance(audio, bytes):
         if not audio:
             raise InvalidInput("the audio is empty, 0 bytes")
-        yield io.BytesIO(audio)
+        yield io.BytesIO(audio), "the audio", ""
         return
-    path = Path(audio)
-    try:
-        if path.exists() and not path.is_file():
-            raise InvalidInput(f"{path} is not a regular file")
-        stream = path.open("rb", buffering=0)  # libsndfile shares the descriptor's position
-    except (OSError, ValueError) as error:
-        raise InvalidInput(
-            f"cannot open {path}: {line_of(getattr(error, 'strerror', None) or error)}"
-        ) from None
-    with stream:
+    # Unbuffered: libsndfile shares the descriptor's position.
+    with opened(audio) as file, io.FileIO(file.descriptor, closefd=False) as stream:
         if not stream.seek(0, io.SEEK_END):
-            raise InvalidInput(f"{path} is empty, 0 bytes")
+            raise InvalidInput(f"{file.name} is empty, 0 bytes")
         stream.seek(0)
-        yield stream
+        yield stream, file.name, file.suffix
 
 
 def _nothing(name: str, start: float) -> str:

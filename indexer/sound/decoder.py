@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import send_handle
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from wordspot.indexer.sound.decoder_worker import (
     READY,
     WARNINGS,
 )
+from wordspot.indexer.sound.opened import AudioFile, OpenFile, opened
 from wordspot.indexer.sound.reader import AudioInfo
 
 START_SECONDS = 60.0
@@ -76,14 +78,15 @@ class IsolatedDecoder:
         """Calls that wait for a child."""
         return len(self._queue)
 
-    def probe(self, path: Path) -> AudioInfo:
+    def probe(self, file: AudioFile) -> AudioInfo:
         """Returns what a file says about itself, as audio.probe."""
-        (body,) = self._ask({"call": "probe", "path": str(Path(path).absolute())}, str(path))
+        with opened(file) as content:
+            (body,) = self._ask(_request("probe", content), content.name, content)
         return AudioInfo(**json.loads(bytes(body)))
 
     def read_blocks(
         self,
-        path: Path,
+        file: AudioFile,
         *,
         max_seconds: float,
         start: float = 0.0,
@@ -91,19 +94,19 @@ class IsolatedDecoder:
         warnings: list[str] | None = None,
     ) -> Iterator[Samples]:
         """Yields the blocks of a file, as audio.read_blocks."""
-        request: dict[str, object] = {"call": "read_blocks", "path": str(Path(path).absolute())}
-        request |= {"max_seconds": max_seconds, "start": start, "stop": stop}
-        for body in self._ask(request, str(path), warnings=warnings):
-            if len(body):
-                yield np.frombuffer(body, np.float32).copy()  # aligned and writable
+        with opened(file) as content:
+            request = _request("read_blocks", content, max_seconds=max_seconds, start=start, stop=stop)
+            for body in self._ask(request, content.name, content, warnings):
+                if len(body):
+                    yield np.frombuffer(body, np.float32).copy()  # aligned and writable
 
-    def read_stretch(self, path: Path, start: float, stop: float, *, max_seconds: float) -> Samples:
+    def read_stretch(self, file: AudioFile, start: float, stop: float, *, max_seconds: float) -> Samples:
         """Returns a stretch of a file, as audio.read_stretch."""
-        return np.concatenate(list(self.read_blocks(path, max_seconds=max_seconds, start=start, stop=stop)))
+        return np.concatenate(list(self.read_blocks(file, max_seconds=max_seconds, start=start, stop=stop)))
 
     def decode_bytes(self, data: bytes, *, max_seconds: float) -> Samples:
         """Returns the sound of a file's bytes, as audio.decode_bytes."""
-        request = {"call": "decode_bytes", "max_seconds": max_seconds}
+        request: dict[str, object] = {"call": "decode_bytes", "max_seconds": max_seconds}
         (body,) = self._ask(request, "the audio", data)
         return np.frombuffer(body, np.float32).copy()
 
@@ -133,7 +136,7 @@ class IsolatedDecoder:
         self,
         request: dict[str, object],
         name: str,
-        payload: bytes | None = None,
+        payload: bytes | OpenFile,
         warnings: list[str] | None = None,
     ) -> Iterator[memoryview]:
         """Yields the bodies of the DATA messages. Raises InvalidInput."""
@@ -226,6 +229,10 @@ class IsolatedDecoder:
             self._pass_turn()
 
 
+def _request(call: str, file: OpenFile, **options: object) -> dict[str, object]:
+    return {"call": call, "name": file.name, "suffix": file.suffix} | options
+
+
 class _Child:
     """One child process and the parent's end of its connection. Used by one thread at a time."""
 
@@ -257,7 +264,7 @@ class _Child:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def send(self, request: dict[str, object], payload: bytes | None) -> None:
+    def send(self, request: dict[str, object], payload: bytes | OpenFile) -> None:
         """Raises BlockingIOError when the child does not read, OSError when it is gone."""
         if not self._ready:
             if not self._connection.poll(START_SECONDS):
@@ -265,7 +272,9 @@ class _Child:
                 raise BlockingIOError
             self._ready = self._connection.recv_bytes() == READY
         self._connection.send_bytes(json.dumps(request).encode())
-        if payload is not None:
+        if isinstance(payload, OpenFile):
+            send_handle(self._connection, payload.descriptor, self._process.pid)
+        else:
             self._connection.send_bytes(payload)
 
     def receive(self) -> tuple[bytes, memoryview]:

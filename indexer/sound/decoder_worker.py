@@ -3,8 +3,9 @@
 It imports nothing but the decoding libraries. It may not write files, and may not hold more memory than it
 was given; it is killed by its own alarm should a block take too long and nobody be left to kill it.
 
-A request is a JSON message, followed by the file's bytes for `decode_bytes`. A reply is any number of
-messages, the first byte of each telling its kind.
+A request is a JSON message, followed by the file's bytes for `decode_bytes` and by its descriptor otherwise:
+what is decoded is what the parent has opened. A reply is any number of messages, the first byte of each
+telling its kind.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import resource
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from multiprocessing.connection import Connection
-from pathlib import Path
+from multiprocessing.reduction import recv_handle
 from typing import Any
 
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.sound import audio
+from wordspot.indexer.sound.opened import OpenFile
 
 READY, DATA, WARNINGS, REFUSED, END = b"R", b"D", b"W", b"E", b"."
 OUT_OF_MEMORY = 77  # exit status
@@ -34,14 +37,26 @@ def answers(request: dict[str, Any], connection: Connection) -> Iterator[bytes]:
     place is sought), and the warnings as JSON."""
     match request.pop("call"):
         case "probe":
-            yield DATA + json.dumps(asdict(audio.probe(Path(request["path"])))).encode()
+            with _received(request, connection) as file:
+                yield DATA + json.dumps(asdict(audio.probe(file))).encode()
         case "decode_bytes":
             yield DATA + audio.decode_bytes(connection.recv_bytes(), **request).tobytes()
         case "read_blocks":
-            path, warnings = Path(request.pop("path")), list[str]()
-            for block in audio.read_with_pauses(path, warnings=warnings, **request):
-                yield DATA + block.tobytes()
+            warnings: list[str] = []
+            with _received(request, connection) as file:
+                for block in audio.read_with_pauses(file, warnings=warnings, **request):
+                    yield DATA + block.tobytes()
             yield WARNINGS + json.dumps(warnings).encode()
+
+
+@contextmanager
+def _received(request: dict[str, Any], connection: Connection) -> Iterator[OpenFile]:
+    """Gives the file whose descriptor follows the request, and takes what names it out of the request."""
+    descriptor = recv_handle(connection)
+    try:
+        yield OpenFile(descriptor, request.pop("name"), request.pop("suffix"))
+    finally:
+        os.close(descriptor)
 
 
 def answer(request: dict[str, Any], connection: Connection, block_seconds: float) -> None:

@@ -125,9 +125,12 @@ def pretrained(name: str) -> nn.Module:
         raise BadInput(f"{name} hears {bundle.sample_rate} Hz; {SAMPLE_RATE} Hz is needed")
     path = Path(torch.hub.get_dir()) / "checkpoints" / bundle._path
     if not path.is_file():
-        raise MissingWeights(f"{name}'s weights are not in {path.parent}; put torchaudio's {path.name} there")
+        raise MissingWeights(
+            f"{name}'s weights are not in the folder checkpoints of torch.hub (TORCH_HOME); put torchaudio's "
+            f"{path.name} there"
+        )
     try:
         network: nn.Module = bundle.get_model(dl_kwargs={"progress": False, "weights_only": True})
     except Exception as error:  # its many kinds of errors mean the same here
-        raise MissingWeights(f"{path} does not hold {name}'s weights: {error}") from error
+        raise MissingWeights(f"{path.name} does not hold {name}'s weights: {error}") from error
     return network

@@ -256,4 +256,4 @@ def _check(folder: Path, weights: WhisperWeights, names: Iterable[str]) -> None:
         with (folder / name).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != weights.files[name]:
-            raise MissingWeights(f"{folder / name} has SHA-256 {digest}, expected {weights.files[name]}")
+            raise MissingWeights(f"{name} has SHA-256 {digest}, expected {weights.files[name]}")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordspot.models.artifact import ONNX, ArtifactCard, OnnxFile
+from wordspot.models.artifact import ONNX, ArtifactCard, OnnxFile, reason, shown
 from wordspot.models.cancellation import current_check
 from wordspot.models.errors import DamagedArtifact
 from wordspot.models.runtime.networks import FAMILIES, Network
@@ -114,12 +114,12 @@ def load(folder: Path, card: ArtifactCard, name: str, threads: int = 1) -> OnnxE
     run, metadata = _session(path, card.onnx)
     if metadata.get(WEIGHTS_SHA256) != card.weights_sha256:
         raise DamagedArtifact(
-            f"{path}: made of weights of SHA-256 {metadata.get(WEIGHTS_SHA256, 'unknown')[:12]}..., the card "
-            f"says {card.weights_sha256[:12]}...: run `wordspot models export {name}`"
+            f"{shown(path)}: made of weights of SHA-256 {metadata.get(WEIGHTS_SHA256, 'unknown')[:12]}..., the "
+            f"card says {card.weights_sha256[:12]}...: run `wordspot models export {name}`"
         )
     if card.onnx.family not in FAMILIES:
         raise DamagedArtifact(
-            f"{path}: the card says family {card.onnx.family!r}; {', '.join(FAMILIES)} are known"
+            f"{shown(path)}: the card says family {card.onnx.family!r}; {', '.join(FAMILIES)} are known"
         )
     try:
         size = int(card.config["parts"]) * int(card.config["frame_dimension"])
@@ -129,7 +129,7 @@ def load(folder: Path, card: ArtifactCard, name: str, threads: int = 1) -> OnnxE
         network = FAMILIES[card.onnx.family](run, card.config)
         return OnnxEncoder(network, projection, card, name, threads)
     except (KeyError, TypeError, ValueError) as error:
-        raise DamagedArtifact(f"{path}: does not fit the card ({error!r})") from error
+        raise DamagedArtifact(f"{shown(path)}: does not fit the card ({error!r})") from error
 
 
 def _session(path: Path, file: OnnxFile) -> tuple[Callable[[Mapping[str, Floats]], Floats], dict[str, str]]:
@@ -137,14 +137,16 @@ def _session(path: Path, file: OnnxFile) -> tuple[Callable[[Mapping[str, Floats]
     try:
         blob = path.read_bytes()
     except OSError as error:
-        raise DamagedArtifact(f"{path}: cannot be read ({error})") from error
+        raise DamagedArtifact(f"{shown(path)}: cannot be read ({reason(error)})") from error
     digest = hashlib.sha256(blob).hexdigest()
     if digest != file.sha256:
-        raise DamagedArtifact(f"{path}: SHA-256 is {digest[:12]}..., the card says {file.sha256[:12]}...")
+        raise DamagedArtifact(
+            f"{shown(path)}: SHA-256 is {digest[:12]}..., the card says {file.sha256[:12]}..."
+        )
     try:
         return session(blob)
     except Exception as error:  # its many kinds of errors mean the same here
-        raise DamagedArtifact(f"{path}: not a graph that onnxruntime runs ({error})") from error
+        raise DamagedArtifact(f"{shown(path)}: not a graph that onnxruntime runs ({error})") from error
 
 
 def session(blob: bytes) -> tuple[Callable[[Mapping[str, Floats]], Floats], dict[str, str]]:

@@ -42,15 +42,27 @@ class Client:
         home: the home directory without a server; None means WORDSPOT_HOME or ~/.wordspot.
         retry_timeout: seconds for which a call that an overloaded server turns away is repeated, after the
             delays that it asks for; 0 raises Overloaded at once. Only what is harmless to repeat is.
+        wait_seconds: how long to wait for another process that has the home directory open for writing; None
+            means WORDSPOT_WAIT_SECONDS, or not at all.
+        read_only: only search and list what is in the home directory, also while another process has it open
+            for writing. What changes things raises FailedPrecondition.
 
     Raises:
-        FailedPrecondition: another process has the home directory open.
+        FailedPrecondition: another process has the home directory open for writing.
     """
 
     def __init__(
-        self, address: str | None = None, *, home: Path | None = None, retry_timeout: float = RETRY_TIMEOUT_S
+        self,
+        address: str | None = None,
+        *,
+        home: Path | None = None,
+        retry_timeout: float = RETRY_TIMEOUT_S,
+        wait_seconds: float | None = None,
+        read_only: bool = False,
     ) -> None:
-        self._transport = open_transport(address, home, retry_timeout)
+        self._transport = open_transport(
+            address, home, retry_timeout, wait_seconds=wait_seconds, read_only=read_only
+        )
         self._retry_timeout = retry_timeout
         self.address = self._transport.address
         self._archives, self._searches = self._transport.archives, self._transport.searches
@@ -233,6 +245,23 @@ class Client:
                 archive_pb2.CancelOperationRequest(id=operation)
             )
         return response.operation
+
+    def interrupted(self, archive: str = "default") -> archive_pb2.Operation | None:
+        """Returns the last operation of an archive if the end of its process has interrupted it, else None.
+
+        Raises NotFound.
+        """
+        last = next(iter(deque(self.operations(archive), maxlen=1)), None)
+        ended = last is not None and last.state == archive_pb2.OPERATION_STATE_INTERRUPTED
+        return last if ended else None
+
+    def follow(
+        self,
+        operation: archive_pb2.Operation,
+        progress: Callable[[IndexProgress], None] = lambda progress: None,
+    ) -> archive_pb2.Operation:
+        """Returns an operation as it is at its end. Raises IndexingEnded unless it succeeds."""
+        return followed(self, operation, progress)
 
     def resume(self, operation: str) -> archive_pb2.Operation:
         """Goes on with an operation that did not finish, and returns it.

@@ -9,7 +9,7 @@ import hashlib
 import os
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 import grpc
 
-from wordspot.indexer.errors import InvalidInput, NotFound
+from wordspot.indexer.errors import ArchiveError, InvalidInput, NotFound
 from wordspot.indexer.paths import path_text
 from wordspot.services import settings
 from wordspot.services.client.retries import Retries, RetryInterceptor
@@ -131,11 +131,26 @@ class RemoteTransport(Transport):
 class EmbeddedTransport(Transport):
     """To services in this process, on a home directory of its own: files are added by path."""
 
-    def __init__(self, home: Path) -> None:
-        """Raises FailedPrecondition if another process has the home open."""
+    def __init__(self, home: Path, *, wait_seconds: float | None = None, read_only: bool = False) -> None:
+        """Opens the home.
+
+        Args:
+            home: the directory.
+            wait_seconds: how long to wait for another process that has it open for writing; None for what the
+                environment says.
+            read_only: only read it, beside another process, if it can be read as it is.
+
+        Raises:
+            FailedPrecondition: if another process has it open for writing.
+        """
         from wordspot.services.embedded import EmbeddedServer, EmbeddedSettings
 
-        options = EmbeddedSettings.of_home(home, os.environ)
+        options = EmbeddedSettings.of_home(
+            home,
+            os.environ,
+            wait_seconds=wait_seconds,
+            read_only=read_only and is_readable(home, os.environ),
+        )
         self._home = home
         self._default_encoder = options.searcher.default_encoder
         self._preload: grpc.Future[embedding_pb2.GetEncoderResponse] | None = None
@@ -198,16 +213,35 @@ class EmbeddedTransport(Transport):
 
 
 def open_transport(
-    address: str | None, home: Path | None, retry_timeout: float = RETRY_TIMEOUT_S
+    address: str | None,
+    home: Path | None,
+    retry_timeout: float = RETRY_TIMEOUT_S,
+    *,
+    wait_seconds: float | None = None,
+    read_only: bool = False,
 ) -> Transport:
     """Returns the transport to a server, or without an address to the services of this process.
 
     retry_timeout: of the former, in seconds. home: of the latter; None means WORDSPOT_HOME or ~/.wordspot.
-    Raises FailedPrecondition if another process has it open.
+    For the others, and what is raised, see EmbeddedTransport.
     """
     if address is not None:
         return RemoteTransport(address, retry_timeout)
-    return EmbeddedTransport(home or settings.home(os.environ))
+    home = home or settings.home(os.environ)
+    return EmbeddedTransport(home, wait_seconds=wait_seconds, read_only=read_only)
+
+
+def is_readable(home: Path, environment: Mapping[str, str]) -> bool:
+    """Returns whether a home has a catalogue of this version, which can be read without writing."""
+    from wordspot.indexer.archive.catalogue import Catalogue
+    from wordspot.indexer.archive.home import Home
+
+    url = settings.SearcherSettings.read(environment, home=home).database_url
+    try:
+        Catalogue(url or Home(home, read_only=True).database_url, read_only=True).close()
+    except ArchiveError:  # who opens it for writing says why, or makes it so
+        return False
+    return True
 
 
 @contextmanager

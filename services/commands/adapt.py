@@ -115,12 +115,23 @@ def _mine(archive: str, home: Path, seeds: int, seed: int) -> AdaptationMaterial
     """Raises what `gather_material` raises."""
     from wordspot.indexer.search.mining import MiningSettings
     from wordspot.services.archive_material import gather_material
+    from wordspot.services.client.transport import is_readable
     from wordspot.services.searcher.app import Searcher
     from wordspot.services.settings import SearcherSettings
 
     mining = MiningSettings(seeds=seeds, seed=seed)
     with (
-        closing(Searcher(SearcherSettings.read(os.environ, home=home, isolate=False))) as searcher,
+        closing(
+            Searcher(
+                SearcherSettings.read(
+                    os.environ,
+                    home=home,
+                    isolate=False,
+                    resume=False,
+                    read_only=is_readable(home, os.environ),
+                )
+            )
+        ) as searcher,
         console.progress_bar() as move,
     ):
         return gather_material(

@@ -21,7 +21,7 @@ Name = Annotated[str, typer.Argument(metavar="ARCHIVE", help="The archive's name
 @app.command("list")
 def list_(address: console.Address = None, as_json: console.Json = False) -> None:
     """List the archives."""
-    with Client(address) as client:
+    with Client(address, read_only=True) as client:
         archives = list(client.archives())
     if as_json:
         for archive in archives:
@@ -37,7 +37,7 @@ def list_(address: console.Address = None, as_json: console.Json = False) -> Non
 @app.command()
 def show(name: Name = "default", address: console.Address = None, as_json: console.Json = False) -> None:
     """Show an archive and its recordings."""
-    with Client(address) as client:
+    with Client(address, read_only=True) as client:
         archive = client.archive(name)
         recordings = list(client.recordings(name))
         operations = list(client.operations(name))
@@ -75,6 +75,7 @@ def delete(
         str | None, typer.Option(help="Delete this recording instead of the whole archive.")
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: console.Wait = None,
     address: console.Address = None,
     as_json: console.Json = False,
 ) -> None:
@@ -82,7 +83,7 @@ def delete(
     what = f"recording {recording} of archive {name}" if recording else f"archive {name}"
     if not yes and sys.stdin.isatty():
         typer.confirm(f"Delete {escaped(what)}?", abort=True, err=True)
-    with Client(address) as client:
+    with Client(address, wait_seconds=wait) as client:
         if recording:
             client.delete(recording, name)
         else:
@@ -94,9 +95,14 @@ def delete(
 
 
 @app.command()
-def compact(name: Name = "default", address: console.Address = None, as_json: console.Json = False) -> None:
+def compact(
+    name: Name = "default",
+    wait: console.Wait = None,
+    address: console.Address = None,
+    as_json: console.Json = False,
+) -> None:
     """Merge an archive's segments and drop what was deleted."""
-    with Client(address) as client:
+    with Client(address, wait_seconds=wait) as client:
         done = client.compact(name)
     if as_json:
         console.print_json(console.as_dict(done))
@@ -108,10 +114,13 @@ def compact(name: Name = "default", address: console.Address = None, as_json: co
 
 @app.command()
 def verify(
-    archive: console.Archive = "default", address: console.Address = None, as_json: console.Json = False
+    archive: console.Archive = "default",
+    wait: console.Wait = None,
+    address: console.Address = None,
+    as_json: console.Json = False,
 ) -> None:
     """Compare every stored byte with its checksum; damaged segments are not searched any more."""
-    with Client(address) as client:
+    with Client(address, wait_seconds=wait) as client:
         problems = _checked(client, archive, as_json=as_json)
     if problems:
         console.warn(f"wordspot: repair it with `wordspot archive repair --archive {archive}`")
@@ -120,10 +129,13 @@ def verify(
 
 @app.command()
 def repair(
-    archive: console.Archive = "default", address: console.Address = None, as_json: console.Json = False
+    archive: console.Archive = "default",
+    wait: console.Wait = None,
+    address: console.Address = None,
+    as_json: console.Json = False,
 ) -> None:
     """Verify an archive and index anew, from the recordings' files, what is damaged."""
-    with Client(address) as client, console.progress_bar() as move:
+    with Client(address, wait_seconds=wait) as client, console.progress_bar() as move:
         uploads = [
             c for c in client.verify(archive) if c.problem and c.kind == archive_pb2.STORED_KIND_UPLOAD
         ]

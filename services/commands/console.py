@@ -30,6 +30,14 @@ Address = Annotated[
     ),
 ]
 UNFOLDED_WIDTH = 10_000
+Wait = Annotated[
+    float | None,
+    typer.Option(
+        "--wait",
+        metavar="SECONDS",
+        help="Wait so long for another process that is writing to WORDSPOT_HOME. [default: not at all]",
+    ),
+]
 Archive = Annotated[str, typer.Option("--archive", "-a", help="The archive's name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one value a line.")]
 

@@ -153,17 +153,23 @@ def _temporary_files() -> Finding:
 
 
 def _home(home: Path) -> Iterator[Finding]:
+    from wordspot.indexer.archive import permissions
+
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        permissions.make_folder(home)
         with tempfile.TemporaryFile(dir=home):
-            yield Finding("home", True, f"{home} can be written")
+            exposure = permissions.exposure(home)
+        if exposure:
+            yield Finding("home", False, f"{home} should be yours alone (chmod 0700): {exposure}")
+        else:
+            yield Finding("home", True, f"{home} can be written, and by nobody else")
     except OSError as error:
         advice = "let this user write there, or set WORDSPOT_HOME to another folder"
         yield Finding("home", False, f"{home} cannot be written: {error.strerror}; {advice}")
 
 
 def _locks(home: Path) -> Iterator[Finding]:
-    from wordspot.indexer.archive.home import LOCKING_ADVICE
+    from wordspot.indexer.archive.home_lock import LOCKING_ADVICE
 
     with ExitStack() as stack:
         try:

@@ -29,11 +29,12 @@ def index(
             "the best that runs here without a download."
         ),
     ] = None,
+    wait: console.Wait = None,
     address: console.Address = None,
     as_json: console.Json = False,
 ) -> None:
     """Add recordings to an archive and make them searchable."""
-    with Client(address) as client, console.progress_bar() as move:
+    with Client(address, wait_seconds=wait) as client, console.progress_bar() as move:
         report = client.index(
             paths, archive, encoder, progress=lambda step: move(step.stage, step.done, step.total)
         )

@@ -116,7 +116,7 @@ def search(
     synthesis = _SynthesisOptions(TypedQuery.language if language is None else language, speakers)
     queries = _queries([*(query or ()), *(more or ())], text, synthesis, recording, start, end, batch)
     problems = lost_clips = 0
-    with Client(address) as client:
+    with Client(address, read_only=True) as client:
         advice = Advice(client, archive, top, min_score, detected, speed_variants, mode)
         answers = client.search_batch(
             [query for _, query in queries],

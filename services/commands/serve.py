@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from wordspot.services import settings
+from wordspot.services.commands import console
 from wordspot.services.escapes import EscapingFormatter
 from wordspot.services.settings import (
     ModelHostSettings,
@@ -61,6 +62,7 @@ def serve(
     ] = None,
     detector: Annotated[str | None, typer.Option(help="Of speech: silero, energy or none.")] = None,
     device: Annotated[str | None, typer.Option(help="For the models: cpu, cuda or auto.")] = None,
+    wait: console.Wait = None,
     metrics_port: Annotated[
         int | None, typer.Option(help="Of the model host: where Prometheus finds figures; default nowhere.")
     ] = None,
@@ -78,7 +80,12 @@ def serve(
     segmenting = SegmenterSettings.read(environment, detector=detector)
     hosting = ModelHostSettings.read(environment, home=home, device=device, metrics_port=metrics_port)
     searching = SearcherSettings.read(
-        environment, home=home, roots=tuple(root) if root else None, segmenter=segmenter, modelhost=modelhost
+        environment,
+        home=home,
+        roots=tuple(root) if root else None,
+        segmenter=segmenter,
+        modelhost=modelhost,
+        wait_seconds=wait,
     )
     if which is ServiceName.segmenter:
         from wordspot.services.segmenter import app as segmenter_app

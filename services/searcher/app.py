@@ -53,9 +53,11 @@ class Searcher:
         embedder_for: Callable[[str], Embedder] | None = None,
     ) -> None:
         """segmenter, embedder_for: those of this process; None for the services that the settings name."""
+        from wordspot.indexer.archive.ingest import BatchLimits
         from wordspot.indexer.archive.library import Library
         from wordspot.indexer.vectors.policy import IndexPolicy
         from wordspot.services.searcher.queries import SearchResources
+        from wordspot.services.searcher.resumption import resuming
         from wordspot.services.searcher.synthesis import Synthesiser
 
         with ExitStack() as closing:
@@ -73,6 +75,9 @@ class Searcher:
                 index=IndexPolicy(options.index_kind),
                 max_recording_seconds=options.max_recording_seconds,
                 workers=options.workers,
+                limits=BatchLimits(seconds=options.commit_seconds),
+                wait_seconds=options.wait_seconds,
+                read_only=options.read_only,
             )
             closing.callback(library.close)
             self.library = library
@@ -89,6 +94,8 @@ class Searcher:
                 self.query_bytes,
             )
             self.services = _services(options, resources, peers.checks)
+            if options.resume and not options.read_only:
+                closing.enter_context(resuming(library))
             self._closing = closing.pop_all()
 
     def close(self) -> None:
@@ -146,7 +153,8 @@ def _services(
         resources.library.list_archives(after="~")  # behind all names: no archive is summarised
 
     def check_archives() -> None:
-        check_home(options.home)
+        if not options.read_only:
+            check_home(options.home)
         check_database()
 
     def check_searches() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import threading
 import wave
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,6 +28,7 @@ from wordspot.indexer.records import (
     Section,
     SectionEmbeddings,
 )
+from wordspot.indexer.sound.opened import AudioFile, OpenFile, opened
 
 ENCODER = EncoderInfo("fake", "f" * 64, dimension=12, frame_dimension=3, ticks_per_frame=2)
 OTHER_ENCODER = EncoderInfo("other", "0" * 64, dimension=8, frame_dimension=4, ticks_per_frame=3)
@@ -47,42 +50,50 @@ class Info:
 class WaveDecoder:
     """16-bit mono WAV files at 16 kHz."""
 
-    def probe(self, path: Path) -> Info:
-        with self._opened(path) as file:
-            if not file.readframes(1):
-                raise InvalidInput(f"{path} holds no audio")
-            return Info(file.getnframes() / SAMPLE_RATE, file.getframerate(), file.getnchannels(), "WAV")
+    def probe(self, file: AudioFile) -> Info:
+        with self._opened(file) as wav:
+            if not wav.readframes(1):
+                raise InvalidInput(f"{name_of(file)} holds no audio")
+            return Info(wav.getnframes() / SAMPLE_RATE, wav.getframerate(), wav.getnchannels(), "WAV")
 
     def read_blocks(
         self,
-        path: Path,
+        file: AudioFile,
         *,
         max_seconds: float,
         start: float = 0.0,
         stop: float | None = None,
         warnings: list[str] | None = None,
     ) -> Iterator[Samples]:
-        with self._opened(path) as file:
-            last = file.getnframes() if stop is None else min(round(stop * SAMPLE_RATE), file.getnframes())
-            file.setpos(min(round(start * SAMPLE_RATE), file.getnframes()))
-            if last <= file.tell():
-                raise InvalidInput(f"{path} holds no audio")
-            if last - file.tell() > max_seconds * SAMPLE_RATE:
-                raise InvalidInput(f"{path} is longer than {max_seconds} s")
-            while file.tell() < last:
-                data = file.readframes(min(7_001, last - file.tell()))
+        with self._opened(file) as wav:
+            last = wav.getnframes() if stop is None else min(round(stop * SAMPLE_RATE), wav.getnframes())
+            wav.setpos(min(round(start * SAMPLE_RATE), wav.getnframes()))
+            if last <= wav.tell():
+                raise InvalidInput(f"{name_of(file)} holds no audio")
+            if last - wav.tell() > max_seconds * SAMPLE_RATE:
+                raise InvalidInput(f"{name_of(file)} is longer than {max_seconds} s")
+            while wav.tell() < last:
+                data = wav.readframes(min(7_001, last - wav.tell()))
                 if not data:
-                    raise InvalidInput(f"{path} ends before its header says")
+                    raise InvalidInput(f"{name_of(file)} ends before its header says")
                 yield np.frombuffer(data, dtype="<i2").astype(np.float32) / 32768
 
-    def read_stretch(self, path: Path, start: float, stop: float, *, max_seconds: float) -> Samples:
-        return np.concatenate(list(self.read_blocks(path, max_seconds=max_seconds, start=start, stop=stop)))
+    def read_stretch(self, file: AudioFile, start: float, stop: float, *, max_seconds: float) -> Samples:
+        return np.concatenate(list(self.read_blocks(file, max_seconds=max_seconds, start=start, stop=stop)))
 
-    def _opened(self, path: Path) -> wave.Wave_read:
+    @contextmanager
+    def _opened(self, file: AudioFile) -> Iterator[wave.Wave_read]:
         try:
-            return wave.open(str(path), "rb")  # the callers close it
+            with opened(file) as content, os.fdopen(os.dup(content.descriptor), "rb") as stream:
+                stream.seek(0)
+                with wave.open(stream, "rb") as wav:
+                    yield wav
         except (wave.Error, EOFError) as error:
-            raise InvalidInput(f"{path} is not audio: {error}") from None
+            raise InvalidInput(f"{name_of(file)} is not audio: {error}") from None
+
+
+def name_of(file: AudioFile) -> str:
+    return file.name if isinstance(file, OpenFile) else str(file)
 
 
 class LoudnessSegmenter:
@@ -192,15 +203,14 @@ def write_noise(path: Path, *, seed: int, seconds: float = 1.0, silent: bool = F
 
 
 def library_at(home: Path, roots: Sequence[Path], embedders: Embedders, **options: Any) -> Library:
-    return Library(
-        home,
-        decoder=WaveDecoder(),
-        segmenter=LoudnessSegmenter(),
-        embedder_for=embedders,
-        default_encoder="fake",
-        roots=roots,
-        **options,
-    )
+    defaults = {
+        "decoder": WaveDecoder(),
+        "segmenter": LoudnessSegmenter(),
+        "embedder_for": embedders,
+        "default_encoder": "fake",
+        "roots": roots,
+    }
+    return Library(home, **(defaults | options))
 
 
 def index(library: Library, archive: str, encoder: str = "") -> Any:
@@ -234,7 +244,7 @@ def open_library(tmp_path: Path, audio: Path, embedders: Embedders) -> Iterator[
     opened: list[Library] = []
 
     def open_one(**options: Any) -> Library:
-        opened.append(library_at(tmp_path / "home", [audio], embedders, **options))
+        opened.append(library_at(tmp_path / "home", embedders=embedders, **({"roots": [audio]} | options)))
         return opened[-1]
 
     yield open_one

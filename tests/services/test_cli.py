@@ -370,8 +370,10 @@ def test_a_line_of_a_batch_that_cannot_be_read_is_named(run: Run, tmp_path: Path
 def test_a_home_in_use_is_one_line(run: Run, home: Path) -> None:
     from wordspot import Client
 
-    with Client(home=home):
-        assert str(home) in refused(run("archive", "list"))
+    with Client(home=home) as client:
+        client.ensure_archive("prompts")
+        assert str(home) in refused(run("archive", "compact", "prompts"))
+        assert "prompts" in run("archive", "list")[1]
 
 
 def test_an_unknown_fault_point_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

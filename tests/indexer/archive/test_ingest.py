@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +11,15 @@ import numpy as np
 import pytest
 
 from wordspot.indexer import faults
+from wordspot.indexer.archive import ingest as ingest_module
+from wordspot.indexer.archive.attempts import MAX_ATTEMPTS, Attempts
 from wordspot.indexer.archive.audio_files import SampleBuffer
 from wordspot.indexer.archive.ingest import Batch, BatchLimits, Ingest, PendingRecording
+from wordspot.indexer.archive.originals import Original, Originals
 from wordspot.indexer.archive.segments import SegmentReader
 from wordspot.indexer.errors import Exhausted, FailedPrecondition, InvalidInput
 from wordspot.indexer.records import SAMPLES_PER_TICK, Region, Samples
+from wordspot.indexer.sound.opened import OpenFile
 
 ONE_EACH = BatchLimits(recordings=1, sections=1)
 
@@ -41,9 +47,18 @@ def segments(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def ingest(segments: Path, fakes: SimpleNamespace) -> Callable[..., Ingest]:
+def attempts(tmp_path: Path) -> Path:
+    folder = tmp_path / "attempts"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def ingest(segments: Path, attempts: Path, audio: Path, fakes: SimpleNamespace) -> Callable[..., Ingest]:
     def made(**options: object) -> Ingest:
         tools = {
+            "originals": Originals(segments.parent, [audio]),
+            "attempts": Attempts(attempts),
             "decoder": fakes.WaveDecoder(),
             "segmenter": fakes.LoudnessSegmenter(),
             "embedder": fakes.ProjectionEmbedder(),
@@ -59,9 +74,15 @@ def ingest(segments: Path, fakes: SimpleNamespace) -> Callable[..., Ingest]:
 def source(audio: Path, fakes: SimpleNamespace) -> Callable[..., PendingRecording]:
     def made(name: str, **options: object) -> PendingRecording:
         path = fakes.write_noise(audio / f"{name}.wav", seed=sum(name.encode()), **options)
-        return PendingRecording(name, path, path.stat().st_size)
+        return pending(name, path)
 
     return made
+
+
+def pending(name: str, path: Path) -> PendingRecording:
+    """A recording whose file is what lies there now."""
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return PendingRecording(name, Original(str(path), str(path), path.stat().st_size, sha256))
 
 
 def test_every_recording_is_committed_once_by_several_threads(
@@ -104,7 +125,7 @@ def test_the_audio_of_a_region_is_what_was_recorded(
     ingest: Callable[..., Ingest], source: Callable[..., PendingRecording], fakes: SimpleNamespace
 ) -> None:
     one = source("a", seconds=3.0)
-    whole = fakes.WaveDecoder().read_stretch(one.path, 0.0, 3.0, max_seconds=9)
+    whole = fakes.WaveDecoder().read_stretch(Path(one.original.name), 0.0, 3.0, max_seconds=9)
     heard: list[Samples] = []
     embedder = fakes.ProjectionEmbedder()
 
@@ -142,13 +163,13 @@ def test_a_recording_that_cannot_be_read_is_a_problem_and_the_rest_goes_on(
     text = audio / "text.wav"
     text.write_text("not audio")
     changed, gone, linked = source("changed"), source("gone"), source("linked")
-    with changed.path.open("ab") as file:
+    with (audio / "changed.wav").open("ab") as file:
         file.write(b"more")
-    gone.path.unlink()
-    linked.path.unlink()
-    linked.path.symlink_to("/etc/hostname")
+    (audio / "gone.wav").unlink()
+    (audio / "linked.wav").unlink()
+    (audio / "linked.wav").symlink_to("/etc/hostname")
     sources = [
-        source("one"), PendingRecording("text", text, 9), changed, gone, linked,
+        source("one"), pending("text", text), changed, gone, linked,
         source("long", seconds=3.0), source("two"),
     ]  # fmt: skip
     shelf = Shelf()
@@ -157,7 +178,7 @@ def test_a_recording_that_cannot_be_read_is_a_problem_and_the_rest_goes_on(
     assert "is not audio" in shelf.problems["text"]
     assert "bytes; it had 32044 when it was added" in shelf.problems["changed"]
     assert "cannot be read any more" in shelf.problems["gone"]
-    assert "replaced by a link to /etc/hostname" in shelf.problems["linked"]
+    assert "linked.wav has been replaced by a link" in shelf.problems["linked"]
     assert "longer than 2.0 s" in shelf.problems["long"]
 
 
@@ -191,7 +212,11 @@ def test_only_problems_make_a_batch_without_a_segment(
     ingest: Callable[..., Ingest], audio: Path, segments: Path
 ) -> None:
     shelf = Shelf()
-    ingest().run([PendingRecording("gone", audio / "gone.wav", 1)], shelf, threading.Event())
+    ingest().run(
+        [PendingRecording("gone", Original("gone.wav", str(audio / "gone.wav"), 1, "0" * 64))],
+        shelf,
+        threading.Event(),
+    )
     assert [batch.segment for batch in shelf.batches] == [None]
     assert not list(segments.iterdir())
 
@@ -365,9 +390,9 @@ def test_whatever_a_decoder_raises_is_the_failure_of_one_recording(
     ingest: Callable[..., Ingest], source: Callable[..., PendingRecording], fakes: SimpleNamespace
 ) -> None:
     class Broken(fakes.WaveDecoder):
-        def read_blocks(self, path: Path, **options: object) -> Iterator[Samples]:
-            yield from super().read_blocks(path, **options)
-            if path.stem == "broken":
+        def read_blocks(self, file: OpenFile, **options: object) -> Iterator[Samples]:
+            yield from super().read_blocks(file, **options)
+            if file.name.endswith("broken.wav"):
                 raise OSError("out of sorts")
 
     shelf = Shelf()
@@ -381,9 +406,9 @@ def test_what_a_decoder_warns_of_is_kept_with_the_recording(
     ingest: Callable[..., Ingest], source: Callable[..., PendingRecording], fakes: SimpleNamespace
 ) -> None:
     class Warning(fakes.WaveDecoder):
-        def read_blocks(self, path: Path, warnings: list[str], **options: object) -> Iterator[Samples]:
-            yield from super().read_blocks(path, **options)
-            if path.stem == "gappy":
+        def read_blocks(self, file: OpenFile, warnings: list[str], **options: object) -> Iterator[Samples]:
+            yield from super().read_blocks(file, **options)
+            if file.name.endswith("gappy.wav"):
                 warnings.append("no sound from 1 to 2 s")
 
     shelf = Shelf()
@@ -410,3 +435,59 @@ def test_a_buffer_returns_any_stretch_that_was_not_discarded() -> None:
 def calm() -> Iterator[None]:
     yield
     faults.disarm()
+
+
+def test_a_recording_that_an_earlier_process_did_not_survive_comes_last_and_alone(
+    ingest: Callable[..., Ingest], source: Callable[..., PendingRecording], attempts: Path
+) -> None:
+    for name in ("a", "c"):
+        Attempts(attempts).begin(name)
+    shelf = Shelf()
+    ingest(workers=2).run([source(name) for name in "abcd"], shelf, threading.Event())
+    assert shelf.seconds == dict.fromkeys("abcd", 1.0)
+    lots = [batch.segment.recordings for batch in shelf.batches if batch.segment is not None]
+    assert lots[-2:] == [("a",), ("c",)]
+    assert Attempts(attempts).counts() == {}
+
+
+def test_a_recording_that_ends_every_process_is_given_up(
+    ingest: Callable[..., Ingest], source: Callable[..., PendingRecording], attempts: Path
+) -> None:
+    for _ in range(MAX_ATTEMPTS):
+        Attempts(attempts).begin("poison")
+    shelf = Shelf()
+    ingest().run([source("poison"), source("fine")], shelf, threading.Event())
+    assert shelf.problems == {"poison": f"the process died {MAX_ATTEMPTS} times while indexing it"}
+    assert shelf.seconds == {"fine": 1.0}
+    assert Attempts(attempts).counts() == {}  # whoever indexes again asks for it
+
+
+def test_what_is_being_read_is_noted_until_its_vectors_are_written(
+    ingest: Callable[..., Ingest],
+    source: Callable[..., PendingRecording],
+    attempts: Path,
+    fakes: SimpleNamespace,
+) -> None:
+    embedder = fakes.ProjectionEmbedder()
+    noted: list[set[str]] = []
+    embedder.before = lambda count: noted.append(set(Attempts(attempts).counts()))
+    ingest(embedder=embedder, workers=1, limits=ONE_EACH).run(
+        [source("a"), source("b")], Shelf(), threading.Event()
+    )
+    assert noted == [{"a"}, {"b"}]
+
+
+def test_the_first_batches_are_committed_early(
+    ingest: Callable[..., Ingest], source: Callable[..., PendingRecording], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a process that dies every few seconds gets on."""
+    clock = itertools.count()
+    monkeypatch.setattr(ingest_module.time, "monotonic", lambda: float(next(clock)))
+    shelf = Shelf()
+    limits = BatchLimits(seconds=1_000.0, first_seconds=1.0)
+    ingest(workers=1, limits=limits).run([source(f"r{n}") for n in range(40)], shelf, threading.Event())
+    sizes = [len(batch.seconds) for batch in shelf.batches]
+    assert sum(sizes) == 40
+    assert sizes[0] == 1
+    assert sizes[:-1] == sorted(sizes[:-1])
+    assert sizes[-2] > 3
