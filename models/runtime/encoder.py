@@ -114,8 +114,8 @@ def load(folder: Path, card: ArtifactCard, name: str, threads: int = 1) -> OnnxE
     run, metadata = _session(path, card.onnx)
     if metadata.get(WEIGHTS_SHA256) != card.weights_sha256:
         raise DamagedArtifact(
-            f"{shown(path)}: made of weights of SHA-256 {metadata.get(WEIGHTS_SHA256, 'unknown')[:12]}..., the "
-            f"card says {card.weights_sha256[:12]}...: run `wordspot models export {name}`"
+            f"{shown(path)}: made of weights of SHA-256 {metadata.get(WEIGHTS_SHA256, 'unknown')[:12]}..., "
+            f"the card says {card.weights_sha256[:12]}...: run `wordspot models export {name}`"
         )
     if card.onnx.family not in FAMILIES:
         raise DamagedArtifact(

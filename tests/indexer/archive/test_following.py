@@ -207,5 +207,5 @@ def test_the_cached_index_is_read_from_the_files_that_were_checked(
 
 
 def test_a_home_without_a_catalogue_cannot_be_read(read: Open) -> None:
-    with pytest.raises(FailedPrecondition, match="the catalogue cannot be read"):
+    with pytest.raises(FailedPrecondition, match="the catalogue cannot be used"):
         read()
