@@ -97,32 +97,11 @@ class Library:
         self._read_only = read_only
         with files.reporting_disk_errors("opening the home"), ExitStack() as opening:
             self._home = opening.enter_context(closing(Home(home, wait_seconds, read_only=read_only)))
-            self._seal = Seal(self._home.root / catalogue_file.NAME)
-            if not (database_url or read_only):
-                self._home.check_catalogue_file()
-                self._seal.check()
-            self._catalogue = opening.enter_context(
-                closing(
-                    Catalogue(
-                        database_url or self._home.database_url,
-                        segments=self._home.segments,
-                        before_writing=self._seal.remove,
-                        read_only=read_only,
-                    )
-                )
-            )
-            if not read_only:
-                self._home.check_identity(self._catalogue)
-                self._home.remove_orphans(self._catalogue, aside=self._seal.lost_transactions)
+            self._open_catalogue(database_url, opening)
             self._audio = StoredAudio(self._catalogue, self._home)
             originals = Originals(self._home.root, roots)
             self._additions = Additions(
-                self._catalogue,
-                self._home,
-                self._audio,
-                originals,
-                decoder,
-                max_upload_bytes=max_upload_bytes,
+                self._catalogue, self._home, self._audio, originals, decoder, max_upload_bytes=max_upload_bytes
             )
             self._served = (FollowedArchives if read_only else ServedArchives)(
                 self._catalogue, self._home, index or IndexPolicy()
@@ -152,6 +131,26 @@ class Library:
                 read_only=read_only,
             )
             opening.pop_all()
+
+    def _open_catalogue(self, database_url: str | None, opening: ExitStack) -> None:
+        """Opens the catalogue, which `opening` closes; removes the orphans of a crash unless read-only."""
+        self._seal = Seal(self._home.root / catalogue_file.NAME)
+        if not (database_url or self._read_only):
+            self._home.check_catalogue_file()
+            self._seal.check()
+        self._catalogue = opening.enter_context(
+            closing(
+                Catalogue(
+                    database_url or self._home.database_url,
+                    segments=self._home.segments,
+                    before_writing=self._seal.remove,
+                    read_only=self._read_only,
+                )
+            )
+        )
+        if not self._read_only:
+            self._home.check_identity(self._catalogue)
+            self._home.remove_orphans(self._catalogue, aside=self._seal.lost_transactions)
 
     def close(self) -> None:
         """Interrupts operations, waits for them and unlocks the home."""
