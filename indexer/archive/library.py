@@ -93,19 +93,22 @@ class Library:
         wait_seconds: float = 0.0,
         read_only: bool = False,
     ) -> None:
-        self._locks = ArchiveLocks()
-        self._read_only = read_only
+        self._locks, self._read_only = ArchiveLocks(), read_only
         with files.reporting_disk_errors("opening the home"), ExitStack() as opening:
             self._home = opening.enter_context(closing(Home(home, wait_seconds, read_only=read_only)))
             self._open_catalogue(database_url, opening)
             self._audio = StoredAudio(self._catalogue, self._home)
             originals = Originals(self._home.root, roots)
             self._additions = Additions(
-                self._catalogue, self._home, self._audio, originals, decoder, max_upload_bytes=max_upload_bytes
+                self._catalogue,
+                self._home,
+                self._audio,
+                originals,
+                decoder,
+                max_upload_bytes=max_upload_bytes,
             )
-            self._served = (FollowedArchives if read_only else ServedArchives)(
-                self._catalogue, self._home, index or IndexPolicy()
-            )
+            served = FollowedArchives if read_only else ServedArchives
+            self._served = served(self._catalogue, self._home, index or IndexPolicy())
             self._archives = Archives(self._catalogue, self._home, self._locks, self._audio, self._served)
             self._recordings = Recordings(
                 self._catalogue, originals, self._audio, self._served, decoder, max_recording_seconds

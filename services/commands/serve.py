@@ -87,6 +87,17 @@ def serve(
         modelhost=modelhost,
         wait_seconds=wait,
     )
+    _run(which, server, segmenting, hosting, searching)
+
+
+def _run(
+    which: ServiceName,
+    server: ServerSettings,
+    segmenting: SegmenterSettings,
+    hosting: ModelHostSettings,
+    searching: SearcherSettings,
+) -> None:
+    """Runs a service, or all of them, until it is interrupted."""
     if which is ServiceName.segmenter:
         from wordspot.services.segmenter import app as segmenter_app
 
