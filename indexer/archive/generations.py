@@ -9,9 +9,9 @@ from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
 from wordspot.indexer.archive import compaction, files, lookups
+from wordspot.indexer.archive.batches import Batch, PendingRecording
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
-from wordspot.indexer.archive.ingest import Batch, PendingRecording
 from wordspot.indexer.archive.originals import Original, Originals
 from wordspot.indexer.archive.origins import Origin
 from wordspot.indexer.archive.segments import SegmentReader, verify

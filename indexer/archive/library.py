@@ -15,10 +15,11 @@ from wordspot.indexer.archive import catalogue_file, compaction, files
 from wordspot.indexer.archive.additions import Addition, Additions
 from wordspot.indexer.archive.archives import Archives
 from wordspot.indexer.archive.attempts import Attempts
+from wordspot.indexer.archive.batches import BatchLimits
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.following import FollowedArchives
 from wordspot.indexer.archive.home import Home
-from wordspot.indexer.archive.ingest import BatchLimits, Ingest
+from wordspot.indexer.archive.ingest import Ingest
 from wordspot.indexer.archive.insertions import AddResult
 from wordspot.indexer.archive.locks import ArchiveLocks
 from wordspot.indexer.archive.operations import Operations

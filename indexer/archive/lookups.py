@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection, Sequence
 
 from sqlalchemy import func, select
@@ -126,6 +127,34 @@ def check_fingerprint(request_id: str, earlier: str, fingerprint: str) -> None:
         raise InvalidInput(
             f"request id {request_id!r} was used for {earlier!r} and cannot serve for {fingerprint!r}"
         )
+
+
+def insert_operation(
+    encoder: str, request_id: str, fingerprint: str, session: Session, archive: Archive
+) -> Operation:
+    """Inserts an operation of an archive, and the request that it answers unless its id is empty."""
+    operation = Operation(
+        id=uuid.uuid4().hex[:16],
+        archive_id=archive.id,
+        encoder=encoder,  # the requested name may be an alias
+        state=OperationState.RUNNING,
+        recordings_total=0,
+        created=now(),
+        updated=now(),
+    )
+    session.add(operation)
+    session.flush()
+    if request_id:
+        session.add(
+            Request(
+                archive_id=archive.id,
+                request_id=request_id,
+                fingerprint=fingerprint,
+                operation_number=operation.number,
+                already_present=False,
+            )
+        )
+    return operation
 
 
 def insert_segment(session: Session, generation: int, segment: SealedSegment) -> None:

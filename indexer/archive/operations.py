@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,10 +12,11 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from wordspot.indexer.archive import files, generations, lookups
+from wordspot.indexer.archive.batches import Batch, PendingRecording
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
 from wordspot.indexer.archive.home_lock import holder_of
-from wordspot.indexer.archive.ingest import Batch, Ingest, PendingRecording
+from wordspot.indexer.archive.ingest import Ingest
 from wordspot.indexer.archive.locks import ArchiveLocks
 from wordspot.indexer.archive.serving import ServedArchives
 from wordspot.indexer.archive.summaries import OperationSummary, Page
@@ -26,7 +26,6 @@ from wordspot.indexer.archive.tables import (
     GenerationState,
     Operation,
     OperationState,
-    Request,
     now,
 )
 from wordspot.indexer.errors import ArchiveError, Exhausted, FailedPrecondition, StorageFailed
@@ -139,7 +138,7 @@ class Operations:
             encoder or (serving.encoder if serving is not None else self._default_encoder)
         )
 
-        insert = partial(_insert_operation, embedder.info.name, request_id, fingerprint)
+        insert = partial(lookups.insert_operation, embedder.info.name, request_id, fingerprint)
         return self._launch(archive, embedder, insert)
 
     def repair(self, archive: str) -> OperationSummary:
@@ -163,7 +162,7 @@ class Operations:
                 f"{serving.encoder_hash[:12]}; the one at hand has {embedder.info.hash[:12]}: index it again"
             )
         return self._launch(
-            archive, embedder, partial(_insert_operation, embedder.info.name, "", ""), repair=True
+            archive, embedder, partial(lookups.insert_operation, embedder.info.name, "", ""), repair=True
         )
 
     def resume(self, operation: str) -> OperationSummary:
@@ -388,31 +387,3 @@ class Operations:
 def _summary(session: Session, row: Operation, running: frozenset[str]) -> OperationSummary:
     archive = session.get_one(Archive, row.archive_id)
     return lookups.summary_of_operation(archive.name, row, row.id in running)
-
-
-def _insert_operation(
-    encoder: str, request_id: str, fingerprint: str, session: Session, archive: Archive
-) -> Operation:
-    """Inserts an operation of an archive, and the request that it answers unless its id is empty."""
-    operation = Operation(
-        id=uuid.uuid4().hex[:16],
-        archive_id=archive.id,
-        encoder=encoder,  # the requested name may be an alias
-        state=OperationState.RUNNING,
-        recordings_total=0,
-        created=now(),
-        updated=now(),
-    )
-    session.add(operation)
-    session.flush()
-    if request_id:
-        session.add(
-            Request(
-                archive_id=archive.id,
-                request_id=request_id,
-                fingerprint=fingerprint,
-                operation_number=operation.number,
-                already_present=False,
-            )
-        )
-    return operation

@@ -53,7 +53,7 @@ class Searcher:
         embedder_for: Callable[[str], Embedder] | None = None,
     ) -> None:
         """segmenter, embedder_for: those of this process; None for the services that the settings name."""
-        from wordspot.indexer.archive.ingest import BatchLimits
+        from wordspot.indexer.archive.batches import BatchLimits
         from wordspot.indexer.archive.library import Library
         from wordspot.indexer.vectors.policy import IndexPolicy
         from wordspot.services.searcher.queries import SearchResources

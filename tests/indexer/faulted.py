@@ -23,8 +23,8 @@ from typing import Any
 
 from wordspot.indexer import faults
 from wordspot.indexer.archive import additions, compaction
+from wordspot.indexer.archive.batches import BatchLimits
 from wordspot.indexer.archive.compaction import MERGED_SEGMENTS
-from wordspot.indexer.archive.ingest import BatchLimits
 from wordspot.indexer.archive.library import Library
 from wordspot.indexer.archive.summaries import RecordingState
 from wordspot.indexer.vectors.policy import IndexPolicy

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from tests.indexer.archive.conftest import identities, upload
+from wordspot.indexer.archive.batches import BatchLimits
 from wordspot.indexer.archive.following import FollowedGeneration
-from wordspot.indexer.archive.ingest import BatchLimits
 from wordspot.indexer.archive.library import Library
 from wordspot.indexer.archive.tables import OperationState
 from wordspot.indexer.errors import DataLoss, FailedPrecondition, NotFound

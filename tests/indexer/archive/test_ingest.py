@@ -14,7 +14,8 @@ from wordspot.indexer import faults
 from wordspot.indexer.archive import ingest as ingest_module
 from wordspot.indexer.archive.attempts import MAX_ATTEMPTS, Attempts
 from wordspot.indexer.archive.audio_files import SampleBuffer
-from wordspot.indexer.archive.ingest import Batch, BatchLimits, Ingest, PendingRecording
+from wordspot.indexer.archive.batches import Batch, BatchLimits, PendingRecording
+from wordspot.indexer.archive.ingest import Ingest
 from wordspot.indexer.archive.originals import Original, Originals
 from wordspot.indexer.archive.segments import SegmentReader
 from wordspot.indexer.errors import Exhausted, FailedPrecondition, InvalidInput

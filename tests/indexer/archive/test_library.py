@@ -15,7 +15,7 @@ import pytest
 
 from tests.indexer.archive.conftest import files_below, identities, upload
 from wordspot.indexer import faults
-from wordspot.indexer.archive.ingest import BatchLimits
+from wordspot.indexer.archive.batches import BatchLimits
 from wordspot.indexer.archive.library import Library
 from wordspot.indexer.archive.summaries import CompactionSummary, RecordingState
 from wordspot.indexer.archive.tables import OperationState
