@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 FAISS ?= cpu
 # Options of the fuzzer, such as --seed 7 --inputs 1000 --seconds 0 --target decode.
 FUZZ ?=
+# Options of the faults, such as --seed 7 --faults 100 --kills 50 --rot 4 --losses 50.
+FAULTS ?=
 PROTOS := $(wildcard proto/wordspot/*/*.proto)
 # Of tests, side by side; a thread each.
 WORKERS ?= 2
@@ -15,7 +17,7 @@ AS_TESTED := --constraints requirements-dev.lock
 # The tools by absolute path, for what runs in another folder.
 TOOLS := $(abspath $(BIN))
 
-.PHONY: help debian install demo test check docs proto picture lock sbom bench bench-retrieval bench-scale bench-serving fuzz clean
+.PHONY: help debian install demo test check docs proto picture lock sbom bench bench-retrieval bench-scale bench-serving bench-faults fuzz clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -79,6 +81,9 @@ bench-scale: install ## indexing speed, memory, search latency, approximate reca
 
 bench-serving: install ## throughput, overhead, hot swap and memory of the model service
 	$(BIN)/python -m tests.bench.serving
+
+bench-faults: install ## failing disks, kills at any call, power loss and bit rot below real processes; needs a C compiler
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 fuzz: install ## mutated files and hostile calls, 20,000 or more in ten minutes or more; failures below build/fuzz
 	$(BIN)/python -m tests.fuzz $(FUZZ)

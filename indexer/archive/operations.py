@@ -144,7 +144,8 @@ class Operations:
     def repair(self, archive: str) -> OperationSummary:
         """Starts indexing anew, from their files, the recordings of damaged segments.
 
-        A recording whose file is missing or has changed gets a problem.
+        A recording whose file is missing or has changed gets a problem. What the archive's last operation has
+        left to do, should it not have succeeded, is indexed as well: it may have been a repair.
 
         Raises:
             NotFound: if there is no such archive or encoder.
@@ -153,6 +154,12 @@ class Operations:
         with self._catalogue.reading() as session:
             row = lookups.archive_by_name(session, archive)
             serving = lookups.generation_in_state(session, row, GenerationState.SERVING)
+            last = session.scalars(
+                select(Operation.state)
+                .where(Operation.archive_id == row.id)
+                .order_by(Operation.number.desc())
+                .limit(1)
+            ).first()
         if serving is None:
             raise FailedPrecondition(f"archive {archive!r} is not indexed yet")
         embedder = self._embedder_for(serving.encoder)
@@ -162,7 +169,11 @@ class Operations:
                 f"{serving.encoder_hash[:12]}; the one at hand has {embedder.info.hash[:12]}: index it again"
             )
         return self._launch(
-            archive, embedder, partial(lookups.insert_operation, embedder.info.name, "", ""), repair=True
+            archive,
+            embedder,
+            partial(lookups.insert_operation, embedder.info.name, "", ""),
+            repair=True,
+            everything=last != OperationState.SUCCEEDED,
         )
 
     def resume(self, operation: str) -> OperationSummary:
@@ -294,8 +305,10 @@ class Operations:
         enter_row: Callable[[Session, Archive], Operation],
         *,
         repair: bool = False,
+        everything: bool = True,
     ) -> OperationSummary:
-        """Starts indexing what the archive's generation lacks; to repair, only what damaged segments held."""
+        """Starts indexing what the archive's generation lacks; unless `everything`, only what damaged
+        segments held. A repair takes damaged segments out even where recordings are lost."""
         self._locks.acquire(archive, "indexing")
         try:
             abandoned: list[str] = []
@@ -306,7 +319,7 @@ class Operations:
                     session, self._home, row, embedder.info, abandoned, lossy=repair
                 )
                 sources = generations.unindexed_recordings(
-                    session, row, generation, None if not repair else damaged
+                    session, row, generation, None if everything else damaged
                 )
                 operation.recordings_total = operation.recordings_done + len(sources)
             for name in abandoned:

@@ -104,6 +104,29 @@ class Campaign:
         return "\n".join([*lines, f"| **{self.fired}** | {sums} | {self.wrong} |"])
 
 
+def lose_power(seed: int, count: int, report: Callable[[str], None]) -> int:
+    """Loses the power so often at random moments; reports a table and returns how often that went wrong."""
+    rows: dict[str, Row] = {}
+    with tempfile.TemporaryDirectory() as name, Processes(Path(name)) as processes:
+        stage = Stage(processes, Path(name).resolve())
+        scenarios = [scenario for scenario in SCENARIOS if not scenario.closed and scenario.base != "damaged"]
+        recorded = {scenario.name: stage.record(scenario) for scenario in scenarios}
+        for number in range(count):
+            scenario = scenarios[number % len(scenarios)]
+            choices = random.Random(f"{seed} {number}")
+            row = rows.setdefault(scenario.name, Row())
+            row.fired += 1
+            try:
+                stage.lose_power(scenario, choices.choice(list(Survives)), choices, recorded[scenario.name])
+            except Wrong as error:
+                row.wrong.append(str(error))
+                report(str(error))
+    lines = ["| scenario | power lost | wrong |", "|---|---|---|"]
+    lines += [f"| {name} | {row.fired} | {len(row.wrong)} |" for name, row in rows.items()]
+    report("\n".join(lines))
+    return sum(len(row.wrong) for row in rows.values())
+
+
 def run(kinds: dict[Kind, int], seed: int, count: int, report: Callable[[str], None]) -> Campaign:
     """Runs a campaign and reports its table."""
     campaign = Campaign(kinds, seed)

@@ -41,6 +41,7 @@ def session(request: Request) -> None:
     settings = EmbeddedSettings.of_home(Path(os.environ["WORDSPOT_HOME"]), os.environ)
     with EmbeddedServer(settings) as server, Client(server.address) as client:
         steps: dict[str, Callable[[Any], object]] = {
+            "create": lambda _: client.ensure_archive(),
             "upload": lambda path: client.add(path),
             "index": lambda encoder: client.index([], encoder=encoder),
             "delete": lambda recording: client.delete(recording),
@@ -57,7 +58,7 @@ def session(request: Request) -> None:
                 failed = 2
                 sys.stderr.write(f"wordspot: {error}\n")
         if request.get("abandoned"):
-            os._exit(0)
+            os._exit(failed)
     sys.exit(failed)
 
 

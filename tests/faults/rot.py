@@ -124,7 +124,9 @@ class Decay:
         home = case / "home"
         shutil.copytree(base, home)
         choices = random.Random(f"{kind.name} {number}")
-        path = choices.choice(kind.find(home))
+        if not (files := kind.find(home)):
+            raise Wrong(f"there is no {kind.name} to be damaged")
+        path = choices.choice(files)
         original = path.read_bytes()
         harm = HARMS[number % len(HARMS)]
         path.write_bytes(harm(original, choices))
@@ -196,7 +198,7 @@ class Decay:
         """With a log that was not taken up: the process ended without closing its database."""
         home = self.world.filled(kind.index)
         must(self.world.command(home, "archive", "delete", "default", "--yes"))
-        steps = [*(("upload", path) for path in sorted(OLD)), ("index", None)]
+        steps = [("create", None), *(("upload", path) for path in sorted(OLD)), ("index", None)]
         must(self._processes.run("session", self.world.environment(home), steps=steps, abandoned=True))
         return home
 

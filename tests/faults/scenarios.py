@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.interposer import Counts, Fault, Interposition
+from tests.faults.interposer import Counts, Entry, Fault, Interposition, read_log
+from tests.faults.power import Disk, Survives
 from tests.faults.processes import Ended, Processes
 from tests.faults.world import (
     FIRST,
@@ -142,6 +145,45 @@ class Stage:
                 f"{scenario.name}, {fault}: {error} (in {case}; said {ended.errors[:500]!r})"
             ) from None
         return counts, case
+
+    def record(self, scenario: Scenario) -> tuple[Path, Base, list[Entry]]:
+        """Plays a scenario that nothing happens to; returns the home that it begins with, in a folder of its
+        own, and the log of what was written."""
+        counts, case = self.play(scenario, Fault.none(), self._folder / "log")
+        entries = list(read_log(self._folder / "log"))
+        (self._folder / "log").unlink()
+        del counts
+        shutil.rmtree(case)
+        base = self._base(scenario.base)
+        case.mkdir()
+        if base.home is not None:
+            copied(base.home, case / "home")
+        return case, base, entries
+
+    def lose_power(
+        self,
+        scenario: Scenario,
+        survives: Survives,
+        choices: random.Random,
+        recorded: tuple[Path, Base, list[Entry]],
+    ) -> None:
+        """Replays a log to a random moment and holds what is left to what was acknowledged by then."""
+        root, base, entries = recorded
+        moment = choices.randint(1, len(entries))
+        disk = Disk(root)
+        disk.apply(entries[:moment])
+        self._count += 1
+        case = self._folder / f"case-{self._count}"
+        disk.write(case, survives, choices)
+        said = b"".join(entry.data for entry in entries[:moment] if entry.kind == "N").decode()
+        ended = Ended(0 if moment == len(entries) else -9, said, "")
+        try:
+            self._check(scenario, base, case, ended)
+        except Wrong as error:
+            raise Wrong(
+                f"{scenario.name}, power lost at {moment} of {len(entries)}, {survives}: {error}"
+            ) from None
+        shutil.rmtree(case)
 
     def _run(self, scenario: Scenario, base: Base, case: Path, environment: dict[str, str]) -> Ended:
         if scenario.steps:
