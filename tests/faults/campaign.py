@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.interposer import Fault, Kind
+from tests.faults.power import Survives
 from tests.faults.processes import Processes
 from tests.faults.scenarios import SCENARIOS, Scenario, Stage
 from tests.faults.world import Wrong
