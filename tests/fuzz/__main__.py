@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -78,6 +80,7 @@ def parsed(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> None:
+    faulthandler.register(signal.SIGUSR1)  # where a campaign stands
     options = parsed()
     sys.exit(0 if (replay(options.replay) if options.replay else fuzz(options)) else 1)
 
