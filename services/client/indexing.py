@@ -115,12 +115,15 @@ def report(
     failures = {recording.id: recording.problem for recording in recordings if recording.problem}
     warnings = {recording.id: tuple(recording.warnings) for recording in recordings if recording.warnings}
     present = [present for _, identity, present in added.recordings if identity not in failures]
+    # Indexing with another encoder reads every recording again, not only the files that were given.
+    lost = recordings if operation.recordings_failed else ()
     return IndexReport(
         added=present.count(False),
         present=present.count(True),
         ignored=found.ignored,
         skipped={str(path): reason for path, reason in found.skipped.items()},
-        problems=added.problems
+        problems={recording.path: recording.problem for recording in lost if recording.problem}
+        | added.problems
         | {str(path): failures[identity] for path, identity, _ in added.recordings if identity in failures},
         operation=operation,
         archive=archive,

@@ -67,7 +67,10 @@ def query_requests(query: Query) -> Iterator[search_pb2.SearchRequest]:
     Raises:
         InvalidInput: there are too many or too few examples, or their files cannot be read.
     """
-    examples = _sorted_examples([query] if isinstance(query, QueryExample) else query)
+    given = [query] if isinstance(query, QueryExample) else query
+    if not isinstance(given, Sequence):
+        raise InvalidInput(_not_a_query(given))
+    examples = _sorted_examples(given)
     if examples.typed:
         yield search_pb2.SearchRequest(typed=_typed_message(examples))
     elif not examples.recorded:
@@ -98,7 +101,7 @@ class _Examples:
     typed: list[TypedQuery] = field(default_factory=list)
 
 
-def _sorted_examples(examples: Sequence[QueryExample]) -> _Examples:
+def _sorted_examples(examples: Sequence[object]) -> _Examples:
     """Raises InvalidInput, which names every example that cannot be used."""
     if not 1 <= len(examples) <= MAX_EXAMPLES:
         raise InvalidInput(
@@ -111,15 +114,24 @@ def _sorted_examples(examples: Sequence[QueryExample]) -> _Examples:
             by_kind.stored.append(example)
         elif isinstance(example, TypedQuery):
             by_kind.typed.append(example)
-        else:
+        elif isinstance(example, str | Path | bytes | FileQuery):
             label = f"example {number}" if len(examples) > 1 else ""
             try:
                 by_kind.recorded.append(_recorded(example, label))
             except InvalidInput as error:
                 problems.append(error)
+        else:
+            problems.append(InvalidInput(_not_a_query(example)))
     if problems:
         raise InvalidInput("; ".join(map(str, problems)))
     return by_kind
+
+
+def _not_a_query(given: object) -> str:
+    return (
+        "a query must be a path, bytes, FileQuery, StoredQuery, TypedQuery or several of these, "
+        f"got {type(given).__name__}"
+    )
 
 
 def _typed_message(examples: _Examples) -> search_pb2.TypedQuery:

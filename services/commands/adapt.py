@@ -97,7 +97,7 @@ def adapt(
 
 def _target(out: Path | None, name: str | None, home: Path, *, minutes: float, index: bool) -> Path | None:
     """Returns the folder that was asked for, if any. Raises InvalidInput, AlreadyExists."""
-    if minutes <= 0:
+    if not minutes > 0:
         raise InvalidInput(f"--minutes must be more than 0, got {minutes:g}")
     if out is not None and (index or name is not None):
         raise InvalidInput(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.paths import name_of_text
 from wordspot.services.client.archives import Client
 from wordspot.services.commands import console
@@ -81,7 +82,9 @@ def delete(
 ) -> None:
     """Delete an archive, or one recording of it. The files that were indexed by path stay."""
     what = f"recording {recording} of archive {name}" if recording else f"archive {name}"
-    if not yes and sys.stdin.isatty():
+    if not yes:
+        if not sys.stdin.isatty():
+            raise InvalidInput(f"{what} is deleted with --yes only, where the input is no terminal")
         typer.confirm(f"Delete {escaped(what)}?", abort=True, err=True)
     with Client(address, wait_seconds=wait) as client:
         if recording:

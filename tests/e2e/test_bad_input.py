@@ -109,7 +109,7 @@ def test_a_forged_length_is_not_believed(indexed: Wordspot, sample: Sample, bad:
         ("index /dev/zero", "got /dev/zero, which is not a regular file"),
         ("index QUERY --archive a/b", "letter or digit, got 'a/b'"),
         ("archive show attic", "no archive 'attic'"),
-        ("archive delete default --recording nobody", "no recording 'nobody' in archive 'default'"),
+        ("archive delete default --recording nobody --yes", "no recording 'nobody' in archive 'default'"),
     ],
 )
 def test_an_argument_that_cannot_be_used_is_refused(

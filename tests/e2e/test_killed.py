@@ -70,7 +70,7 @@ def test_a_deletion_that_was_killed_after_its_commit_holds(
     few: Wordspot, sample: Sample, check_whole: Check
 ) -> None:
     doomed = few.ask("search", sample.query("password"))["hits"][0]
-    delete = ("archive", "delete", "default", "--recording", doomed["recording"])
+    delete = ("archive", "delete", "default", "--recording", doomed["recording"], "--yes")
     assert few.run(*delete, WORDSPOT_FAULT="recording-deleted").code == -signal.SIGKILL
     assert f"no recording '{doomed['recording']}'" in few.refuse(*delete)
     archive = few.ask("archive", "show")
@@ -91,7 +91,7 @@ def test_compaction_that_was_killed_changes_nothing_that_can_be_found(
 
 
 def test_an_archive_whose_deletion_was_killed_leaves_no_files(few: Wordspot, sample: Sample) -> None:
-    delete = ("archive", "delete", "default")
+    delete = ("archive", "delete", "default", "--yes")
     assert few.run(*delete, WORDSPOT_FAULT="archive-deleted").code == -signal.SIGKILL
     assert "no archive 'default'" in few.refuse(*delete)
     files, rows = few.contents()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -281,6 +282,28 @@ def test_clips_of_the_hits_are_saved(run: Run, indexed: dict[str, Path], tea: Pa
         assert len(samples) / rate == pytest.approx(hit["end"] - hit["start"], abs=0.01)
 
 
+def test_nothing_is_deleted_unasked_where_the_input_is_no_terminal(
+    run: Run, indexed: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    code, _, errors = run("archive", "delete", "default")
+    assert (code, errors) == (
+        2,
+        "wordspot: archive default is deleted with --yes only, where the input is no terminal\n",
+    )
+    assert len(lines(run("archive", "list", "--json")[1])) == 1
+
+
+def test_another_encoder_says_which_recordings_it_could_not_read_again(
+    run: Run, indexed: dict[str, Path]
+) -> None:
+    indexed["milk"].unlink()
+    code, output, errors = run("index", indexed["tea"], "--encoder", "filterbank", "--json")
+    assert code == 2
+    assert f"not indexed: {indexed['milk']} cannot be read any more" in errors
+    assert list(lines(output)[0]["problems"]) == [str(indexed["milk"])]
+
+
 def test_archives_are_listed_shown_compacted_and_deleted(run: Run, indexed: dict[str, Path]) -> None:
     (listed,) = lines(run("archive", "list", "--json")[1])
     assert (listed["name"], listed["recordings"], listed["encoder"]) == ("default", 4, "naive")
@@ -290,7 +313,7 @@ def test_archives_are_listed_shown_compacted_and_deleted(run: Run, indexed: dict
     assert [o["state"] for o in shown["operation_list"]] == ["succeeded"]
     assert str(indexed["milk"]) in run("archive", "show", "default")[1]
     gone = shown["recording_list"][0]["id"]
-    assert run("archive", "delete", "default", "--recording", gone)[0] == 0
+    assert run("archive", "delete", "default", "--recording", gone, "--yes")[0] == 0
     (done,) = lines(run("archive", "compact", "default", "--json")[1])
     assert done["bytes_freed"] > 0
     (listed,) = lines(run("archive", "list", "--json")[1])

@@ -138,6 +138,7 @@ def test_it_can_be_written_elsewhere_and_the_archive_left_alone(home: Path, run:
         ("-a plain", BadInput, r"'naive' is a naive, which cannot be adapted; .* transformer can: .*small"),
         ("-a short", BadInput, r"stretches of the archive were found again .* at least 4 are needed"),
         ("--minutes 0", InvalidInput, "--minutes must be more than 0, got 0"),
+        ("--minutes nan", InvalidInput, "--minutes must be more than 0, got nan"),
         ("--out x", InvalidInput, "--out x goes with --no-index"),
         ("-a words --name small", AlreadyExists, r"there is an encoder in .*small"),
     ],
