@@ -59,6 +59,7 @@ class EmbeddedSettings:
                 roots=(Path("/"),),
                 isolate=False,
                 resume=False,
+                scrub_hours=0,
                 wait_seconds=wait_seconds,
                 read_only=read_only,
             ),

@@ -206,6 +206,7 @@ class SearcherSettings(Settings):
     wait_seconds: how long to wait at the start for another process that has the home open.
     resume: go on at the start with indexing that the end of an earlier process has interrupted.
     read_only: only read the home, which another process may be changing.
+    scrub_hours: how long after one scrub of all stored bytes the next begins; 0 for none.
     segmenter, modelhost: addresses of the other two services.
     """
 
@@ -223,6 +224,7 @@ class SearcherSettings(Settings):
     wait_seconds: float = 0.0
     resume: bool = True
     read_only: bool = False
+    scrub_hours: float = 168.0
     segmenter: str = "127.0.0.1:50052"
     modelhost: str = "127.0.0.1:50053"
 
@@ -232,6 +234,7 @@ class SearcherSettings(Settings):
         "queue_seconds": (0.1, 600),
         "commit_seconds": (0, 3_600),
         "wait_seconds": (0, 7 * 24 * 3600.0),
+        "scrub_hours": (0, 24 * 366.0),
         "workers": (1, 256),
     }
     choices: ClassVar[Choices] = {"index_kind": INDEX_KINDS}

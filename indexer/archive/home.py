@@ -10,6 +10,7 @@ home/               of this user alone, as is everything in it
     uploads/        uploads under way
     segments/       see segments.py
     attempts/       see attempts.py
+    scrubbed        its time of change is the end of the last scrub, see services/searcher/scrubbing.py
     cache/          index files, one directory a generation
 """
 

@@ -128,6 +128,7 @@ def _mine(archive: str, home: Path, seeds: int, seed: int) -> AdaptationMaterial
                     home=home,
                     isolate=False,
                     resume=False,
+                    scrub_hours=0,
                     read_only=is_readable(home, os.environ),
                 )
             )

@@ -58,6 +58,7 @@ class Searcher:
         from wordspot.indexer.vectors.policy import IndexPolicy
         from wordspot.services.searcher.queries import SearchResources
         from wordspot.services.searcher.resumption import resuming
+        from wordspot.services.searcher.scrubbing import RECORD, scrubbing
         from wordspot.services.searcher.synthesis import Synthesiser
 
         with ExitStack() as closing:
@@ -96,6 +97,8 @@ class Searcher:
             self.services = _services(options, resources, peers.checks)
             if options.resume and not options.read_only:
                 closing.enter_context(resuming(library))
+            if options.scrub_hours and not options.read_only:
+                closing.enter_context(scrubbing(library, options.home / RECORD, 3600 * options.scrub_hours))
             self._closing = closing.pop_all()
 
     def close(self) -> None:

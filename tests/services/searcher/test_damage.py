@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from tests.services.waiting import until
 from wordspot.services.client.archives import Client
 from wordspot.v1 import archive_pb2
 
@@ -116,3 +117,15 @@ def test_a_catalogue_that_fails_under_a_server_is_a_status_that_says_why(
         indexed.archives.CreateArchive(archive_pb2.CreateArchiveRequest(name="more"))
     assert refusal.value.code() is status
     assert told in refusal.value.details()
+
+
+def test_a_scrub_finds_damage_that_no_search_has_met(
+    running: Running, recordings: dict[str, Path], tmp_path: Path
+) -> None:
+    up = running(scrub_hours=1e-5)
+    with Client(up.address) as client:
+        client.index(list(recordings.values()))
+        segment = zero(tmp_path / "home", "vectors.npy")
+        until(lambda: client.archive().quarantined)
+        (quarantined,) = client.archive().quarantined
+        assert quarantined.name == segment

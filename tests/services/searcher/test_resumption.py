@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 
+from tests.services.waiting import until
 from wordspot.indexer.errors import NotFound
 from wordspot.services.errors import PeerUnavailable
 from wordspot.services.searcher import resumption
@@ -37,15 +37,6 @@ class InterruptedLibrary:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resumption, "RETRY_INTERVAL_S", 0.001)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    ended = threading.Event()
-    for _ in range(10_000):
-        if condition():
-            return
-        ended.wait(0.001)
-    raise AssertionError("it did not happen")
 
 
 def test_what_was_interrupted_is_resumed_once_the_model_host_is_there() -> None:
