@@ -187,7 +187,9 @@ def _queries(
     if batch is not None:
         if start is not None or end is not None:
             raise typer.BadParameter("--start and --end do not go with --batch: put them into its lines")
-        return list(_lines(batch, synthesis))
+        if not (queries := list(_lines(batch, synthesis))):
+            raise InvalidInput(f"{batch} holds no query")
+        return queries
     if (start is None) != (end is None):
         raise typer.BadParameter("--start and --end go together")
     examples: list[tuple[str, QueryExample]] = [] if text is None else [(text, synthesis.query(text))]

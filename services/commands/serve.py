@@ -71,6 +71,7 @@ def serve(
     handler = logging.StreamHandler()
     handler.setFormatter(EscapingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # of builds that it tries in turn
     environment: Mapping[str, str] = os.environ
     home = settings.home(environment)
     default_port = {} if environment.get("WORDSPOT_PORT") else {"port": PORTS[which]}

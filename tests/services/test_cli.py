@@ -383,6 +383,14 @@ def test_options_that_do_not_go_together_are_usage_errors(run: Run, arguments: l
     assert "Traceback" not in errors
 
 
+def test_a_batch_without_a_query_is_refused(run: Run, tmp_path: Path) -> None:
+    batch = tmp_path / "queries.tsv"
+    batch.write_text("\n \n")
+    code, output, errors = run("search", "--batch", batch)
+    assert (code, output) == (2, "")
+    assert "holds no query" in errors
+
+
 def test_a_line_of_a_batch_that_cannot_be_read_is_named(run: Run, tmp_path: Path) -> None:
     batch = tmp_path / "queries.tsv"
     for line in ("a.wav\t1", "a.wav\tone\ttwo", "a.wav\t1\t2\t3"):

@@ -27,7 +27,7 @@ def test_a_machine_that_is_ready_has_no_problem(tmp_path: Path) -> None:
     findings = found(tmp_path / "home")
     assert {finding.what for finding in findings.values() if not finding.ok} == set()
     assert findings["encoder naive"].result.startswith("hash ")
-    assert findings["home"].result == f"{tmp_path / 'home'} can be written"
+    assert findings["home"].result == f"{tmp_path / 'home'} can be written, and by nobody else"
 
 
 def test_two_faiss_packages_are_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
