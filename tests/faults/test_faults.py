@@ -35,7 +35,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield Stage(processes, folder.resolve())
 
 
-@pytest.mark.parametrize(("scenario", "fault"), FAULTS, ids=str)
+@pytest.mark.parametrize(
+    ("scenario", "fault"), FAULTS, ids=lambda value: value.name if isinstance(value, Scenario) else str(value)
+)
 def test_a_fault_loses_nothing_and_is_said(stage: Stage, scenario: Scenario, fault: Fault) -> None:
     counts, _ = stage.play(scenario, fault)
     assert counts.fired
