@@ -109,9 +109,9 @@ class Catalogue:
             raise
 
     def _check_readable(self) -> None:
-        """Raises FailedPrecondition, DataLoss."""
+        """Raises FailedPrecondition, DataLoss, Exhausted, StorageFailed."""
         try:
-            with _reporting_unusable(), self._engine.connect() as connection:
+            with _reporting_unusable(), _reporting_disk_errors(), self._engine.connect() as connection:
                 schema = _schema(connection)
         except BaseException:
             self.close()

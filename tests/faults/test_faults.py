@@ -17,14 +17,18 @@ pytestmark = pytest.mark.skipif(
     library() is None, reason="the interposer needs a C compiler: cc, gcc or clang"
 )
 
-MORE, COMPACT = (next(s for s in SCENARIOS if s.name == name) for name in ("index more", "compact"))
-# Each broke something once: a disk that fails while the home is closed, half a write of a commit.
+MORE, COMPACT, SEARCH = (
+    next(s for s in SCENARIOS if s.name == name) for name in ("index more", "compact", "search")
+)
+# Each broke something once: a disk that fails while the home is closed, or opened for reading, half a write
+# of a commit.
 FAULTS = [
     (MORE, Fault(Kind.EIO, 485, forever=True)),
     (MORE, Fault(Kind.ENOSPC, 40)),
     (COMPACT, Fault(Kind.SYNC, 9, forever=True)),
     (COMPACT, Fault(Kind.SHORT, 1, forever=True)),
     (MORE, Fault(Kind.TORN, 60)),
+    (SEARCH, Fault(Kind.EDQUOT, 21, forever=True)),
 ]
 
 
