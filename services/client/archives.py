@@ -211,6 +211,7 @@ class Client:
         found = audio_files(paths)
         self.ensure_archive(archive)
         reason = self._transport.prepare_encoder(encoder, archive)
+        before = self.archive(archive)
         added = add_files(self._transport, found.files, archive, progress)
         operation = self._index(archive, encoder, progress)
         changed = operation.recordings_done or operation.recordings_failed
@@ -219,6 +220,7 @@ class Client:
             list(self.recordings(archive)) if changed else [],
             found=found,
             operation=operation,
+            before=before,
             archive=self.archive(archive),
             seconds=time.monotonic() - start,
             encoder_reason=reason,

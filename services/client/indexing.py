@@ -103,6 +103,7 @@ def report(
     *,
     found: FoundFiles,
     operation: archive_pb2.Operation,
+    before: archive_pb2.Archive,
     archive: archive_pb2.Archive,
     seconds: float,
     encoder_reason: str,
@@ -110,19 +111,21 @@ def report(
     """Returns what an indexing did.
 
     recordings: of the archive afterwards, none if nothing was indexed. found: the files that were to be
-    added. For the other arguments see `IndexReport`.
+    added. before: the archive as it was. For the other arguments see `IndexReport`.
     """
     failures = {recording.id: recording.problem for recording in recordings if recording.problem}
     warnings = {recording.id: tuple(recording.warnings) for recording in recordings if recording.warnings}
     present = [present for _, identity, present in added.recordings if identity not in failures]
     # Indexing with another encoder reads every recording again, not only the files that were given.
-    lost = recordings if operation.recordings_failed else ()
+    read_again = before.indexed_recordings and before.encoder_hash != archive.encoder_hash
     return IndexReport(
         added=present.count(False),
         present=present.count(True),
         ignored=found.ignored,
         skipped={str(path): reason for path, reason in found.skipped.items()},
-        problems={recording.path: recording.problem for recording in lost if recording.problem}
+        problems={
+            recording.path: recording.problem for recording in recordings if read_again and recording.problem
+        }
         | added.problems
         | {str(path): failures[identity] for path, identity, _ in added.recordings if identity in failures},
         operation=operation,

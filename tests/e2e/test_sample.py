@@ -181,7 +181,7 @@ def test_a_deleted_recording_is_gone_and_compaction_frees_its_place(few: Wordspo
     assert archive.items() <= whole.items()
     best = few.ask("search", query)["hits"][0]
     path = Path(best["path"])
-    assert few.ask("archive", "delete", "default", "--recording", best["recording"]) == {
+    assert few.ask("archive", "delete", "default", "--recording", best["recording"], "--yes") == {
         "deleted": best["recording"]
     }
     assert best["path"] not in {hit["path"] for hit in few.ask("search", query, "--all-hits")["hits"]}
@@ -201,7 +201,7 @@ def test_a_deleted_recording_is_gone_and_compaction_frees_its_place(few: Wordspo
 
 
 def test_a_deleted_archive_leaves_no_files_but_those_it_was_made_of(few: Wordspot, sample: Sample) -> None:
-    assert few.ask("archive", "delete", "default") == {"deleted": "default"}
+    assert few.ask("archive", "delete", "default", "--yes") == {"deleted": "default"}
     assert few.run("archive", "list", "--json").answers == []
     files, rows = few.contents()
     assert sorted(files) == ["identity", "reserve"]
