@@ -16,6 +16,7 @@ import uuid
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -94,11 +95,8 @@ class Client:
 
     def ensure_archive(self, name: str = "default") -> None:
         """Creates the archive unless there is one of that name."""
-        try:
-            with translated(self.address):
-                self._archives.CreateArchive(archive_pb2.CreateArchiveRequest(name=name))
-        except AlreadyExists:
-            pass
+        with suppress(AlreadyExists), translated(self.address):
+            self._archives.CreateArchive(archive_pb2.CreateArchiveRequest(name=name))
 
     def delete_archive(self, name: str) -> None:
         """Deletes an archive; files that were added by path stay. Raises NotFound."""
