@@ -9,6 +9,8 @@ from wordspot.indexer.limits import (
     MAX_HITS,
     MAX_PAGE_ITEMS,
     MAX_QUERY_SECONDS,
+    MAX_TAG_VALUE_CHARACTERS,
+    MAX_TAGS,
 )
 
 __all__ = [  # of the archive, too
@@ -17,6 +19,8 @@ __all__ = [  # of the archive, too
     "MAX_CONTEXT_SECONDS",
     "MAX_HITS",
     "MAX_PAGE_ITEMS",
+    "MAX_TAGS",
+    "MAX_TAG_VALUE_CHARACTERS",
 ]
 
 AUTO = "auto"
@@ -36,6 +40,8 @@ MAX_CONDITION_CHARACTERS = 100_000  # such as a document of which a title is wan
 MAX_EXAMPLE_CHARACTERS = 10_000  # of a text among several
 MAX_CHARACTERS_PER_CALL = 1_000_000  # of such texts together
 MAX_FILES_PER_CALL = 1_000
+MAX_UPDATES_PER_CALL = 1_000  # of recordings
+MAX_VERDICTS_PER_CALL = 1_000
 MAX_RECORDINGS_PER_CALL = 100_000  # to which a search is confined, or which it leaves out
 MAX_ITEMS_PER_FIELD = 1_024  # of any other list of messages or texts
 

@@ -32,7 +32,10 @@ from wordspot.services.limits import (
     MAX_PATH_BYTES,
     MAX_RECORDINGS_PER_CALL,
     MAX_STORED_HITS,
+    MAX_TAG_VALUE_CHARACTERS,
     MAX_TENSORS_PER_CALL,
+    MAX_UPDATES_PER_CALL,
+    MAX_VERDICTS_PER_CALL,
 )
 
 ServicerT = TypeVar("ServicerT")
@@ -45,11 +48,15 @@ CHARACTERS: Mapping[str, int] = {
     "text": MAX_EXAMPLE_CHARACTERS,  # of a typed query: the synthesiser allows less, and names the query
     "language": MAX_LANGUAGE_CHARACTERS,
     "page_token": MAX_PAGE_TOKEN_CHARACTERS,
+    "value": MAX_TAG_VALUE_CHARACTERS,
 }
 RANGED = frozenset({"temperature", "double_param"})  # numbers whose range the model host checks
-PATHS = frozenset({"path", "filename", "label"})
+PATHS = frozenset({"path", "paths", "folders", "filename", "label", "query"})
 ITEMS: Mapping[str, int] = {
     "files": MAX_FILES_PER_CALL,
+    "updates": MAX_UPDATES_PER_CALL,
+    "verdicts": MAX_VERDICTS_PER_CALL,
+    "ids": MAX_VERDICTS_PER_CALL,
     "recordings": MAX_RECORDINGS_PER_CALL,
     "excluded_recordings": MAX_RECORDINGS_PER_CALL,
     "queries": MAX_STORED_HITS,  # with one hit each
@@ -65,7 +72,7 @@ class _FieldCheck:
 
     name: of the field.
     repeated: whether it is a list.
-    is_map: whether it is a map from strings to messages.
+    is_map: whether it is a map from strings.
     value: checks one value; second is the place in the request, for errors.
     present: whether only a field that was set is looked at.
     """
@@ -189,8 +196,10 @@ def _check_of(field: Any) -> _FieldCheck | None:
     if field.type == FieldDescriptor.TYPE_STRING:
         return _FieldCheck(field.name, repeated, False, _text_check(field.name), False)
     if field.type == FieldDescriptor.TYPE_MESSAGE:
-        is_map = bool(field.message_type.GetOptions().map_entry)
-        return _FieldCheck(field.name, repeated, is_map, _check_message, True)
+        if field.message_type.GetOptions().map_entry:
+            value = _check_of(field.message_type.fields_by_name["value"])
+            return _FieldCheck(field.name, True, True, _unchecked if value is None else value.value, True)
+        return _FieldCheck(field.name, repeated, False, _check_message, True)
     is_real = field.type in (FieldDescriptor.TYPE_DOUBLE, FieldDescriptor.TYPE_FLOAT)
     if is_real and not repeated and field.name not in RANGED:
         return _FieldCheck(field.name, False, False, _check_number, False)
@@ -208,6 +217,10 @@ def _check_message(message: Message, place: str) -> None:
     check_request(message, f"{place}.")
 
 
+def _unchecked(value: Any, place: str) -> None:
+    """Lets an integer, a flag or bytes pass."""
+
+
 def _check_number(value: float, place: str) -> None:
     if not math.isfinite(value):
         raise MalformedRequest(f"{place} must be finite, got {value}", place)
@@ -222,7 +235,7 @@ def _check_items(items: Any, check: _FieldCheck, place: str) -> None:
     if check.is_map:
         for key in items:
             check_length(len(key), MAX_NAME_CHARACTERS, f"a key of {place}")
-            _check_message(items[key], f"{place}.{key}")
+            check.value(items[key], f"{place}.{key}")
         return
     for item in items:
         check.value(item, place)

@@ -59,7 +59,9 @@ def put_text(message: Message, way: list[Any], text: str) -> None:
     if not rest:
         value.append(text) if field.is_repeated else setattr(message, field.name, text)
     elif field.is_repeated and field.message_type.GetOptions().map_entry:
-        if rest[0].name == "key":
+        if len(rest) == 1 and not rest[0].containing_type.fields_by_name["value"].message_type:
+            value.update({text: "v"} if rest[0].name == "key" else {"k": text})
+        elif rest[0].name == "key":
             value[text].SetInParent()
         else:
             put_text(value["k"], rest[1:], text)

@@ -85,7 +85,14 @@ class QuarantinedSegment(_message.Message):
     def __init__(self, name: _Optional[str] = ..., problem: _Optional[str] = ..., recordings: _Optional[int] = ...) -> None: ...
 
 class Recording(_message.Message):
-    __slots__ = ("id", "archive", "path", "sha256", "duration_seconds", "sample_rate", "channels", "format", "state", "problem", "create_time", "warnings")
+    __slots__ = ("id", "archive", "path", "sha256", "duration_seconds", "sample_rate", "channels", "format", "state", "problem", "create_time", "warnings", "tags")
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ID_FIELD_NUMBER: _ClassVar[int]
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
@@ -98,6 +105,7 @@ class Recording(_message.Message):
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
     id: str
     archive: str
     path: str
@@ -110,7 +118,39 @@ class Recording(_message.Message):
     problem: str
     create_time: _timestamp_pb2.Timestamp
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, id: _Optional[str] = ..., archive: _Optional[str] = ..., path: _Optional[str] = ..., sha256: _Optional[str] = ..., duration_seconds: _Optional[float] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ..., format: _Optional[str] = ..., state: _Optional[_Union[RecordingState, str]] = ..., problem: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    tags: _containers.ScalarMap[str, str]
+    def __init__(self, id: _Optional[str] = ..., archive: _Optional[str] = ..., path: _Optional[str] = ..., sha256: _Optional[str] = ..., duration_seconds: _Optional[float] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ..., format: _Optional[str] = ..., state: _Optional[_Union[RecordingState, str]] = ..., problem: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class RecordingFilter(_message.Message):
+    __slots__ = ("paths", "folders", "tags", "date_from", "date_to", "any_tags")
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    PATHS_FIELD_NUMBER: _ClassVar[int]
+    FOLDERS_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    DATE_FROM_FIELD_NUMBER: _ClassVar[int]
+    DATE_TO_FIELD_NUMBER: _ClassVar[int]
+    ANY_TAGS_FIELD_NUMBER: _ClassVar[int]
+    paths: _containers.RepeatedScalarFieldContainer[str]
+    folders: _containers.RepeatedScalarFieldContainer[str]
+    tags: _containers.ScalarMap[str, str]
+    date_from: str
+    date_to: str
+    any_tags: _containers.RepeatedCompositeFieldContainer[Tag]
+    def __init__(self, paths: _Optional[_Iterable[str]] = ..., folders: _Optional[_Iterable[str]] = ..., tags: _Optional[_Mapping[str, str]] = ..., date_from: _Optional[str] = ..., date_to: _Optional[str] = ..., any_tags: _Optional[_Iterable[_Union[Tag, _Mapping]]] = ...) -> None: ...
+
+class Tag(_message.Message):
+    __slots__ = ("key", "value")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    value: str
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
 class CreateArchiveRequest(_message.Message):
     __slots__ = ("name",)
@@ -219,18 +259,27 @@ class UploadRecordingRequest(_message.Message):
     def __init__(self, header: _Optional[_Union[UploadHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ...) -> None: ...
 
 class UploadHeader(_message.Message):
-    __slots__ = ("archive", "filename", "sha256", "size_bytes", "request_id")
+    __slots__ = ("archive", "filename", "sha256", "size_bytes", "request_id", "tags")
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     FILENAME_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
     archive: str
     filename: str
     sha256: str
     size_bytes: int
     request_id: str
-    def __init__(self, archive: _Optional[str] = ..., filename: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
+    tags: _containers.ScalarMap[str, str]
+    def __init__(self, archive: _Optional[str] = ..., filename: _Optional[str] = ..., sha256: _Optional[str] = ..., size_bytes: _Optional[int] = ..., request_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class UploadRecordingResponse(_message.Message):
     __slots__ = ("recording", "already_present")
@@ -241,14 +290,23 @@ class UploadRecordingResponse(_message.Message):
     def __init__(self, recording: _Optional[_Union[Recording, _Mapping]] = ..., already_present: _Optional[bool] = ...) -> None: ...
 
 class AddRecordingRequest(_message.Message):
-    __slots__ = ("archive", "path", "request_id")
+    __slots__ = ("archive", "path", "request_id", "tags")
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
     archive: str
     path: str
     request_id: str
-    def __init__(self, archive: _Optional[str] = ..., path: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    tags: _containers.ScalarMap[str, str]
+    def __init__(self, archive: _Optional[str] = ..., path: _Optional[str] = ..., request_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class AddRecordingResponse(_message.Message):
     __slots__ = ("recording", "already_present")
@@ -267,12 +325,21 @@ class AddRecordingsRequest(_message.Message):
     def __init__(self, archive: _Optional[str] = ..., files: _Optional[_Iterable[_Union[FileToAdd, _Mapping]]] = ...) -> None: ...
 
 class FileToAdd(_message.Message):
-    __slots__ = ("path", "request_id")
+    __slots__ = ("path", "request_id", "tags")
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     PATH_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
     path: str
     request_id: str
-    def __init__(self, path: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    tags: _containers.ScalarMap[str, str]
+    def __init__(self, path: _Optional[str] = ..., request_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class AddRecordingsResponse(_message.Message):
     __slots__ = ("files",)
@@ -305,6 +372,73 @@ class GetRecordingResponse(_message.Message):
     def __init__(self, recording: _Optional[_Union[Recording, _Mapping]] = ...) -> None: ...
 
 class ListRecordingsRequest(_message.Message):
+    __slots__ = ("archive", "page_size", "page_token", "filter", "states")
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    STATES_FIELD_NUMBER: _ClassVar[int]
+    archive: str
+    page_size: int
+    page_token: str
+    filter: RecordingFilter
+    states: _containers.RepeatedScalarFieldContainer[RecordingState]
+    def __init__(self, archive: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., filter: _Optional[_Union[RecordingFilter, _Mapping]] = ..., states: _Optional[_Iterable[_Union[RecordingState, str]]] = ...) -> None: ...
+
+class ListRecordingsResponse(_message.Message):
+    __slots__ = ("recordings", "next_page_token", "total_size")
+    RECORDINGS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_SIZE_FIELD_NUMBER: _ClassVar[int]
+    recordings: _containers.RepeatedCompositeFieldContainer[Recording]
+    next_page_token: str
+    total_size: int
+    def __init__(self, recordings: _Optional[_Iterable[_Union[Recording, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total_size: _Optional[int] = ...) -> None: ...
+
+class UpdateRecordingsRequest(_message.Message):
+    __slots__ = ("archive", "updates")
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    UPDATES_FIELD_NUMBER: _ClassVar[int]
+    archive: str
+    updates: _containers.RepeatedCompositeFieldContainer[RecordingUpdate]
+    def __init__(self, archive: _Optional[str] = ..., updates: _Optional[_Iterable[_Union[RecordingUpdate, _Mapping]]] = ...) -> None: ...
+
+class RecordingUpdate(_message.Message):
+    __slots__ = ("recording", "path", "tags", "removed_tags", "replace_tags")
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    RECORDING_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_TAGS_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_TAGS_FIELD_NUMBER: _ClassVar[int]
+    recording: str
+    path: str
+    tags: _containers.ScalarMap[str, str]
+    removed_tags: _containers.RepeatedScalarFieldContainer[str]
+    replace_tags: bool
+    def __init__(self, recording: _Optional[str] = ..., path: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., removed_tags: _Optional[_Iterable[str]] = ..., replace_tags: _Optional[bool] = ...) -> None: ...
+
+class UpdateRecordingsResponse(_message.Message):
+    __slots__ = ("updates",)
+    UPDATES_FIELD_NUMBER: _ClassVar[int]
+    updates: _containers.RepeatedCompositeFieldContainer[UpdatedRecording]
+    def __init__(self, updates: _Optional[_Iterable[_Union[UpdatedRecording, _Mapping]]] = ...) -> None: ...
+
+class UpdatedRecording(_message.Message):
+    __slots__ = ("recording", "problem")
+    RECORDING_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    recording: Recording
+    problem: str
+    def __init__(self, recording: _Optional[_Union[Recording, _Mapping]] = ..., problem: _Optional[str] = ...) -> None: ...
+
+class ListTagsRequest(_message.Message):
     __slots__ = ("archive", "page_size", "page_token")
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
@@ -314,13 +448,23 @@ class ListRecordingsRequest(_message.Message):
     page_token: str
     def __init__(self, archive: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
-class ListRecordingsResponse(_message.Message):
-    __slots__ = ("recordings", "next_page_token")
-    RECORDINGS_FIELD_NUMBER: _ClassVar[int]
+class ListTagsResponse(_message.Message):
+    __slots__ = ("tags", "next_page_token")
+    TAGS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    recordings: _containers.RepeatedCompositeFieldContainer[Recording]
+    tags: _containers.RepeatedCompositeFieldContainer[TagCount]
     next_page_token: str
-    def __init__(self, recordings: _Optional[_Iterable[_Union[Recording, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+    def __init__(self, tags: _Optional[_Iterable[_Union[TagCount, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class TagCount(_message.Message):
+    __slots__ = ("key", "value", "recordings")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    RECORDINGS_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    value: str
+    recordings: int
+    def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ..., recordings: _Optional[int] = ...) -> None: ...
 
 class DeleteRecordingRequest(_message.Message):
     __slots__ = ("archive", "recording")
@@ -349,6 +493,86 @@ class GetClipResponse(_message.Message):
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     chunk: bytes
     def __init__(self, chunk: _Optional[bytes] = ...) -> None: ...
+
+class Verdict(_message.Message):
+    __slots__ = ("id", "recording", "interval", "query", "correct", "author", "create_time", "score", "p_correct", "channel", "path")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    RECORDING_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    CORRECT_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    P_CORRECT_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    recording: str
+    interval: _audio_pb2.Interval
+    query: str
+    correct: bool
+    author: str
+    create_time: _timestamp_pb2.Timestamp
+    score: float
+    p_correct: float
+    channel: int
+    path: str
+    def __init__(self, id: _Optional[str] = ..., recording: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., query: _Optional[str] = ..., correct: _Optional[bool] = ..., author: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., score: _Optional[float] = ..., p_correct: _Optional[float] = ..., channel: _Optional[int] = ..., path: _Optional[str] = ...) -> None: ...
+
+class SetVerdictsRequest(_message.Message):
+    __slots__ = ("archive", "verdicts")
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    archive: str
+    verdicts: _containers.RepeatedCompositeFieldContainer[Verdict]
+    def __init__(self, archive: _Optional[str] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ...) -> None: ...
+
+class SetVerdictsResponse(_message.Message):
+    __slots__ = ("verdicts",)
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    verdicts: _containers.RepeatedCompositeFieldContainer[Verdict]
+    def __init__(self, verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ...) -> None: ...
+
+class ListVerdictsRequest(_message.Message):
+    __slots__ = ("archive", "page_size", "page_token", "query", "recording", "correct", "author")
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    QUERY_FIELD_NUMBER: _ClassVar[int]
+    RECORDING_FIELD_NUMBER: _ClassVar[int]
+    CORRECT_FIELD_NUMBER: _ClassVar[int]
+    AUTHOR_FIELD_NUMBER: _ClassVar[int]
+    archive: str
+    page_size: int
+    page_token: str
+    query: str
+    recording: str
+    correct: bool
+    author: str
+    def __init__(self, archive: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., query: _Optional[str] = ..., recording: _Optional[str] = ..., correct: _Optional[bool] = ..., author: _Optional[str] = ...) -> None: ...
+
+class ListVerdictsResponse(_message.Message):
+    __slots__ = ("verdicts", "next_page_token", "total_size")
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_SIZE_FIELD_NUMBER: _ClassVar[int]
+    verdicts: _containers.RepeatedCompositeFieldContainer[Verdict]
+    next_page_token: str
+    total_size: int
+    def __init__(self, verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., total_size: _Optional[int] = ...) -> None: ...
+
+class DeleteVerdictsRequest(_message.Message):
+    __slots__ = ("archive", "ids")
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    archive: str
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, archive: _Optional[str] = ..., ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class DeleteVerdictsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class IndexArchiveRequest(_message.Message):
     __slots__ = ("archive", "encoder", "request_id")

@@ -95,6 +95,16 @@ class ArchiveServiceStub:
                 request_serializer=wordspot_dot_v1_dot_archive__pb2.ListRecordingsRequest.SerializeToString,
                 response_deserializer=wordspot_dot_v1_dot_archive__pb2.ListRecordingsResponse.FromString,
                 _registered_method=True)
+        self.UpdateRecordings = channel.unary_unary(
+                '/wordspot.v1.ArchiveService/UpdateRecordings',
+                request_serializer=wordspot_dot_v1_dot_archive__pb2.UpdateRecordingsRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_archive__pb2.UpdateRecordingsResponse.FromString,
+                _registered_method=True)
+        self.ListTags = channel.unary_unary(
+                '/wordspot.v1.ArchiveService/ListTags',
+                request_serializer=wordspot_dot_v1_dot_archive__pb2.ListTagsRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_archive__pb2.ListTagsResponse.FromString,
+                _registered_method=True)
         self.DeleteRecording = channel.unary_unary(
                 '/wordspot.v1.ArchiveService/DeleteRecording',
                 request_serializer=wordspot_dot_v1_dot_archive__pb2.DeleteRecordingRequest.SerializeToString,
@@ -104,6 +114,21 @@ class ArchiveServiceStub:
                 '/wordspot.v1.ArchiveService/GetClip',
                 request_serializer=wordspot_dot_v1_dot_archive__pb2.GetClipRequest.SerializeToString,
                 response_deserializer=wordspot_dot_v1_dot_archive__pb2.GetClipResponse.FromString,
+                _registered_method=True)
+        self.SetVerdicts = channel.unary_unary(
+                '/wordspot.v1.ArchiveService/SetVerdicts',
+                request_serializer=wordspot_dot_v1_dot_archive__pb2.SetVerdictsRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_archive__pb2.SetVerdictsResponse.FromString,
+                _registered_method=True)
+        self.ListVerdicts = channel.unary_unary(
+                '/wordspot.v1.ArchiveService/ListVerdicts',
+                request_serializer=wordspot_dot_v1_dot_archive__pb2.ListVerdictsRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_archive__pb2.ListVerdictsResponse.FromString,
+                _registered_method=True)
+        self.DeleteVerdicts = channel.unary_unary(
+                '/wordspot.v1.ArchiveService/DeleteVerdicts',
+                request_serializer=wordspot_dot_v1_dot_archive__pb2.DeleteVerdictsRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_archive__pb2.DeleteVerdictsResponse.FromString,
                 _registered_method=True)
         self.IndexArchive = channel.unary_unary(
                 '/wordspot.v1.ArchiveService/IndexArchive',
@@ -219,7 +244,23 @@ class ArchiveServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListRecordings(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Lists recordings in order of adding, all or those that match a filter.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateRecordings(self, request, context):
+        """Sets and removes tags of many recordings. A recording that is not there, or whose tags are not valid, is
+        answered with a problem; the others are changed together, durably before the answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTags(self, request, context):
+        """Lists which tags the recordings of an archive have, in order of key and value.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -232,6 +273,28 @@ class ArchiveServiceServicer:
 
     def GetClip(self, request, context):
         """The sound of a stretch, as a 16-bit WAV file in chunks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetVerdicts(self, request, context):
+        """Stores what people say of hits: right or wrong. One verdict a place and query: a later one replaces an
+        earlier one. All of a call or none, durably before the answer. They go when their recording goes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListVerdicts(self, request, context):
+        """Lists verdicts in order of their first being set.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteVerdicts(self, request, context):
+        """Deletes verdicts, all of a call or none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -339,6 +402,16 @@ def add_ArchiveServiceServicer_to_server(servicer, server):
                     request_deserializer=wordspot_dot_v1_dot_archive__pb2.ListRecordingsRequest.FromString,
                     response_serializer=wordspot_dot_v1_dot_archive__pb2.ListRecordingsResponse.SerializeToString,
             ),
+            'UpdateRecordings': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateRecordings,
+                    request_deserializer=wordspot_dot_v1_dot_archive__pb2.UpdateRecordingsRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_archive__pb2.UpdateRecordingsResponse.SerializeToString,
+            ),
+            'ListTags': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTags,
+                    request_deserializer=wordspot_dot_v1_dot_archive__pb2.ListTagsRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_archive__pb2.ListTagsResponse.SerializeToString,
+            ),
             'DeleteRecording': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteRecording,
                     request_deserializer=wordspot_dot_v1_dot_archive__pb2.DeleteRecordingRequest.FromString,
@@ -348,6 +421,21 @@ def add_ArchiveServiceServicer_to_server(servicer, server):
                     servicer.GetClip,
                     request_deserializer=wordspot_dot_v1_dot_archive__pb2.GetClipRequest.FromString,
                     response_serializer=wordspot_dot_v1_dot_archive__pb2.GetClipResponse.SerializeToString,
+            ),
+            'SetVerdicts': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetVerdicts,
+                    request_deserializer=wordspot_dot_v1_dot_archive__pb2.SetVerdictsRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_archive__pb2.SetVerdictsResponse.SerializeToString,
+            ),
+            'ListVerdicts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListVerdicts,
+                    request_deserializer=wordspot_dot_v1_dot_archive__pb2.ListVerdictsRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_archive__pb2.ListVerdictsResponse.SerializeToString,
+            ),
+            'DeleteVerdicts': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteVerdicts,
+                    request_deserializer=wordspot_dot_v1_dot_archive__pb2.DeleteVerdictsRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_archive__pb2.DeleteVerdictsResponse.SerializeToString,
             ),
             'IndexArchive': grpc.unary_unary_rpc_method_handler(
                     servicer.IndexArchive,
@@ -716,6 +804,60 @@ class ArchiveService:
             _registered_method=True)
 
     @staticmethod
+    def UpdateRecordings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wordspot.v1.ArchiveService/UpdateRecordings',
+            wordspot_dot_v1_dot_archive__pb2.UpdateRecordingsRequest.SerializeToString,
+            wordspot_dot_v1_dot_archive__pb2.UpdateRecordingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTags(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wordspot.v1.ArchiveService/ListTags',
+            wordspot_dot_v1_dot_archive__pb2.ListTagsRequest.SerializeToString,
+            wordspot_dot_v1_dot_archive__pb2.ListTagsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def DeleteRecording(request,
             target,
             options=(),
@@ -759,6 +901,87 @@ class ArchiveService:
             '/wordspot.v1.ArchiveService/GetClip',
             wordspot_dot_v1_dot_archive__pb2.GetClipRequest.SerializeToString,
             wordspot_dot_v1_dot_archive__pb2.GetClipResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetVerdicts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wordspot.v1.ArchiveService/SetVerdicts',
+            wordspot_dot_v1_dot_archive__pb2.SetVerdictsRequest.SerializeToString,
+            wordspot_dot_v1_dot_archive__pb2.SetVerdictsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListVerdicts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wordspot.v1.ArchiveService/ListVerdicts',
+            wordspot_dot_v1_dot_archive__pb2.ListVerdictsRequest.SerializeToString,
+            wordspot_dot_v1_dot_archive__pb2.ListVerdictsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteVerdicts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wordspot.v1.ArchiveService/DeleteVerdicts',
+            wordspot_dot_v1_dot_archive__pb2.DeleteVerdictsRequest.SerializeToString,
+            wordspot_dot_v1_dot_archive__pb2.DeleteVerdictsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,3 +1,4 @@
+from wordspot.v1 import archive_pb2 as _archive_pb2
 from wordspot.v1 import audio_pb2 as _audio_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -20,7 +21,7 @@ SEARCH_MODE_MEANING: SearchMode
 SEARCH_MODE_BOTH: SearchMode
 
 class SearchOptions(_message.Message):
-    __slots__ = ("archive", "top_k", "min_score", "include_undetected", "recordings", "encoder", "excluded_recordings", "voices", "mode")
+    __slots__ = ("archive", "top_k", "min_score", "include_undetected", "recordings", "encoder", "excluded_recordings", "voices", "mode", "filter", "with_verdicts")
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
@@ -30,6 +31,8 @@ class SearchOptions(_message.Message):
     EXCLUDED_RECORDINGS_FIELD_NUMBER: _ClassVar[int]
     VOICES_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
+    FILTER_FIELD_NUMBER: _ClassVar[int]
+    WITH_VERDICTS_FIELD_NUMBER: _ClassVar[int]
     archive: str
     top_k: int
     min_score: float
@@ -39,7 +42,9 @@ class SearchOptions(_message.Message):
     excluded_recordings: _containers.RepeatedScalarFieldContainer[str]
     voices: int
     mode: SearchMode
-    def __init__(self, archive: _Optional[str] = ..., top_k: _Optional[int] = ..., min_score: _Optional[float] = ..., include_undetected: _Optional[bool] = ..., recordings: _Optional[_Iterable[str]] = ..., encoder: _Optional[str] = ..., excluded_recordings: _Optional[_Iterable[str]] = ..., voices: _Optional[int] = ..., mode: _Optional[_Union[SearchMode, str]] = ...) -> None: ...
+    filter: _archive_pb2.RecordingFilter
+    with_verdicts: bool
+    def __init__(self, archive: _Optional[str] = ..., top_k: _Optional[int] = ..., min_score: _Optional[float] = ..., include_undetected: _Optional[bool] = ..., recordings: _Optional[_Iterable[str]] = ..., encoder: _Optional[str] = ..., excluded_recordings: _Optional[_Iterable[str]] = ..., voices: _Optional[int] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., filter: _Optional[_Union[_archive_pb2.RecordingFilter, _Mapping]] = ..., with_verdicts: _Optional[bool] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
     __slots__ = ("options", "query", "chunk", "stored", "example", "typed")
@@ -122,7 +127,7 @@ class SearchResponse(_message.Message):
     def __init__(self, result: _Optional[_Union[SearchResult, _Mapping]] = ...) -> None: ...
 
 class SearchResult(_message.Message):
-    __slots__ = ("label", "hits", "compared", "seconds", "threshold", "synthesis", "p_threshold", "warnings")
+    __slots__ = ("label", "hits", "compared", "seconds", "threshold", "synthesis", "p_threshold", "warnings", "confirmed_examples", "rejected_places")
     LABEL_FIELD_NUMBER: _ClassVar[int]
     HITS_FIELD_NUMBER: _ClassVar[int]
     COMPARED_FIELD_NUMBER: _ClassVar[int]
@@ -131,6 +136,8 @@ class SearchResult(_message.Message):
     SYNTHESIS_FIELD_NUMBER: _ClassVar[int]
     P_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    CONFIRMED_EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    REJECTED_PLACES_FIELD_NUMBER: _ClassVar[int]
     label: str
     hits: _containers.RepeatedCompositeFieldContainer[Hit]
     compared: _audio_pb2.Interval
@@ -139,7 +146,9 @@ class SearchResult(_message.Message):
     synthesis: Synthesis
     p_threshold: float
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, label: _Optional[str] = ..., hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., compared: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., seconds: _Optional[float] = ..., threshold: _Optional[float] = ..., synthesis: _Optional[_Union[Synthesis, _Mapping]] = ..., p_threshold: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    confirmed_examples: int
+    rejected_places: int
+    def __init__(self, label: _Optional[str] = ..., hits: _Optional[_Iterable[_Union[Hit, _Mapping]]] = ..., compared: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., seconds: _Optional[float] = ..., threshold: _Optional[float] = ..., synthesis: _Optional[_Union[Synthesis, _Mapping]] = ..., p_threshold: _Optional[float] = ..., warnings: _Optional[_Iterable[str]] = ..., confirmed_examples: _Optional[int] = ..., rejected_places: _Optional[int] = ...) -> None: ...
 
 class Synthesis(_message.Message):
     __slots__ = ("synthesiser", "language", "speakers")
