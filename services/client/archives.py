@@ -13,29 +13,22 @@ from __future__ import annotations
 
 import time
 import uuid
-import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
 
-from wordspot.indexer.errors import AlreadyExists, InvalidInput, Overloaded
-from wordspot.indexer.records import Hit, Mode
-from wordspot.services.answers import SearchAnswer, from_message, to_interval
+from wordspot.indexer.errors import AlreadyExists
 from wordspot.services.client.files import audio_files
 from wordspot.services.client.indexing import add_files, followed, report
-from wordspot.services.client.query_messages import QueryStream, mode_value
+from wordspot.services.client.recordings import RecordingCalls
 from wordspot.services.client.records import IndexProgress, IndexReport
-from wordspot.services.client.retries import Retries
-from wordspot.services.client.transport import AddedRecording, open_transport
-from wordspot.services.errors import PeerUnavailable, translated
-from wordspot.services.examples import Query
-from wordspot.services.limits import DEFAULT_HITS, MAX_PAGE_ITEMS, RETRY_TIMEOUT_S
-from wordspot.v1 import archive_pb2, search_pb2
+from wordspot.services.client.searching import SearchCalls
+from wordspot.services.errors import translated
+from wordspot.v1 import archive_pb2
 
 
-class Client:
+class Client(RecordingCalls, SearchCalls):
     """Archives and search, of a server or of this process.
 
     Args:
@@ -51,32 +44,6 @@ class Client:
     Raises:
         FailedPrecondition: another process has the home directory open for writing.
     """
-
-    def __init__(
-        self,
-        address: str | None = None,
-        *,
-        home: Path | None = None,
-        retry_timeout: float = RETRY_TIMEOUT_S,
-        wait_seconds: float | None = None,
-        read_only: bool = False,
-    ) -> None:
-        self._transport = open_transport(
-            address, home, retry_timeout, wait_seconds=wait_seconds, read_only=read_only
-        )
-        self._retry_timeout = retry_timeout
-        self.address = self._transport.address
-        self._archives, self._searches = self._transport.archives, self._transport.searches
-
-    def close(self) -> None:
-        """Ends the connection, and the services where they run in this process."""
-        self._transport.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self.close()
 
     # Archives
 
@@ -142,45 +109,7 @@ class Client:
             )
         return followed(self, response.operation, progress)
 
-    # Recordings
-
-    def recordings(self, archive: str = "default") -> Iterator[archive_pb2.Recording]:
-        """Yields the recordings of an archive, in order of adding. Raises NotFound."""
-        request = archive_pb2.ListRecordingsRequest(archive=archive)
-        for page in self._pages(self._archives.ListRecordings, request):
-            yield from page.recordings
-
-    def add(self, path: str | Path, archive: str = "default") -> AddedRecording:
-        """Puts a file into the archive: by path without a server, by upload with one.
-
-        Returns:
-            The recording, and whether the archive held its content already.
-
-        Raises:
-            InvalidInput: the file cannot be read as audio.
-        """
-        ((_, added),) = self._transport.add_files([Path(path).absolute()], archive)
-        if isinstance(added, InvalidInput):
-            raise added
-        return added
-
-    def delete(self, recording: str, archive: str = "default") -> None:
-        """Deletes a recording from an archive; a file that was added by path stays. Raises NotFound."""
-        with translated(self.address):
-            self._archives.DeleteRecording(
-                archive_pb2.DeleteRecordingRequest(archive=archive, recording=recording)
-            )
-
-    def clip(self, recording: str, start: float, end: float, archive: str = "default") -> bytes:
-        """Returns the seconds [start, end) of a recording as a 16-bit WAV file.
-
-        Raises NotFound, InvalidInput.
-        """
-        request = archive_pb2.GetClipRequest(
-            archive=archive, recording=recording, interval=to_interval(start, end)
-        )
-        with translated(self.address):
-            return b"".join(response.chunk for response in self._archives.GetClip(request))
+    # Indexing
 
     def index(
         self,
@@ -273,121 +202,6 @@ class Client:
                 archive_pb2.ResumeOperationRequest(id=operation)
             )
         return response.operation
-
-    # Search
-
-    def search(
-        self,
-        query: Query,
-        archive: str = "default",
-        *,
-        top: int = DEFAULT_HITS,
-        min_score: float | None = None,
-        all_hits: bool = False,
-        recordings: Sequence[str] = (),
-        encoder: str | None = None,
-        speed_variants: int = 1,
-        mode: str = Mode.SOUND,
-    ) -> list[Hit]:
-        """Returns where a query occurs, detected hits first, each kind best first.
-
-        Warns of what was not searched because it is damaged.
-
-        Args:
-            query: a file's path or bytes, a FileQuery or a StoredQuery, or up to 16 of them that are examples
-                of the same words; or a TypedQuery, alone or with StoredQueries.
-            archive: its name.
-            top: hits at most, 1 to 10,000.
-            min_score: only hits with at least this score; may lie below the detections' with all_hits.
-            all_hits: the whole ranking, up to `top`, not only what is detected.
-            recordings: search only these, by id; all where empty.
-            encoder: refuse an archive with another.
-            speed_variants: 1, 3, 5, 7 or 9 speeds at which each example is searched for, in so many times the
-                time; finds more of other speakers.
-            mode: whether places are to sound like the query ("sound"), to mean the same ("meaning"), or
-                "both"; the latter two need an encoder that knows meanings.
-
-        Raises:
-            InvalidInput: the query cannot be used, or an option is outside its limits.
-            NotFound: there is no such archive or recording.
-            FailedPrecondition: the archive is not indexed, or with another encoder.
-        """
-        (answer,) = self.search_batch(
-            [query],
-            archive,
-            top=top,
-            min_score=min_score,
-            all_hits=all_hits,
-            recordings=recordings,
-            encoder=encoder,
-            speed_variants=speed_variants,
-            mode=mode,
-        )
-        if answer.problem:
-            raise InvalidInput(answer.problem)
-        for warning in answer.warnings:
-            warnings.warn(warning, stacklevel=2)
-        return list(answer.hits)
-
-    def search_batch(
-        self,
-        queries: Iterable[Query],
-        archive: str = "default",
-        *,
-        top: int = DEFAULT_HITS,
-        min_score: float | None = None,
-        all_hits: bool = False,
-        recordings: Sequence[str] = (),
-        encoder: str | None = None,
-        speed_variants: int = 1,
-        mode: str = Mode.SOUND,
-    ) -> Iterator[SearchAnswer]:
-        """Yields one answer a query, in order, each as soon as it is known.
-
-        A query that cannot be used gets an answer with a problem; anything else that goes wrong is raised.
-        Arguments and errors are those of `search`.
-        """
-        options = search_pb2.SearchOptions(
-            archive=archive,
-            top_k=top,
-            min_score=min_score,
-            include_undetected=all_hits,
-            recordings=recordings,
-            encoder=encoder or "",
-            voices=speed_variants,
-            mode=mode_value(mode),
-        )
-        waiting = deque(queries)
-        retries = Retries(self._retry_timeout)
-        while waiting:
-            stream = QueryStream(options, waiting)
-            try:
-                with translated(self.address):
-                    for response in self._searches.Search(stream.requests()):
-                        waiting.popleft()
-                        yield from_message(response.result)
-                        retries = Retries(self._retry_timeout)
-                problem = stream.problem
-            except InvalidInput as error:
-                # Of the first query without an answer; the stream may have read on to another problem.
-                problem = error
-            except (Overloaded, PeerUnavailable) as error:
-                if not retries.pause(error):
-                    raise
-                continue
-            if problem is not None:
-                waiting.popleft()
-                yield SearchAnswer(problem=str(problem))
-
-    def _pages(self, method: Callable[[Any], Any], request: Any) -> Iterator[Any]:
-        request.page_size = MAX_PAGE_ITEMS
-        while True:
-            with translated(self.address):
-                page = method(request)
-            yield page
-            request.page_token = page.next_page_token
-            if not request.page_token:
-                return
 
     def _index(
         self, archive: str, encoder: str | None, progress: Callable[[IndexProgress], None]
