@@ -17,7 +17,7 @@ import soundfile
 from wordspot import Client, FileQuery, StoredQuery
 from wordspot.indexer.errors import FailedPrecondition, InvalidInput, NotFound
 from wordspot.indexer.sound.audio import write_wav
-from wordspot.services.client import archives, retries, transport
+from wordspot.services.client import connection, retries, transport
 from wordspot.services.client.indexing import IndexingEnded
 from wordspot.services.client.records import IndexProgress
 from wordspot.services.errors import PeerUnavailable
@@ -277,7 +277,7 @@ def test_archives_are_listed_shown_and_deleted(filled: Client) -> None:
 
 
 def test_lists_go_over_pages(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archives, "MAX_PAGE_ITEMS", 2)
+    monkeypatch.setattr(connection, "MAX_PAGE_ITEMS", 2)
     for number in range(5):
         client.ensure_archive(f"a{number}")
     assert [archive.name for archive in client.archives()] == [f"a{number}" for number in range(5)]
