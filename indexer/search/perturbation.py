@@ -14,10 +14,9 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-import numpy as np
-
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.records import SAMPLES_PER_TICK, SPEED_VARIANTS, QueryAudio
+from wordspot.indexer.sound.resampling import resampled
 
 SPEED_STEP = 1.05  # from one variant to the next
 _MAX_DENOMINATOR = 50  # of a speed
@@ -38,9 +37,7 @@ def speed_variants(query: QueryAudio, count: int) -> list[QueryAudio]:
 
 
 def _at_speed(query: QueryAudio, speed: Fraction) -> QueryAudio:
-    from scipy.signal import resample_poly  # takes half a second to import
-
-    samples = resample_poly(query.samples, speed.denominator, speed.numerator).astype(np.float32)
+    samples = resampled(query.samples, speed.denominator, speed.numerator)
     ticks = len(samples) // SAMPLES_PER_TICK
     start = min(round(query.start / speed), ticks - 1)
     stop = max(min(round(query.stop / speed), ticks), start + 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -34,7 +33,7 @@ class Detector(Protocol):
 
 
 class SileroDetector:
-    """Silero VAD (Silero Team, 2024) with the weights of the silero_vad wheel, without its torch code.
+    """Silero VAD (Silero Team, 2024) with the weights of its release 6.2.3, which lie beside this module.
 
     It takes many frames a call: 512 samples, each after the 64 before it, and an LSTM state carried from call
     to call. Its probabilities equal those of the frame-by-frame model. It starts as if half a second of
@@ -45,13 +44,10 @@ class SileroDetector:
     MODEL = "silero_vad_16k_sequence.onnx"
 
     def __init__(self) -> None:
-        """Raises FailedPrecondition if silero-vad 6.2.2 or newer is not installed."""
-        spec = importlib.util.find_spec("silero_vad")
-        if spec is None or spec.origin is None:
-            raise FailedPrecondition("silero-vad is not installed: pip install 'silero-vad>=6.2.2'")
-        path = Path(spec.origin).parent / "data" / self.MODEL
+        """Raises FailedPrecondition where the weights are missing from the installation."""
+        path = Path(__file__).with_name(self.MODEL)
         if not path.exists():
-            raise FailedPrecondition(f"{path} is missing: pip install 'silero-vad>=6.2.2'")
+            raise FailedPrecondition(f"{path} is missing: install wordspot again")
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self._session = onnxruntime.InferenceSession(

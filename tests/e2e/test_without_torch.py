@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.e2e.conftest import Sample
 
 TRAINING = ("torch", "torchaudio", "onnx", "librosa", "sklearn", "matplotlib", "prometheus_client", "PIL")
-UNNEEDED = (*TRAINING, "alembic", "numba", "scipy")
+UNNEEDED = (*TRAINING, "alembic", "numba", "safetensors", "scipy", "silero_vad")
 
 REFUSAL = """
 import sys

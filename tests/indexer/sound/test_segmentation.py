@@ -108,9 +108,9 @@ def test_silero_runs_without_torch():
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_a_silero_wheel_without_the_model_is_named(monkeypatch):
+def test_missing_weights_are_named(monkeypatch):
     monkeypatch.setattr(SileroDetector, "MODEL", "absent.onnx")
-    with pytest.raises(FailedPrecondition, match=r"absent\.onnx is missing: pip install"):
+    with pytest.raises(FailedPrecondition, match=r"absent\.onnx is missing: install wordspot again"):
         SileroDetector()
 
 
