@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:  # a client of a server, which has hits and no sound, does not wait for it
+    import numpy as np
+    from numpy.typing import NDArray
 
 SAMPLE_RATE = 16_000
 TICKS_PER_SECOND = 100
 SAMPLES_PER_TICK, _remainder = divmod(SAMPLE_RATE, TICKS_PER_SECOND)
 assert _remainder == 0
 
-Samples = NDArray[np.float32]
+Samples: TypeAlias = "NDArray[np.float32]"
 
 
 def to_tick(seconds: float) -> int:

@@ -20,7 +20,6 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
 from wordspot.indexer import errors as archive
-from wordspot.indexer.archive.files import disk_error
 from wordspot.indexer.errors import Overloaded as Overloaded
 from wordspot.indexer.paths import readable
 from wordspot.models import errors as models
@@ -148,6 +147,8 @@ def as_archive() -> Iterator[None]:
 
 def to_status(error: Exception) -> status_pb2.Status | None:
     """Returns the status with details for an exception; None if no rule matches."""
+    from wordspot.indexer.archive.files import disk_error  # of a server only, which has an archive
+
     error = disk_error(error) or error
     for rule in RULES:
         if isinstance(error, rule.exception):

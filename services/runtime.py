@@ -1,10 +1,4 @@
-"""What every service shares: servers, channels, errors, deadlines.
-
-`service_config.json` is the retry policy of every channel opened here. Calls that read, and calls that a
-request id or their nature makes harmless to repeat, are tried up to four times on UNAVAILABLE with
-exponential backoff. Uploads, embedding and segmentation send more than a channel buffers for a retry;
-their callers repeat them. Nothing is retried on any other status.
-"""
+"""What every service shares: servers, errors, deadlines."""
 
 from __future__ import annotations
 
@@ -16,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, TypeVar
 
 import grpc
@@ -25,12 +18,14 @@ from grpc_reflection.v1alpha import reflection
 
 from wordspot.services import errors
 from wordspot.services.admission import CallLimit
+from wordspot.services.channels import MESSAGE_OPTIONS
+from wordspot.services.channels import chunks as chunks
+from wordspot.services.channels import open_channel as open_channel
 from wordspot.services.errors import CallEnded, DeadlinePassed, MalformedRequest, Overloaded, PeerUnavailable
 from wordspot.services.idle import IdleWatch
 from wordspot.services.interception import CallInterceptor, current_call, watched_call
 from wordspot.services.limits import (
     MAX_CHUNK_BYTES,
-    MAX_MESSAGE_BYTES,
     MAX_STREAMS_PER_CONNECTION,
     RETRY_DELAYS_S,
 )
@@ -41,14 +36,8 @@ T = TypeVar("T")
 
 SPARE_THREADS = 16
 HEALTH_THREADS = 16
-_MESSAGE_OPTIONS = (
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-)
 _SERVER_OPTIONS = (
-    *_MESSAGE_OPTIONS,
+    *MESSAGE_OPTIONS,
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.server_handshake_timeout_ms", 20_000),
     ("grpc.max_concurrent_streams", MAX_STREAMS_PER_CONNECTION),
@@ -141,21 +130,6 @@ def serve(server: Server) -> None:
     server.stop()
 
 
-def open_channel(address: str) -> grpc.Channel:
-    """Returns a channel, which connects at the first call. address: host:port or unix:PATH."""
-    config = resources.files(__package__).joinpath("service_config.json").read_text()
-    return grpc.insecure_channel(
-        address,
-        options=(
-            *_MESSAGE_OPTIONS,
-            ("grpc.service_config", config),
-            ("grpc.enable_http_proxy", 0),
-            ("grpc.initial_reconnect_backoff_ms", 200),
-            ("grpc.max_reconnect_backoff_ms", 5_000),
-        ),
-    )
-
-
 _NEVER = 10.0 * 365 * 24 * 3600  # gRPC gives calls without a deadline one far away
 
 
@@ -228,10 +202,3 @@ def checked_chunk(chunk: bytes, field: str) -> bytes:
             f"{field} must have at most {MAX_CHUNK_BYTES:,} bytes, got {len(chunk):,}", field
         )
     return chunk
-
-
-def chunks(data: bytes, unit: int = 1) -> Iterator[bytes]:
-    """Yields data in pieces of at most MAX_CHUNK_BYTES, each a multiple of `unit` bytes."""
-    step = max(MAX_CHUNK_BYTES // unit, 1) * unit
-    for start in range(0, len(data), step):
-        yield data[start : start + step]

@@ -11,6 +11,7 @@ from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.paths import path_text, readable
 from wordspot.indexer.records import Mode
 from wordspot.services.answers import to_interval
+from wordspot.services.channels import chunks
 from wordspot.services.examples import FileQuery, Query, QueryExample, RecordedQuery, StoredQuery, TypedQuery
 from wordspot.services.limits import (
     MAX_CONTEXT_SECONDS,
@@ -21,7 +22,6 @@ from wordspot.services.limits import (
     MAX_SPEAKERS,
     MAX_STRETCH_SECONDS,
 )
-from wordspot.services.runtime import chunks
 from wordspot.v1 import search_pb2
 
 _MODES = {

@@ -115,7 +115,7 @@ def _mine(archive: str, home: Path, seeds: int, seed: int) -> AdaptationMaterial
     """Raises what `gather_material` raises."""
     from wordspot.indexer.search.mining import MiningSettings
     from wordspot.services.archive_material import gather_material
-    from wordspot.services.client.transport import is_readable
+    from wordspot.services.embedded_transport import is_readable
     from wordspot.services.searcher.app import Searcher
     from wordspot.services.settings import SearcherSettings
 

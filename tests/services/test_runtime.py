@@ -18,7 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_requests import Client as ReflectionClient
 from grpc_status import rpc_status
 
-from wordspot.services import errors, idle, runtime
+from wordspot.services import channels, errors, idle, runtime
 from wordspot.services.errors import MalformedRequest, PeerUnavailable, ServiceError
 from wordspot.services.runtime import Service, create_server, ensure_wanted, time_remaining
 from wordspot.services.settings import ServerSettings
@@ -289,7 +289,7 @@ def test_a_message_above_the_limit_is_refused(serving: Serving, service: Service
     channel, _ = serving(service)
     stub = archive_pb2_grpc.ArchiveServiceStub(channel)
     with pytest.raises(grpc.RpcError) as caught:
-        stub.GetArchive(pb.GetArchiveRequest(name="x" * (runtime.MAX_MESSAGE_BYTES + 1)))
+        stub.GetArchive(pb.GetArchiveRequest(name="x" * (channels.MAX_MESSAGE_BYTES + 1)))
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 

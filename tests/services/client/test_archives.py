@@ -17,7 +17,8 @@ import soundfile
 from wordspot import Client, FileQuery, StoredQuery
 from wordspot.indexer.errors import FailedPrecondition, InvalidInput, NotFound
 from wordspot.indexer.sound.audio import write_wav
-from wordspot.services.client import connection, retries, transport
+from wordspot.services import embedded_transport
+from wordspot.services.client import connection, retries
 from wordspot.services.client.indexing import IndexingEnded
 from wordspot.services.client.records import IndexProgress
 from wordspot.services.errors import PeerUnavailable
@@ -87,7 +88,7 @@ def test_a_file_that_is_no_audio_is_reported_and_the_rest_goes_on(
 def test_without_a_server_bad_files_are_reported_and_the_rest_goes_on(
     tmp_path: Path, recordings: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "MAX_FILES_PER_CALL", 2)
+    monkeypatch.setattr(embedded_transport, "MAX_FILES_PER_CALL", 2)
     monkeypatch.setenv("WORDSPOT_DETECTOR", "energy")
     folder = recordings["tea"].parent
     (folder / "broken.wav").write_bytes(b"this is text")

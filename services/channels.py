@@ -1,0 +1,48 @@
+"""Channels to the services, and what travels over them in pieces.
+
+`service_config.json` is the retry policy of every channel opened here. Calls that read, and calls that a
+request id or their nature makes harmless to repeat, are tried up to four times on UNAVAILABLE with
+exponential backoff. Uploads, embedding and segmentation send more than a channel buffers for a retry;
+their callers repeat them. Nothing is retried on any other status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+import grpc
+
+from wordspot.services.limits import MAX_CHUNK_BYTES, MAX_MESSAGE_BYTES
+
+MESSAGE_OPTIONS = (
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+)
+
+
+def open_channel(address: str) -> grpc.Channel:
+    """Returns a channel, which connects at the first call. address: host:port or unix:PATH."""
+    return grpc.insecure_channel(address, options=channel_options())
+
+
+def channel_options() -> tuple[tuple[str, Any], ...]:
+    """Returns the options of every channel, with the retry policy."""
+    config = resources.files(__package__).joinpath("service_config.json").read_text()
+    return (
+        *MESSAGE_OPTIONS,
+        ("grpc.service_config", config),
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.max_reconnect_backoff_ms", 5_000),
+    )
+
+
+def chunks(data: bytes, unit: int = 1) -> Iterator[bytes]:
+    """Yields data in pieces of at most MAX_CHUNK_BYTES, each a multiple of `unit` bytes."""
+    step = max(MAX_CHUNK_BYTES // unit, 1) * unit
+    for start in range(0, len(data), step):
+        yield data[start : start + step]
