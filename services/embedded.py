@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wordspot.indexer.search.dtw import load_compiled
 from wordspot.models.temporary import PREFIX, temporary_folder
@@ -18,8 +19,17 @@ from wordspot.services.errors import ServiceError
 from wordspot.services.local_peers import LocalEncoders, LocalSegmenter
 from wordspot.services.modelhost.repository import ModelRepository, load_models
 from wordspot.services.runtime import Server, create_server, serve
-from wordspot.services.settings import ModelHostSettings, SearcherSettings, SegmenterSettings, ServerSettings
+from wordspot.services.settings import (
+    GatewaySettings,
+    ModelHostSettings,
+    SearcherSettings,
+    SegmenterSettings,
+    ServerSettings,
+)
 from wordspot.v1.segmentation_pb2 import DETECTOR_UNSPECIFIED
+
+if TYPE_CHECKING:
+    from wordspot.services.gateway.app import Gateway
 
 MAX_SOCKET_PATH_BYTES = 100  # the kernel allows 107
 
@@ -30,12 +40,14 @@ class EmbeddedSettings:
 
     segmenter, modelhost, searcher: of the services; the addresses in `searcher` are not used.
     server: where they listen; None for a private Unix socket.
+    gateway: where HTTP listens; None for nowhere. The addresses in it are not used.
     """
 
     segmenter: SegmenterSettings = field(default_factory=SegmenterSettings)
     modelhost: ModelHostSettings = field(default_factory=ModelHostSettings)
     searcher: SearcherSettings = field(default_factory=SearcherSettings)
     server: ServerSettings | None = None
+    gateway: GatewaySettings | None = None
 
     @classmethod
     def of_home(
@@ -134,9 +146,19 @@ def run(settings: EmbeddedSettings) -> None:
     load_compiled()
     embedded = EmbeddedServer(settings)
     try:
-        serve(embedded.server)
+        serve(embedded.server, _gateway(embedded.address, settings.gateway))
     finally:
         embedded.close()
+
+
+def _gateway(address: str, settings: GatewaySettings | None) -> Gateway | None:
+    """Returns the gateway to the services at an address; None where there is to be none."""
+    if settings is None:
+        return None
+    from wordspot.services.gateway.app import Gateway
+    from wordspot.services.gateway.peers import Addresses
+
+    return Gateway(Addresses(address, address), settings)
 
 
 @contextmanager

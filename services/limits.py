@@ -95,3 +95,9 @@ UNAVAILABLE_DELAY_S = 1.0  # before an upload is repeated
 RETRY_TIMEOUT_S = 30.0  # for which a client repeats a call that was turned away
 WATCH_AGAIN_S = 0.5  # until an operation is watched anew whose stream a full server ended
 RETRY_DELAYS_S = (0.2, 0.5, 1.0, 2.0)  # between attempts at a service that is busy
+
+# HTTP.
+MAX_JSON_BYTES = 1024 * 1024  # of a body, unless another limit is named
+MAX_MEDIA_BODY_BYTES = 64 * 1024 * 1024  # of a body with sounds or pictures
+MAX_QUERIES_PER_REQUEST = 1_000
+MAX_QUERY_TEXT_CHARACTERS = 1_000  # of the label of a query

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
@@ -118,16 +118,43 @@ class Server:
             pool.shutdown(wait=False)
 
 
-def serve(server: Server) -> None:
-    """Runs until SIGTERM or SIGINT; prints the address as a line once calls are taken."""
+def serve(server: Server, beside: Beside | None = None) -> None:
+    """Runs until SIGTERM or SIGINT; prints the address as a line once calls are taken.
+
+    beside: runs as long; starts after the server and ends before it.
+    """
+    stop_requested = stop_request()
+    server.start()
+    try:
+        with nullcontext() if beside is None else beside:
+            sys.stdout.write(f"wordspot listens at {server.address}\n")
+            if beside is not None:
+                sys.stdout.write(f"wordspot's page is at {beside.url}\n")
+            sys.stdout.flush()
+            stop_requested.wait()
+    finally:
+        server.stop()
+
+
+def stop_request() -> threading.Event:
+    """Returns the event that SIGTERM and SIGINT set from now on."""
     stop_requested = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop_requested.set())
-    server.start()
-    sys.stdout.write(f"wordspot listens at {server.address}\n")
-    sys.stdout.flush()
-    stop_requested.wait()
-    server.stop()
+    return stop_requested
+
+
+class Beside(Protocol):
+    """What runs beside a server.
+
+    url: where a browser finds it.
+    """
+
+    url: str
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(self, *raised: Any) -> None: ...
 
 
 _NEVER = 10.0 * 365 * 24 * 3600  # gRPC gives calls without a deadline one far away

@@ -240,6 +240,33 @@ class SearcherSettings(Settings):
     choices: ClassVar[Choices] = {"index_kind": INDEX_KINDS}
 
 
+@dataclass(frozen=True)
+class GatewaySettings(Settings):
+    """http_host, http_port: where HTTP listens, port 0 for any.
+
+    any_port: another port, if that one is taken.
+    http_names: that requests may name in Host, besides addresses, `localhost` and the machine's own name.
+    searcher, modelhost: addresses of the services behind it.
+    connection_idle_seconds: a connection without a request for so long is closed.
+    grace_seconds: what requests under way get when the server is asked to end.
+    """
+
+    http_host: str = "127.0.0.1"
+    http_port: int = 8080
+    any_port: bool = False
+    http_names: tuple[str, ...] = ()
+    searcher: str = "127.0.0.1:50051"
+    modelhost: str = "127.0.0.1:50053"
+    connection_idle_seconds: float = 300.0
+    grace_seconds: float = 5.0
+
+    bounds: ClassVar[Bounds] = {
+        "http_port": (0, 65_535),
+        "connection_idle_seconds": (1, 86_400),
+        "grace_seconds": (0, 3_600),
+    }
+
+
 def home(environment: Mapping[str, str]) -> Path:
     """Returns WORDSPOT_HOME, or ~/.wordspot. Raises SettingsError where there is neither."""
     path = Path(environment.get(PREFIX + "HOME") or default_home())

@@ -12,7 +12,15 @@ from wordspot.indexer.paths import path_text, readable
 from wordspot.indexer.records import Mode
 from wordspot.services.answers import to_interval
 from wordspot.services.channels import chunks
-from wordspot.services.examples import FileQuery, Query, QueryExample, RecordedQuery, StoredQuery, TypedQuery
+from wordspot.services.examples import (
+    Example,
+    FileQuery,
+    Query,
+    QueryExample,
+    RecordedQuery,
+    StoredQuery,
+    TypedQuery,
+)
 from wordspot.services.limits import (
     MAX_CONTEXT_SECONDS,
     MAX_EXAMPLES,
@@ -61,13 +69,13 @@ def mode_value(mode: str) -> search_pb2.SearchMode:
     return _MODES[Mode(mode)]
 
 
-def query_requests(query: Query) -> Iterator[search_pb2.SearchRequest]:
+def query_requests(query: Query | Sequence[Example]) -> Iterator[search_pb2.SearchRequest]:
     """Yields the messages of one query.
 
     Raises:
         InvalidInput: there are too many or too few examples, or their files cannot be read.
     """
-    given = [query] if isinstance(query, QueryExample) else query
+    given = [query] if isinstance(query, QueryExample | RecordedQuery) else query
     if not isinstance(given, Sequence):
         raise InvalidInput(_not_a_query(given))
     examples = _sorted_examples(given)
@@ -114,6 +122,8 @@ def _sorted_examples(examples: Sequence[object]) -> _Examples:
             by_kind.stored.append(example)
         elif isinstance(example, TypedQuery):
             by_kind.typed.append(example)
+        elif isinstance(example, RecordedQuery):
+            by_kind.recorded.append(example)
         elif isinstance(example, str | Path | bytes | FileQuery):
             label = f"example {number}" if len(examples) > 1 else ""
             try:

@@ -7,17 +7,13 @@ from functools import cached_property
 from typing import Any
 
 from wordspot.indexer.records import Mode
+from wordspot.services.advice import ADVISED_SPEED_VARIANTS, STRONGER_ENCODER, WEAKER_ENCODERS
 from wordspot.services.answers import SearchAnswer, Synthesis
 from wordspot.services.client.archives import Client
 from wordspot.services.commands import console
 from wordspot.services.escapes import escaped
 from wordspot.services.limits import MAX_HITS
 from wordspot.v1 import archive_pb2
-
-ADVISED_SPEED_VARIANTS = 5
-# The stronger encoder finds more than the weaker ones.
-WEAKER_ENCODERS = frozenset({"naive", "filterbank", "sa", "dsa", "phonetic"})
-STRONGER_ENCODER = "wordspot"
 
 
 @dataclass(frozen=True)

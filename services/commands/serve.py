@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from wordspot.services import settings
 from wordspot.services.commands import console
 from wordspot.services.escapes import EscapingFormatter
 from wordspot.services.settings import (
+    GatewaySettings,
     ModelHostSettings,
     SearcherSettings,
     SegmenterSettings,
@@ -29,6 +31,7 @@ class ServiceName(StrEnum):
     segmenter = "segmenter"
     modelhost = "modelhost"
     searcher = "searcher"
+    gateway = "gateway"
 
 
 PORTS = {
@@ -36,17 +39,18 @@ PORTS = {
     ServiceName.searcher: 50051,
     ServiceName.segmenter: 50052,
     ServiceName.modelhost: 50053,
+    ServiceName.gateway: 8080,
 }
 
 
 def serve(
     which: Annotated[
-        ServiceName, typer.Argument(metavar="[all|segmenter|modelhost|searcher]")
+        ServiceName, typer.Argument(metavar="[all|segmenter|modelhost|searcher|gateway]")
     ] = ServiceName.all,
     host: Annotated[str | None, typer.Option(help="Where to listen; default 127.0.0.1.")] = None,
     port: Annotated[
         int | None,
-        typer.Option(help="0 for any; default 50051, segmenter 50052, modelhost 50053."),
+        typer.Option(help="0 for any; default 50051, segmenter 50052, modelhost 50053, gateway 8080."),
     ] = None,
     reflection: Annotated[
         bool | None, typer.Option("--reflection/--no-reflection", help="Let clients list the services.")
@@ -55,8 +59,20 @@ def serve(
         str | None, typer.Option(metavar="HOST:PORT", help="Where the searcher finds the segmenter.")
     ] = None,
     modelhost: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Where the searcher finds the model host.")
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where the searcher and the gateway find the model host."),
     ] = None,
+    searcher: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Where the gateway finds the searcher.")
+    ] = None,
+    http: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Where the page and the HTTP API of `serve all` are; default 127.0.0.1:8080.",
+        ),
+    ] = None,
+    no_http: Annotated[bool, typer.Option("--no-http", help="Neither page nor HTTP API.")] = False,
     root: Annotated[
         list[Path] | None, typer.Option(help="Files below this folder may be added by path; repeatable.")
     ] = None,
@@ -88,7 +104,49 @@ def serve(
         modelhost=modelhost,
         wait_seconds=wait,
     )
-    _run(which, server, segmenting, hosting, searching)
+    if which is ServiceName.gateway:
+        _run_gateway(_gateway_settings(environment, f"{server.host}:{server.port}", searcher, modelhost))
+        return
+    gateway = None if no_http else _beside(environment, http, server)
+    _run(which, server, segmenting, hosting, searching, gateway)
+
+
+def _gateway_settings(
+    environment: Mapping[str, str], address: str | None, searcher: str | None, modelhost: str | None
+) -> GatewaySettings:
+    """Raises SettingsError."""
+    host, port = (None, None) if address is None else http_address(address)
+    return GatewaySettings.read(
+        environment, **_set_flags(http_host=host, http_port=port, searcher=searcher, modelhost=modelhost)
+    )
+
+
+def _beside(
+    environment: Mapping[str, str], address: str | None, server: ServerSettings
+) -> GatewaySettings | None:
+    """Returns where HTTP listens beside the other services; None for nowhere.
+
+    Where nobody said where, a taken port does not keep the services from starting.
+    """
+    settings = _gateway_settings(environment, address, None, None)
+    if address is not None or environment.get("WORDSPOT_HTTP_PORT"):
+        return settings
+    return replace(settings, http_port=0 if server.port == 0 else settings.http_port, any_port=True)
+
+
+def http_address(text: str) -> tuple[str, int]:
+    """Returns host and port. Raises SettingsError."""
+    host, _, port = text.rpartition(":")
+    if not port.isdecimal() or len(port) > 5 or not host:
+        raise settings.SettingsError(f"--http must be HOST:PORT, got {text!r}")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _run_gateway(options: GatewaySettings) -> None:
+    from wordspot.services.gateway import app as gateway_app
+    from wordspot.services.gateway.peers import Addresses
+
+    gateway_app.run(Addresses(options.searcher, options.modelhost), options)
 
 
 def _run(
@@ -97,6 +155,7 @@ def _run(
     segmenting: SegmenterSettings,
     hosting: ModelHostSettings,
     searching: SearcherSettings,
+    gateway: GatewaySettings | None,
 ) -> None:
     """Runs a service, or all of them, until it is interrupted."""
     if which is ServiceName.segmenter:
@@ -114,7 +173,7 @@ def _run(
     else:
         from wordspot.services import embedded
 
-        embedded.run(embedded.EmbeddedSettings(segmenting, hosting, searching, server))
+        embedded.run(embedded.EmbeddedSettings(segmenting, hosting, searching, server, gateway))
 
 
 def _set_flags(**flags: Any) -> dict[str, Any]:

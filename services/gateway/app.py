@@ -1,0 +1,192 @@
+"""The wiring of the gateway: the application, and the server that runs it beside others in a process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import socket
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib import metadata, resources
+from pathlib import Path
+
+import uvicorn
+from fastapi import APIRouter, FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from wordspot.services.errors import ServiceError
+from wordspot.services.gateway import openapi, problems
+from wordspot.services.gateway.guard import Guard
+from wordspot.services.gateway.peers import Addresses, Peers
+from wordspot.services.gateway.routes import archives, operations, recordings, searches, status
+from wordspot.services.limits import MAX_JSON_BYTES, MAX_MEDIA_BODY_BYTES
+from wordspot.services.runtime import stop_request
+from wordspot.services.settings import GatewaySettings
+
+PREFIX = "/api/v1"
+START_TIMEOUT_S = 30.0
+BACKLOG = 512
+_MEDIA = re.compile(rf"{PREFIX}/(archives/[^/]+/(search|matrix)|models/)")
+_LOGGER = logging.getLogger("wordspot.services.gateway")
+
+
+def create_app(addresses: Addresses, settings: GatewaySettings | None = None) -> FastAPI:
+    """Returns the application, a client of the services at the addresses."""
+    settings = settings or GatewaySettings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.stopping = asyncio.Event()
+        app.state.peers = Peers(addresses)
+        try:
+            yield
+        finally:
+            await app.state.peers.close()
+
+    app = FastAPI(
+        title="wordspot",
+        version=metadata.version("wordspot"),
+        description="Say a word, find every place it was said. Errors are problem+json.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.settings = settings
+    problems.install(app)
+    app.include_router(status.router)
+    api = APIRouter(prefix=PREFIX)
+    for module in (status, archives, recordings, operations, searches):
+        api.include_router(module.api)
+    app.include_router(api)
+    openapi.install(app)
+    app.mount("/", StaticFiles(directory=page_folder(), html=True), name="page")
+    app.add_middleware(Guard, names=settings.http_names, body_limit=_body_limit)
+    return app
+
+
+def page_folder() -> Path:
+    """Returns where the built page lies."""
+    return Path(str(resources.files(__package__).joinpath("web", "dist")))
+
+
+def _body_limit(path: str) -> int | None:
+    return MAX_MEDIA_BODY_BYTES if _MEDIA.match(path) else MAX_JSON_BYTES
+
+
+class Gateway:
+    """The application on a socket, in a thread of its own; a context manager that starts and stops it.
+
+    url: where a browser finds it.
+
+    Args:
+        addresses: of the services.
+        settings: where to listen, and limits.
+
+    Raises:
+        ServiceError: the address is taken.
+    """
+
+    def __init__(self, addresses: Addresses, settings: GatewaySettings) -> None:
+        self._socket = _open_socket(settings)
+        port = self._socket.getsockname()[1]
+        shown = "127.0.0.1" if settings.http_host in ("0.0.0.0", "::", "") else settings.http_host
+        self.url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
+        if not _is_loopback(settings.http_host):
+            _LOGGER.warning(
+                "HTTP listens at %s, beyond this machine: who reaches it can read and change all archives",
+                settings.http_host,
+            )
+        self._app = create_app(addresses, settings)
+        config = uvicorn.Config(
+            self._app,
+            http="h11",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=round(settings.connection_idle_seconds),
+            timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
+        )
+        self._server = _Server(config, self._app)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), name="http", daemon=True
+        )
+
+    def start(self) -> None:
+        """Takes requests from now on. Raises ServiceError."""
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
+        self._thread.start()
+        if not self._server.ready.wait(START_TIMEOUT_S):
+            raise ServiceError(f"HTTP did not start within {START_TIMEOUT_S:g} s")
+
+    def stop(self) -> None:
+        """Takes no new requests, ends streams of events, gives other requests some seconds."""
+        self._server.should_exit = True
+        self._thread.join()
+        self._socket.close()
+
+    def __enter__(self) -> Gateway:
+        self.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.stop()
+
+
+class _Server(uvicorn.Server):
+    """Says when it takes requests, and has streams of events end before it waits for requests to end."""
+
+    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+        super().__init__(config)
+        self._app = app
+        self.ready = threading.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.state.stopping.set()
+        await super().shutdown(sockets)
+
+
+def _open_socket(settings: GatewaySettings) -> socket.socket:
+    """Raises ServiceError."""
+    try:
+        return _listening_socket(settings.http_host, settings.http_port)
+    except ServiceError as error:
+        if not settings.any_port:
+            raise
+        _LOGGER.warning("%s; another port serves HTTP", error)
+        return _listening_socket(settings.http_host, 0)
+
+
+def _listening_socket(host: str, port: int) -> socket.socket:
+    """Raises ServiceError."""
+    try:
+        family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][
+            0
+        ]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ServiceError(f"cannot listen at {host}:{port}: {error.strerror or error}") from error
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or host.startswith("127.") or host == "::1"
+
+
+def run(addresses: Addresses, settings: GatewaySettings) -> None:
+    """Serves until asked to end; prints the address once ready."""
+    stop_requested = stop_request()
+    with Gateway(addresses, settings) as gateway:
+        sys.stdout.write(f"wordspot's page is at {gateway.url}\n")
+        sys.stdout.flush()
+        stop_requested.wait()

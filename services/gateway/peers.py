@@ -1,0 +1,116 @@
+"""The services that the gateway calls, by channels of asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import grpc
+from fastapi import Depends, Request
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from wordspot.services.channels import channel_options, open_channel
+from wordspot.v1 import (
+    archive_pb2,
+    archive_pb2_grpc,
+    embedding_pb2_grpc,
+    models_pb2_grpc,
+    search_pb2,
+    search_pb2_grpc,
+)
+
+HEALTH_TIMEOUT_S = 2.0
+MAX_STREAMS = 128  # to which messages are sent, at a time; more wait
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the services are, host:port or unix:PATH.
+
+    searcher: of archives and search. modelhost: of models and encoders.
+    """
+
+    searcher: str
+    modelhost: str
+
+
+class Peers:
+    """Stubs of the services; to be made, used and closed in one event loop."""
+
+    def __init__(self, addresses: Addresses) -> None:
+        self.addresses = addresses
+        self._channels = {
+            address: grpc.aio.insecure_channel(address, options=channel_options())
+            for address in {addresses.searcher, addresses.modelhost}
+        }
+        searcher, modelhost = (
+            self._channels[addresses.searcher],
+            self._channels[addresses.modelhost],
+        )
+        self.archives: Any = archive_pb2_grpc.ArchiveServiceStub(searcher)
+        self.encoders: Any = embedding_pb2_grpc.EmbeddingServiceStub(modelhost)
+        self.models: Any = models_pb2_grpc.ModelServiceStub(modelhost)
+        # In threads: asyncio's calls lose the status of a stream that ends while messages are sent to it.
+        self._streams = open_channel(addresses.searcher)
+        self._threads = ThreadPoolExecutor(MAX_STREAMS, thread_name_prefix="stream")
+        self._search = search_pb2_grpc.SearchServiceStub(self._streams).Search
+        self._upload = archive_pb2_grpc.ArchiveServiceStub(self._streams).UploadRecording
+
+    async def search(
+        self, requests: Iterable[search_pb2.SearchRequest]
+    ) -> AsyncIterator[search_pb2.SearchResponse]:
+        """Yields what Search answers. requests: read in another thread."""
+        call: Any = self._search(iter(requests))
+        try:
+            while (response := await self._in_thread(lambda: next(call, None))) is not None:
+                yield response
+        finally:
+            call.cancel()
+
+    async def upload(
+        self, requests: Iterable[archive_pb2.UploadRecordingRequest]
+    ) -> archive_pb2.UploadRecordingResponse:
+        """Returns what UploadRecording answers. requests: read in another thread."""
+        call: Any = self._upload.future(iter(requests))
+        try:
+            response: archive_pb2.UploadRecordingResponse = await self._in_thread(call.result)
+        finally:
+            call.cancel()
+        return response
+
+    async def _in_thread(self, function: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+
+    async def problems(self) -> dict[str, str]:
+        """Returns why services cannot be used, by address; empty if all can."""
+        problems = {}
+        for address, channel in self._channels.items():
+            stub: Any = health_pb2_grpc.HealthStub(channel)
+            try:
+                answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=HEALTH_TIMEOUT_S)
+            except grpc.RpcError as error:
+                call: Any = error
+                problems[address] = f"no service answers ({call.code().name})"
+                continue
+            if answer.status != health_pb2.HealthCheckResponse.SERVING:
+                problems[address] = "cannot be used now"
+        return problems
+
+    async def close(self) -> None:
+        """Closes the channels; calls under way are cancelled."""
+        for channel in self._channels.values():
+            await channel.close(None)
+        self._streams.close()
+        self._threads.shutdown(wait=False)
+
+
+def _of_request(request: Request) -> Peers:
+    peers: Peers = request.app.state.peers
+    return peers
+
+
+ThePeers = Annotated[Peers, Depends(_of_request)]
+"""The services, as an argument of an operation."""

@@ -1,0 +1,150 @@
+"""Recordings: listed, added by path, deleted, heard."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from wordspot.services.gateway.messages import plain
+from wordspot.services.gateway.peers import Peers, ThePeers
+from wordspot.services.gateway.problems import Problem
+from wordspot.services.gateway.ranges import asked_span
+from wordspot.services.gateway.schemas import (
+    AddBody,
+    AddedBody,
+    PageSize,
+    PageToken,
+    Recording,
+    RecordingPage,
+)
+from wordspot.services.gateway.sound import VirtualWav, clip, wav_bytes
+from wordspot.services.limits import MAX_CLIP_SECONDS
+from wordspot.v1 import archive_pb2
+
+api = APIRouter(prefix="/archives/{archive}/recordings", tags=["recordings"])
+
+WAV_TYPE = "audio/wav"
+_WAV: dict[int | str, dict[str, Any]] = {
+    200: {"content": {WAV_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
+}
+_WAV_RANGE: dict[int | str, dict[str, Any]] = _WAV | {
+    206: _WAV[200] | {"description": "The range that was asked for."},
+    304: {"description": "The caller's copy is right."},
+}
+PADDING = Query(
+    ge=0, le=MAX_CLIP_SECONDS / 2, description="Seconds more on either side.", allow_inf_nan=False
+)
+MOMENT = Query(ge=0, description="In seconds.", allow_inf_nan=False)
+
+
+@api.get("", response_model=RecordingPage, operation_id="list_recordings")
+async def list_recordings(
+    archive: str,
+    peers: ThePeers,
+    page_size: Annotated[PageSize, Query()] = 0,
+    page_token: Annotated[PageToken, Query()] = "",
+) -> Any:
+    """Lists recordings in the order of adding."""
+    page = await peers.archives.ListRecordings(
+        archive_pb2.ListRecordingsRequest(archive=archive, page_size=page_size, page_token=page_token)
+    )
+    whole = await peers.archives.GetArchive(archive_pb2.GetArchiveRequest(name=archive))
+    return plain(page) | {"total": whole.archive.recordings}
+
+
+@api.post(
+    "",
+    response_model=AddedBody,
+    operation_id="add_recording",
+    responses={201: {"model": AddedBody, "description": "Added."}},
+)
+async def add_recording(archive: str, body: AddBody, peers: ThePeers, response: Response) -> Any:
+    """Adds a file that the server can read, below one of its roots."""
+    answer = await peers.archives.AddRecording(
+        archive_pb2.AddRecordingRequest(archive=archive, path=body.path, request_id=body.request_id)
+    )
+    response.status_code = 200 if answer.already_present else 201
+    return plain(answer)
+
+
+@api.get("/{recording}", response_model=Recording, operation_id="get_recording")
+async def get_recording(archive: str, recording: str, peers: ThePeers) -> Any:
+    """Returns a recording."""
+    return plain(await _recording(peers, archive, recording))
+
+
+@api.delete("/{recording}", status_code=204, operation_id="delete_recording")
+async def delete_recording(archive: str, recording: str, peers: ThePeers) -> None:
+    """Deletes a recording from the archive; a file that was added by path stays."""
+    await peers.archives.DeleteRecording(
+        archive_pb2.DeleteRecordingRequest(archive=archive, recording=recording)
+    )
+
+
+@api.get("/{recording}/clip", operation_id="get_clip", response_class=StreamingResponse, responses=_WAV)
+async def get_clip(
+    archive: str,
+    recording: str,
+    peers: ThePeers,
+    start: Annotated[float, MOMENT],
+    end: Annotated[float, MOMENT],
+    padding: Annotated[float, PADDING] = 0.0,
+) -> Response:
+    """Returns a stretch of a recording as a WAV file of 16 kHz and 16 bits."""
+    if end <= start:
+        raise Problem(422, f"end must be greater than start, got {start:g} to {end:g}", field="end")
+    data = await clip(peers, archive, recording, max(start - padding, 0.0), end + padding)
+    return Response(data, media_type=WAV_TYPE)
+
+
+@api.get(
+    "/{recording}/audio", operation_id="get_audio", response_class=StreamingResponse, responses=_WAV_RANGE
+)
+async def get_audio(archive: str, recording: str, request: Request, peers: ThePeers) -> Response:
+    """Returns the whole recording as a WAV file of 16 kHz and 16 bits, or the range that is asked for.
+
+    A second of the file is that second of the recording, as hits count it.
+    """
+    return await _audio(archive, recording, request, peers)
+
+
+@api.head(
+    "/{recording}/audio", operation_id="head_audio", response_class=Response, responses={206: {}, 304: {}}
+)
+async def head_audio(archive: str, recording: str, request: Request, peers: ThePeers) -> Response:
+    """Tells size and type of the recording's sound."""
+    return await _audio(archive, recording, request, peers)
+
+
+async def _audio(archive: str, recording: str, request: Request, peers: Peers) -> Response:
+    found = await _recording(peers, archive, recording)
+    wav = VirtualWav.of(found)
+    if not wav.samples:
+        raise Problem(412, f"the length of {found.path!r} is known once it is indexed", kind="not-indexed")
+    tag = f'"{found.sha256[:32]}-{wav.rate}"'
+    headers = {"ETag": tag, "Cache-Control": "private, max-age=0, must-revalidate"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    span = asked_span(request.headers, wav.size, tag)
+    headers |= span.headers
+    if request.method == "HEAD":
+        return Response(status_code=span.status, headers=headers, media_type=WAV_TYPE)
+    stream = wav_bytes(peers, found, wav, span.start, span.stop)
+    first = await anext(stream)
+
+    async def body() -> Any:
+        yield first
+        async for data in stream:
+            yield data
+
+    return StreamingResponse(body(), span.status, headers, WAV_TYPE)
+
+
+async def _recording(peers: Peers, archive: str, recording: str) -> archive_pb2.Recording:
+    answer = await peers.archives.GetRecording(
+        archive_pb2.GetRecordingRequest(archive=archive, recording=recording)
+    )
+    found: archive_pb2.Recording = answer.recording
+    return found

@@ -1,0 +1,201 @@
+"""Searches as the gateway makes them: queries of JSON to messages, answers to JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+
+import grpc
+
+from wordspot.indexer.paths import path_text
+from wordspot.services.advice import advice
+from wordspot.services.answers import SearchAnswer, from_message
+from wordspot.services.client.query_messages import mode_value, query_requests
+from wordspot.services.examples import Example, RecordedQuery, StoredQuery, TypedQuery
+from wordspot.services.gateway.peers import Peers
+from wordspot.services.gateway.problems import Problem, of_error
+from wordspot.services.gateway.schemas import (
+    AudioExample,
+    HitBody,
+    QueryBody,
+    ResultBody,
+    SearchSettings,
+    StoredExample,
+    StretchBody,
+    SynthesisBody,
+)
+from wordspot.services.limits import MAX_QUERY_BYTES
+from wordspot.v1 import archive_pb2, search_pb2
+
+MAX_WAITS = 5  # for a turn, of a query in the middle of a list
+_QUERYS_OWN = (400, 404, 412)  # statuses of what is wrong with one query
+
+
+@dataclass(frozen=True)
+class LabelledQuery:
+    """Examples of one query.
+
+    label: as the caller gave it.
+    examples: of the same words.
+    """
+
+    label: str
+    examples: Sequence[Example]
+
+
+def read_query(body: QueryBody, field: str) -> LabelledQuery:
+    """Returns a query. field: its name in errors. Raises Problem."""
+    examples: list[Example] = []
+    if body.text:
+        examples.append(TypedQuery(body.text, body.language or "en", body.speakers))
+    for number, example in enumerate(body.examples):
+        examples.append(_read_example(example, f"{field}.examples[{number}]", number))
+    return LabelledQuery(body.label or body.text, examples)
+
+
+def search_options(archive: str, settings: SearchSettings) -> search_pb2.SearchOptions:
+    """Returns the message."""
+    return search_pb2.SearchOptions(
+        archive=archive,
+        top_k=settings.top,
+        min_score=settings.min_score,
+        include_undetected=settings.all_hits,
+        recordings=settings.recordings,
+        voices=settings.speed_variants,
+        mode=mode_value(settings.mode),
+    )
+
+
+async def results(
+    peers: Peers, archive: str, settings: SearchSettings, queries: Sequence[LabelledQuery]
+) -> AsyncIterator[ResultBody]:
+    """Yields one result a query, in order, each as soon as it is known.
+
+    Of several, one that cannot be used has a problem in its result; what goes wrong otherwise is raised.
+    """
+    response: archive_pb2.GetArchiveResponse = await peers.archives.GetArchive(
+        archive_pb2.GetArchiveRequest(name=archive)
+    )
+    options = search_options(archive, settings)
+    waiting = deque(queries)
+    waits = 0
+    while waiting:
+        problem: Problem | None = None
+        stream = _Requests(options, tuple(waiting))
+        try:
+            async for answer in peers.search(stream):
+                waits = 0
+                query = waiting.popleft()
+                yield _result(query.label, from_message(answer.result), response.archive, settings)
+            problem = stream.problem
+        except grpc.RpcError as error:
+            problem = of_error(error)
+        if not waiting:
+            return
+        if problem is None:
+            raise Problem(503, "the search ended before all queries were answered", retry_after=1.0)
+        if problem.status == 429 and len(waiting) < len(queries) and waits < MAX_WAITS:
+            waits += 1
+            await asyncio.sleep(problem.retry_after or 1.0)
+            continue
+        if len(queries) == 1 or problem.status not in _QUERYS_OWN:
+            raise problem
+        yield _failed(waiting.popleft().label, problem)
+
+
+class _Requests:
+    """The messages of queries, up to the first that cannot be used, for which `problem` then stands."""
+
+    def __init__(self, options: search_pb2.SearchOptions, queries: Sequence[LabelledQuery]) -> None:
+        self._options = options
+        self._queries = queries
+        self.problem: Problem | None = None
+
+    def __iter__(self) -> Iterator[search_pb2.SearchRequest]:
+        yield search_pb2.SearchRequest(options=self._options)
+        for query in self._queries:
+            try:
+                messages = list(query_requests(query.examples))
+            except Exception as error:
+                self.problem = of_error(error)
+                if self.problem is None:
+                    raise
+                return
+            yield from messages
+
+
+def _read_example(example: StoredExample | AudioExample, field: str, number: int) -> Example:
+    """Raises Problem."""
+    if isinstance(example, StoredExample):
+        return StoredQuery(example.recording, example.start, example.end)
+    try:
+        data = base64.b64decode(example.audio, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Problem(422, f"{field}.audio must be base64: {error}", field=f"{field}.audio") from None
+    if len(data) > MAX_QUERY_BYTES:
+        raise Problem(
+            413,
+            f"{field}.audio must have at most {MAX_QUERY_BYTES:,} bytes, got {len(data):,}",
+            field=f"{field}.audio",
+            limit=MAX_QUERY_BYTES,
+        )
+    interval = None if example.start is None or example.end is None else (example.start, example.end)
+    return RecordedQuery(data, interval, example.filename or f"example {number + 1}")
+
+
+def _result(
+    label: str, answer: SearchAnswer, archive: archive_pb2.Archive, settings: SearchSettings
+) -> ResultBody:
+    hits = [
+        HitBody(
+            recording=hit.recording,
+            path=path_text(hit.path),
+            start=hit.start,
+            end=hit.end,
+            score=hit.score,
+            p_correct=hit.p_correct,
+            detected=hit.detected,
+        )
+        for hit in answer.hits
+    ]
+    synthesis = answer.synthesis
+    return ResultBody(
+        label=label,
+        hits=hits,
+        compared=StretchBody(start=answer.compared[0], end=answer.compared[1]),
+        threshold=answer.threshold,
+        p_threshold=answer.p_threshold,
+        seconds=answer.seconds,
+        synthesis=None
+        if synthesis is None
+        else SynthesisBody.model_validate(vars(synthesis) | {"speakers": list(synthesis.speakers)}),
+        warnings=list(answer.warnings),
+        advice=list(
+            advice(
+                answer,
+                archive,
+                min_score=settings.min_score,
+                speed_variants=settings.speed_variants,
+                mode=settings.mode,
+            )
+        ),
+    )
+
+
+def _failed(label: str, problem: Problem) -> ResultBody:
+    return ResultBody(
+        label=label,
+        hits=[],
+        compared=StretchBody(start=0.0, end=0.0),
+        threshold=0.0,
+        p_threshold=None,
+        seconds=0.0,
+        synthesis=None,
+        warnings=[],
+        advice=[],
+        problem=problem.body(""),
+    )

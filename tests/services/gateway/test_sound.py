@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import io
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from wordspot.indexer.sound.audio import write_wav
+
+
+@pytest.fixture
+def long(tmp_path: Path) -> Path:
+    """70.5 s, longer than a clip may be."""
+    rng = np.random.default_rng(5)
+    path = tmp_path / "long.wav"
+    path.write_bytes(write_wav(0.1 * rng.standard_normal(round(70.5 * 16_000)).astype(np.float32)))
+    return path
+
+
+def test_a_recording_is_a_wav_file_of_which_ranges_can_be_had(served: Any, long: Path) -> None:
+    path = f"/archives/default/recordings/{served.index(long)['long']}/audio"
+    whole = served.api("GET", path)
+    assert whole.status_code == 200
+    samples, rate = soundfile.read(io.BytesIO(whole.content), dtype="int16")
+    assert rate == 16_000
+    assert np.array_equal(samples, soundfile.read(long, dtype="int16")[0])
+    head = served.api("HEAD", path)
+    assert int(head.headers["Content-Length"]) == len(whole.content)
+    assert head.headers["Accept-Ranges"] == "bytes"
+    for asked, start, stop in [
+        ("bytes=0-", 0, None),
+        ("bytes=10-99", 10, 100),
+        ("bytes=1900001-1990002", 1_900_001, 1_990_003),
+        ("bytes=-7", -7, None),
+        ("bytes=2000000-99999999", 2_000_000, None),
+    ]:
+        part = served.api("GET", path, headers={"Range": asked})
+        assert part.status_code == 206
+        assert part.content == whole.content[start:stop]
+        first = start if start >= 0 else len(whole.content) + start
+        last = first + len(part.content) - 1
+        assert part.headers["Content-Range"] == f"bytes {first}-{last}/{len(whole.content)}"
+
+
+def test_a_range_behind_the_end_is_refused(served: Any, recordings: dict[str, Path]) -> None:
+    path = f"/archives/default/recordings/{served.index(recordings['tea'])['tea']}/audio"
+    told = served.refuse(416, "GET", path, headers={"Range": "bytes=99999999-"})
+    assert told["field"] == "Range"
+    answer = served.api("GET", path, headers={"Range": "bytes=99999999-"})
+    assert answer.headers["Content-Range"] == f"bytes */{round(told['limit'])}"
+
+
+def test_a_copy_that_is_right_is_not_sent_again(served: Any, recordings: dict[str, Path]) -> None:
+    path = f"/archives/default/recordings/{served.index(recordings['tea'])['tea']}/audio"
+    tag = served.api("HEAD", path).headers["ETag"]
+    assert served.api("GET", path, headers={"If-None-Match": tag}).status_code == 304
+    other = {"Range": "bytes=0-9", "If-Range": '"other"'}
+    assert served.api("GET", path, headers=other).status_code == 200
+
+
+def test_a_clip_is_padded_within_the_recording(served: Any, recordings: dict[str, Path]) -> None:
+    path = f"/archives/default/recordings/{served.index(recordings['tea'])['tea']}/clip"
+    clip = served.api("GET", f"{path}?start=0.5&end=1&padding=0.75")
+    with wave.open(io.BytesIO(clip.content)) as reader:
+        assert reader.getnframes() == round(1.75 * 16_000)
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "field"),
+    [
+        ("start=1&end=1", 422, "end"),
+        ("start=1", 422, "end"),
+        ("start=nan&end=2", 422, "start"),
+        ("start=0&end=100", 400, None),
+        ("start=-1&end=2", 422, "start"),
+    ],
+)
+def test_a_stretch_that_is_none_is_refused(
+    served: Any, recordings: dict[str, Path], query: str, status: int, field: str | None
+) -> None:
+    path = f"/archives/default/recordings/{served.index(recordings['tea'])['tea']}/clip"
+    assert served.refuse(status, "GET", f"{path}?{query}").get("field") == field
