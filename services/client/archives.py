@@ -11,7 +11,6 @@ wordspot.services.errors.
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,8 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from wordspot.indexer.errors import AlreadyExists
-from wordspot.services.client.files import audio_files
-from wordspot.services.client.indexing import add_files, followed, report
+from wordspot.services.client.indexing import Indexing, followed
 from wordspot.services.client.recordings import RecordingCalls
 from wordspot.services.client.records import IndexProgress, IndexReport
 from wordspot.services.client.searching import SearchCalls
@@ -60,10 +58,12 @@ class Client(RecordingCalls, SearchCalls):
             )
         return response.archive
 
-    def ensure_archive(self, name: str = "default") -> None:
-        """Creates the archive unless there is one of that name."""
+    def ensure_archive(self, name: str = "default") -> bool:
+        """Creates the archive unless there is one of that name; returns whether there was none."""
         with suppress(AlreadyExists), translated(self.address):
             self._archives.CreateArchive(archive_pb2.CreateArchiveRequest(name=name))
+            return True
+        return False
 
     def delete_archive(self, name: str) -> None:
         """Deletes an archive; files that were added by path stay. Raises NotFound."""
@@ -117,40 +117,29 @@ class Client(RecordingCalls, SearchCalls):
         archive: str = "default",
         encoder: str | None = None,
         progress: Callable[[IndexProgress], None] = lambda progress: None,
+        *,
+        follow_links: bool = False,
     ) -> IndexReport:
         """Adds files and folders and makes them searchable; creates the archive where there is none.
 
         A file that cannot be read as audio is reported, and the rest goes on.
 
         Args:
-            paths: of files and folders.
+            paths: of files and folders; none to index what the archive holds already.
             archive: its name.
             encoder: by name; None for the archive's own or the server's default.
             progress: called at every step.
+            follow_links: whether links to folders that lie in folders are followed.
 
         Raises:
-            InvalidInput: a path is neither a file nor a folder.
-            NotFound: there is no such encoder.
+            InvalidInput: a path is neither a file nor a folder, or a new archive would stay empty.
+            NotFound: there is no such encoder; without paths, also no such archive.
+            FailedPrecondition: the encoder's weights are missing.
             IndexingEnded: the operation failed or was cancelled.
+            Interrupted: the keyboard has interrupted it.
         """
-        start = time.monotonic()
-        self._transport.check_encoder(encoder)
-        found = audio_files(paths)
-        self.ensure_archive(archive)
-        reason = self._transport.prepare_encoder(encoder, archive)
-        before = self.archive(archive)
-        added = add_files(self._transport, found.files, archive, progress)
-        operation = self._index(archive, encoder, progress)
-        changed = operation.recordings_done or operation.recordings_failed
-        return report(
-            added,
-            list(self.recordings(archive)) if changed else [],
-            found=found,
-            operation=operation,
-            before=before,
-            archive=self.archive(archive),
-            seconds=time.monotonic() - start,
-            encoder_reason=reason,
+        return Indexing(self, self._transport, archive, progress).run(
+            paths, encoder, follow_links=follow_links
         )
 
     # Operations
@@ -166,6 +155,20 @@ class Client(RecordingCalls, SearchCalls):
         with translated(self.address):
             for response in self._archives.WatchOperation(archive_pb2.WatchOperationRequest(id=operation)):
                 yield response.operation
+
+    def start_index(self, archive: str = "default", encoder: str | None = None) -> archive_pb2.Operation:
+        """Starts indexing what an archive holds, and returns the operation.
+
+        encoder: by name; None for the archive's own or the server's default.
+
+        Raises NotFound, FailedPrecondition.
+        """
+        request = archive_pb2.IndexArchiveRequest(
+            archive=archive, encoder=encoder or "", request_id=uuid.uuid4().hex
+        )
+        with translated(self.address):
+            response: archive_pb2.IndexArchiveResponse = self._archives.IndexArchive(request)
+        return response.operation
 
     def cancel(self, operation: str) -> archive_pb2.Operation:
         """Cancels an operation and returns it. Raises NotFound, FailedPrecondition."""
@@ -202,13 +205,3 @@ class Client(RecordingCalls, SearchCalls):
                 archive_pb2.ResumeOperationRequest(id=operation)
             )
         return response.operation
-
-    def _index(
-        self, archive: str, encoder: str | None, progress: Callable[[IndexProgress], None]
-    ) -> archive_pb2.Operation:
-        request = archive_pb2.IndexArchiveRequest(
-            archive=archive, encoder=encoder or "", request_id=uuid.uuid4().hex
-        )
-        with translated(self.address):
-            operation: archive_pb2.Operation = self._archives.IndexArchive(request).operation
-        return followed(self, operation, progress)

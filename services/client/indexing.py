@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from wordspot.indexer.errors import InvalidInput
-from wordspot.services.client.files import FoundFiles
+from wordspot.indexer.errors import ArchiveError, FailedPrecondition, InvalidInput, NotFound
+from wordspot.services.client.files import FoundFiles, audio_files
 from wordspot.services.client.records import IndexProgress, IndexReport
 from wordspot.services.client.transport import Transport
 from wordspot.services.errors import CallEnded, ServiceError
-from wordspot.services.limits import WATCH_AGAIN_S
+from wordspot.services.limits import INTERRUPT_TIMEOUT_S, WATCH_AGAIN_S
 from wordspot.v1 import archive_pb2
 
 
 class IndexingEnded(ServiceError):
     """An indexing operation ended before it was done; what was committed stays."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """The keyboard has interrupted indexing; the message says what is done and how to go on."""
 
 
 class OperationWatcher(Protocol):
@@ -29,6 +34,25 @@ class OperationWatcher(Protocol):
 
     def cancel(self, operation: str) -> archive_pb2.Operation:
         """Cancels an operation and returns it."""
+
+
+class ArchiveKeeper(OperationWatcher, Protocol):
+    """Looks after archives, as `Client` does."""
+
+    def archive(self, name: str) -> archive_pb2.Archive:
+        """Returns an archive. Raises NotFound."""
+
+    def ensure_archive(self, name: str) -> bool:
+        """Creates the archive unless there is one of that name; returns whether there was none."""
+
+    def delete_archive(self, name: str) -> None:
+        """Deletes an archive."""
+
+    def recordings(self, archive: str) -> Iterator[archive_pb2.Recording]:
+        """Yields the recordings of an archive."""
+
+    def start_index(self, archive: str, encoder: str | None) -> archive_pb2.Operation:
+        """Starts indexing what an archive holds."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +68,101 @@ class AddedFiles:
     problems: dict[str, str]
 
 
-def add_files(
-    transport: Transport, files: Sequence[Path], archive: str, progress: Callable[[IndexProgress], None]
-) -> AddedFiles:
-    """Puts files, by absolute paths, into an archive; one that cannot be read as audio becomes a problem."""
-    recordings: list[tuple[Path, str, bool]] = []
-    problems: dict[str, str] = {}
-    progress(IndexProgress("adding", 0, len(files)))
-    for done, (path, added) in enumerate(transport.add_files(files, archive), 1):
-        if isinstance(added, InvalidInput):
-            problems[str(path)] = str(added)
-        else:
-            recording, present = added
-            recordings.append((path, recording.id, present))
-        progress(IndexProgress("adding", done, len(files)))
-    progress(IndexProgress("adding", len(files), len(files)))
-    return AddedFiles(recordings, problems)
+@dataclass(frozen=True)
+class Indexing:
+    """Files and folders on their way into an archive.
+
+    Attributes:
+        client: looks after the archive.
+        transport: by which files get into it.
+        archive: its name.
+        progress: called at every step.
+    """
+
+    client: ArchiveKeeper
+    transport: Transport
+    archive: str
+    progress: Callable[[IndexProgress], None]
+
+    def run(
+        self, paths: Iterable[str | Path], encoder: str | None, *, follow_links: bool = False
+    ) -> IndexReport:
+        """Returns what came of it. Arguments and errors are those of `Client.index`."""
+        start = time.monotonic()
+        self.transport.check_encoder(encoder)
+        paths = list(paths)
+        found = audio_files(paths, follow_links=follow_links)
+        created = self._ensured(paths, found)
+        with self._removing_new(created):
+            reason = self.transport.prepare_encoder(encoder, self.archive)
+            before = self.client.archive(self.archive)
+            added = self._add(found.files)
+            operation = self.client.start_index(self.archive, encoder)
+        operation = followed(self.client, operation, self.progress)
+        changed = operation.recordings_done or operation.recordings_failed
+        recordings = list(self.client.recordings(self.archive)) if changed else []
+        archive = self.client.archive(self.archive)
+        if created and not archive.recordings:
+            self.client.delete_archive(self.archive)
+        return report(
+            added,
+            recordings,
+            found=found,
+            operation=operation,
+            before=before,
+            archive=archive,
+            seconds=time.monotonic() - start,
+            encoder_reason=reason,
+        )
+
+    def _ensured(self, paths: Sequence[str | Path], found: FoundFiles) -> bool:
+        """Returns whether the archive is new. Raises InvalidInput, NotFound where it would stay empty."""
+        if found.files:
+            return self.client.ensure_archive(self.archive)
+        try:
+            self.client.archive(self.archive)
+        except NotFound:
+            if not paths:
+                raise
+            left_out = len(found.ignored) + len(found.skipped)
+            names = ", ".join(map(str, paths))
+            raise InvalidInput(
+                f"archive {self.archive!r} is not created: no audio file in {names} ({left_out} left out)"
+            ) from None
+        return False
+
+    @contextmanager
+    def _removing_new(self, created: bool) -> Iterator[None]:
+        """Deletes an archive that was created for nothing: it is empty, or its encoder cannot be used."""
+        try:
+            yield
+        except Exception as error:
+            useless = isinstance(error, FailedPrecondition | NotFound)
+            with suppress(ArchiveError):
+                if created and (useless or not self.client.archive(self.archive).recordings):
+                    self.client.delete_archive(self.archive)
+            raise
+
+    def _add(self, files: Sequence[Path]) -> AddedFiles:
+        """Puts files into the archive; one that cannot be read as audio becomes a problem."""
+        recordings: list[tuple[Path, str, bool]] = []
+        problems: dict[str, str] = {}
+        self.progress(IndexProgress("adding", 0, len(files)))
+        try:
+            for done, (path, added) in enumerate(self.transport.add_files(files, self.archive), 1):
+                if isinstance(added, InvalidInput):
+                    problems[str(path)] = str(added)
+                else:
+                    recording, present = added
+                    recordings.append((path, recording.id, present))
+                self.progress(IndexProgress("adding", done, len(files)))
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"interrupted: {len(recordings)} of {len(files)} files are in archive {self.archive!r}, "
+                "new ones cannot be searched yet; the same command goes on"
+            ) from None
+        self.progress(IndexProgress("adding", len(files), len(files)))
+        return AddedFiles(recordings, problems)
 
 
 def followed(
@@ -69,6 +172,7 @@ def followed(
 
     Raises:
         IndexingEnded: unless it succeeds.
+        Interrupted: by the keyboard.
     """
     try:
         for latest in _changes(watcher, operation.id):
@@ -76,14 +180,28 @@ def followed(
             done = operation.recordings_done + operation.recordings_failed
             progress(IndexProgress("indexing", done, operation.recordings_total))
     except KeyboardInterrupt:
-        watcher.cancel(operation.id)
-        raise
+        ended = _cancelled(watcher, operation)
+        raise Interrupted(
+            f"interrupted: {ended.recordings_done} of {ended.recordings_total} recordings of archive "
+            f"{ended.archive!r} are indexed; `wordspot resume {ended.id}` or the same command goes on"
+        ) from None
     if operation.state != archive_pb2.OPERATION_STATE_SUCCEEDED:
         state = archive_pb2.OperationState.Name(operation.state).removeprefix("OPERATION_STATE_").lower()
         raise IndexingEnded(
             f"indexing {operation.archive!r} {state} after {operation.recordings_done} of "
             f"{operation.recordings_total} recordings{': ' * bool(operation.problem)}{operation.problem}"
         )
+    return operation
+
+
+def _cancelled(watcher: OperationWatcher, operation: archive_pb2.Operation) -> archive_pb2.Operation:
+    """Cancels an operation; returns it once what is done is committed, or after INTERRUPT_TIMEOUT_S."""
+    deadline = time.monotonic() + INTERRUPT_TIMEOUT_S
+    operation = watcher.cancel(operation.id)
+    for latest in watcher.watch(operation.id):
+        operation = latest
+        if time.monotonic() > deadline:
+            break
     return operation
 
 
@@ -121,7 +239,8 @@ def report(
     return IndexReport(
         added=present.count(False),
         present=present.count(True),
-        ignored=found.ignored,
+        ignored=len(found.ignored),
+        ignored_files=tuple(map(str, found.ignored)),
         skipped={str(path): reason for path, reason in found.skipped.items()},
         problems={
             recording.path: recording.problem for recording in recordings if read_again and recording.problem

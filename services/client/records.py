@@ -25,7 +25,7 @@ class IndexReport:
     """What an indexing did.
 
     added, present: files new to the archive, and already in it.
-    ignored: files in folders that are not audio by their names.
+    ignored, ignored_files: files in folders that are not audio by their names, so many and these.
     skipped: why other files and folders in folders were left out, by path.
     problems: message by path.
     operation, archive: as they were at the end.
@@ -44,3 +44,4 @@ class IndexReport:
     encoder_reason: str = ""
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
+    ignored_files: tuple[str, ...] = ()

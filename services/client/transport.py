@@ -20,13 +20,20 @@ from wordspot.indexer.errors import FailedPrecondition, InvalidInput
 from wordspot.indexer.paths import path_text
 from wordspot.services.channels import open_channel
 from wordspot.services.client.retries import Retries, RetryInterceptor
-from wordspot.services.errors import Overloaded, PeerUnavailable, translated
+from wordspot.services.errors import Overloaded, PeerUnavailable, from_call, translated
 from wordspot.services.limits import (
+    ENCODER_TIMEOUT_S,
     MAX_CHUNK_BYTES,
     RETRY_TIMEOUT_S,
     UNAVAILABLE_DELAY_S,
 )
-from wordspot.v1 import archive_pb2, archive_pb2_grpc, search_pb2_grpc
+from wordspot.v1 import (
+    archive_pb2,
+    archive_pb2_grpc,
+    embedding_pb2,
+    embedding_pb2_grpc,
+    search_pb2_grpc,
+)
 
 AddedRecording = tuple[archive_pb2.Recording, bool]
 """A recording, and whether the archive held its content already."""
@@ -59,9 +66,12 @@ class Transport(ABC):
         files: absolute paths.
         """
 
+    @abstractmethod
     def check_encoder(self, encoder: str | None) -> None:
-        """Raises NotFound, before anything is added, for an encoder that is known not to exist."""
-        return
+        """Raises, before anything is added, what keeps an encoder from being used; None is any.
+
+        Raises NotFound, FailedPrecondition where its weights are missing.
+        """
 
     def prepare_encoder(self, encoder: str | None, archive: str) -> str:
         """Has the encoder loaded ahead where that saves time.
@@ -92,6 +102,16 @@ class RemoteTransport(Transport):
             except InvalidInput as error:
                 yield path, error
 
+    def check_encoder(self, encoder: str | None) -> None:
+        """Has the server load the encoder; says nothing where another server does that."""
+        if encoder is None:
+            return
+        try:
+            load_encoder(self.channel, encoder)
+        except grpc.RpcError as error:
+            if getattr(error, "code", lambda: None)() is not grpc.StatusCode.UNIMPLEMENTED:
+                raise from_call(error, self.address) from error
+
     def _upload(self, path: Path, archive: str) -> AddedRecording:
         """Raises InvalidInput, PeerUnavailable, Overloaded."""
         try:
@@ -115,6 +135,12 @@ class RemoteTransport(Transport):
                 # The request id makes it harmless if an earlier attempt did arrive.
                 if not retries.pause(error, UNAVAILABLE_DELAY_S):
                     raise
+
+
+def load_encoder(channel: grpc.Channel, name: str) -> None:
+    """Returns once an encoder is loaded. Raises grpc.RpcError."""
+    stub = embedding_pb2_grpc.EmbeddingServiceStub(channel)
+    stub.GetEncoder(embedding_pb2.GetEncoderRequest(name=name), timeout=ENCODER_TIMEOUT_S)
 
 
 def open_transport(

@@ -55,7 +55,9 @@ def show(name: Name = "default", address: console.Address = None, as_json: conso
         if field != "quarantined":
             console.print_line(f"{field.replace('_', ' '):20} {value}")
     for segment in archive.quarantined:
-        console.print_line(f"{'quarantined':20} {segment.problem} ({segment.recordings} recordings)")
+        console.print_line(
+            f"{'quarantined':20} {segment.problem} ({console.counted(segment.recordings, 'recording')})"
+        )
     rows = [
         (
             r.id,
@@ -111,7 +113,8 @@ def compact(
         console.print_json(console.as_dict(done))
     else:
         console.print_line(
-            f"{done.segments_before} segments became {done.segments_after}, {done.bytes_freed} bytes freed"
+            f"{console.counted(done.segments_before, 'segment')} became {done.segments_after}, "
+            f"{console.counted(done.bytes_freed, 'byte')} freed"
         )
 
 
@@ -156,7 +159,8 @@ def repair(
         )
     else:
         console.print_line(
-            f"{len(damaged)} damaged segments, {done.recordings_done} recordings indexed again, "
+            f"{console.counted(len(damaged), 'damaged segment')}, "
+            f"{console.counted(done.recordings_done, 'recording')} indexed again, "
             f"{done.recordings_failed} lost"
         )
     for recording in lost:
@@ -175,7 +179,7 @@ def _checked(client: Client, archive: str, *, as_json: bool) -> int:
         if as_json:
             console.print_json(console.as_dict(result))
         elif result.problem:
-            console.print_line(f"{result.problem} ({result.recordings} recordings)")
+            console.print_line(f"{result.problem} ({console.counted(result.recordings, 'recording')})")
     if not as_json:
         console.print_line(
             f"catalogue, segments and uploads: {count} checked, {size / 2**20:.1f} MiB, {problems} damaged"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from wordspot.indexer.errors import FailedPrecondition, InvalidInput
 from wordspot.services import settings
 from wordspot.services.commands import console
 from wordspot.services.settings import SearcherSettings
+
+if TYPE_CHECKING:
+    from wordspot.indexer.archive.catalogue_file import CatalogueSummary
 
 
 def backup(
@@ -25,10 +28,7 @@ def backup(
     if as_json:
         console.print_json({"file": str(file)} | vars(summary))
     else:
-        console.print_line(
-            f"{file}: {summary.archives} archives, {summary.recordings} recordings, "
-            f"{summary.segments} segments"
-        )
+        console.print_line(f"{file}: {_contents(summary)}")
 
 
 def restore(
@@ -73,14 +73,11 @@ def restore(
         )
         return
     catalogue = result.catalogue
-    console.print_line(
-        f"restored {catalogue.archives} archives, {catalogue.recordings} recordings, "
-        f"{catalogue.segments} segments"
-    )
+    console.print_line(f"restored {_contents(catalogue)}")
     if result.missing_segments:
         console.print_line(
-            f"{len(result.missing_segments)} segments are missing: `wordspot archive repair --archive NAME` "
-            "indexes anew what they held"
+            f"missing: {console.counted(len(result.missing_segments), 'segment')}: "
+            "`wordspot archive repair --archive NAME` indexes anew what they held"
         )
     if result.missing_uploads:
         console.print_line(
@@ -109,10 +106,7 @@ def _rebuild(home: Path, *, as_json: bool) -> None:
             }
         )
         return
-    console.print_line(
-        f"a new catalogue lists {catalogue.archives} archives, {catalogue.recordings} recordings, "
-        f"{catalogue.segments} segments"
-    )
+    console.print_line(f"a new catalogue lists {_contents(catalogue)}")
     console.print_line(
         "it does not list recordings that were not indexed: `wordspot index` adds them again; deleted ones "
         f"may be back ({result.deleted} are known to be deleted)"
@@ -135,3 +129,13 @@ def _home(tool: str) -> Path:
             f"WORDSPOT_DATABASE_URL names a database, which has tools of its own, such as {tool}"
         )
     return home
+
+
+def _contents(summary: CatalogueSummary) -> str:
+    """Returns what a catalogue lists, in words."""
+    parts = (
+        (summary.archives, "archive"),
+        (summary.recordings, "recording"),
+        (summary.segments, "segment"),
+    )
+    return ", ".join(console.counted(number, noun) for number, noun in parts)

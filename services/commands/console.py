@@ -118,6 +118,11 @@ def progress_bar() -> Iterator[Callable[[str, float, float], None]]:
         yield move
 
 
+def counted(number: int, noun: str) -> str:
+    """Returns a number of things, as "1 file" and "2 files"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def hours(seconds: float) -> str:
     """Returns a duration as 1:02:03."""
     total = round(seconds)

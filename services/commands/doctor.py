@@ -30,11 +30,20 @@ class Finding:
     what: was checked.
     ok: false for what keeps wordspot from working.
     result: a version, or what is wrong.
+    missing: whether it is not there, which wordspot can do without.
     """
 
     what: str
     ok: bool
     result: str
+    missing: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """One word."""
+        if not self.ok:
+            return "PROBLEM"
+        return "missing" if self.missing else "ok"
 
 
 def doctor(as_json: console.Json = False) -> None:
@@ -42,9 +51,16 @@ def doctor(as_json: console.Json = False) -> None:
     findings = list(examine(_home_or_problem()))
     if as_json:
         for finding in findings:
-            console.print_json({"what": finding.what, "ok": finding.ok, "told": finding.result})
+            console.print_json(
+                {
+                    "what": finding.what,
+                    "ok": finding.ok,
+                    "missing": finding.missing,
+                    "told": finding.result,
+                }
+            )
     else:
-        rows = [("ok" if f.ok else "PROBLEM", f.what, f.result) for f in findings]
+        rows = [(f.verdict, f.what, f.result) for f in findings]
         console.print_table(("", "what", "found"), rows)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(2)
@@ -58,10 +74,11 @@ def examine(home: Path | Finding) -> Iterator[Finding]:
         yield Finding(package, version is not None, version or "not installed")
     yield _faiss(_version("faiss-cpu"), _version("faiss-gpu"))
     av = _version("av")
-    yield Finding("video", True, f"av {av}" if av else "m4a and video need the extra: wordspot[video]")
+    result = f"av {av}" if av else "m4a and video need the extra: wordspot[video]"
+    yield Finding("video", True, result, missing=av is None)
     espeak = _version("espeakng-loader")
     result = f"espeakng-loader {espeak}" if espeak else "typed queries need the extra: wordspot[synthesis]"
-    yield Finding("synthesis", True, result)
+    yield Finding("synthesis", True, result, missing=espeak is None)
     yield _cuda()
     yield _choice()
     yield _temporary_files()
@@ -115,9 +132,15 @@ def _cuda() -> Finding:
 def _encoders(home: Path) -> Iterator[Finding]:
     from wordspot.models import registry
     from wordspot.models.encoders import load_encoder
+    from wordspot.models.encoders.choice import needs
 
+    cards = registry.available(home)
     for name in sorted(registry.able("embed", home)):
         try:
+            if name in cards and (needed := needs(cards[name])):
+                result = f"cannot run yet, it needs {needed}. {cards[name].description}"
+                yield Finding(f"encoder {name}", True, result, missing=True)
+                continue
             encoder = load_encoder(name, home)
         except ModelError as error:
             yield Finding(f"encoder {name}", False, str(error))
@@ -202,5 +225,6 @@ def _archives(home: Path) -> Iterator[Finding]:
         yield Finding("archives", True, "the catalogue is sound, no segment is in quarantine")
         return
     archive, problem = quarantined[0]
-    result = f"{len(quarantined)} damaged segments: {problem}; `wordspot archive repair --archive {archive}`"
+    count = console.counted(len(quarantined), "damaged segment")
+    result = f"{count}: {problem}; `wordspot archive repair --archive {archive}`"
     yield Finding("archives", False, result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -13,14 +13,19 @@ from wordspot.services.client.records import IndexReport
 from wordspot.services.commands import console
 from wordspot.services.escapes import escaped
 
-NAMED_PATHS = 3  # of those left out for one reason
+NAMED_PATHS = 3  # of each kind
+UNBOUNDED = 2**63
 
 
 def index(
     paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="PATH...", parser=console.parsed_path, help="Files or folders of audio."),
-    ],
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PATH]...",
+            parser=console.parsed_path,
+            help="Files or folders of audio; none to index what the archive holds already.",
+        ),
+    ] = None,
     archive: console.Archive = "default",
     encoder: Annotated[
         str | None,
@@ -29,6 +34,12 @@ def index(
             "the best that runs here without a download."
         ),
     ] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow links to folders that lie in folders.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Name every file, also those that are left out.")
+    ] = False,
     wait: console.Wait = None,
     address: console.Address = None,
     as_json: console.Json = False,
@@ -36,7 +47,11 @@ def index(
     """Add recordings to an archive and make them searchable."""
     with Client(address, wait_seconds=wait) as client, console.progress_bar() as move:
         report = client.index(
-            paths, archive, encoder, progress=lambda step: move(step.stage, step.done, step.total)
+            paths or (),
+            archive,
+            encoder,
+            progress=lambda step: move(step.stage, step.done, step.total),
+            follow_links=follow_links,
         )
     for path, problem in report.problems.items():
         console.warn(f"wordspot: not indexed: {problem if path in problem else f'{path}: {problem}'}")
@@ -46,7 +61,7 @@ def index(
     if as_json:
         console.print_json(_figures(report))
     else:
-        console.print_line(_summary(report))
+        console.print_line(_summary(report, UNBOUNDED if verbose else NAMED_PATHS))
     if report.encoder_reason and not as_json:
         console.print_line(f"encoder {report.encoder_reason}")
     if report.problems:
@@ -61,6 +76,7 @@ def _figures(report: IndexReport) -> dict[str, object]:
         "added": report.added,
         "already_present": report.present,
         "ignored": report.ignored,
+        "ignored_files": report.ignored_files,
         "skipped": report.skipped,
         "problems": report.problems,
         "warnings": report.warnings,
@@ -75,32 +91,40 @@ def _figures(report: IndexReport) -> dict[str, object]:
     }
 
 
-def _summary(report: IndexReport) -> str:
+def _summary(report: IndexReport, named: int) -> str:
+    """named: paths of each kind that are listed at most."""
     done, archive = report.operation, report.archive
     lines = [
-        f"indexed {done.recordings_done} recordings, {console.hours(done.audio_seconds_done)} of audio, "
-        f"{done.spans_done} spans in {report.seconds:.1f} s "
-        f"({done.audio_seconds_done / report.seconds:.0f} x real time) with encoder {done.encoder}"
+        f"indexed {console.counted(done.recordings_done, 'recording')}, "
+        f"{console.hours(done.audio_seconds_done)} of audio, {console.counted(done.spans_done, 'span')} in "
+        f"{report.seconds:.1f} s ({done.audio_seconds_done / report.seconds:.0f} x real time) with encoder "
+        f"{done.encoder}"
     ]
     if report.present:
-        lines.append(f"{report.present} files were in the archive already")
-    if report.ignored:
-        lines.append(f"{report.ignored} files in folders were left out: not audio by their names")
-    lines += _skipped_lines(report.skipped)
-    lines.append(
-        f"archive {archive.name}: {archive.recordings} recordings, {console.hours(archive.audio_seconds)}, "
-        f"{archive.spans} spans"
-    )
+        was = "was" if report.present == 1 else "were"
+        lines.append(f"{console.counted(report.present, 'file')} {was} in the archive already")
+    lines += _left_out(report, named)
+    if report.added + report.present or archive.recordings:
+        lines.append(
+            f"archive {archive.name}: {console.counted(archive.recordings, 'recording')}, "
+            f"{console.hours(archive.audio_seconds)}, {console.counted(archive.spans, 'span')}"
+        )
+    else:
+        lines.append(f"nothing could be added: archive {archive.name} holds no recording")
     return "\n".join(lines)
 
 
-def _skipped_lines(skipped: Mapping[str, str]) -> list[str]:
+def _left_out(report: IndexReport, named: int) -> list[str]:
     """Returns a line for each reason for which something was left out, with the first paths."""
     paths: dict[str, list[str]] = {}
-    for path, reason in skipped.items():
-        paths.setdefault(reason, []).append(escaped(path))
-    lines = []
-    for reason, each in paths.items():
-        more = ", ..." if len(each) > NAMED_PATHS else ""
-        lines.append(f"{len(each)} left out, {reason}: {', '.join(each[:NAMED_PATHS])}{more}")
-    return lines
+    for path in report.ignored_files:
+        paths.setdefault("not audio by their names", []).append(path)
+    for path, reason in report.skipped.items():
+        paths.setdefault(reason, []).append(path)
+    return [f"{len(each)} left out, {reason}: {_listed(each, named)}" for reason, each in paths.items()]
+
+
+def _listed(paths: Sequence[str], named: int) -> str:
+    """Returns the first paths, so many at most."""
+    more = ", ... (--verbose names all)" if len(paths) > named else ""
+    return ", ".join(map(escaped, paths[:named])) + more

@@ -43,7 +43,7 @@ def resume(
 
 def _summary(done: archive_pb2.Operation) -> str:
     return (
-        f"archive {done.archive}: {done.recordings_done} recordings, "
+        f"archive {done.archive}: {console.counted(done.recordings_done, 'recording')}, "
         f"{console.hours(done.audio_seconds_done)} of audio indexed, {done.recordings_failed} failed"
     )
 

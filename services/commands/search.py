@@ -139,7 +139,7 @@ def search(
     if problems:
         console.warn(f"wordspot: {problems} of {len(queries)} queries could not be answered")
     if lost_clips:
-        console.warn(f"wordspot: {lost_clips} clips could not be saved")
+        console.warn(f"wordspot: {console.counted(lost_clips, 'clip')} could not be saved")
     if problems or lost_clips:
         raise typer.Exit(2)
 

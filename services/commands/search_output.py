@@ -66,7 +66,8 @@ class Advice:
             )
         waiting = self._summary.recordings - self._summary.indexed_recordings
         if waiting > 0:
-            tries.append(f"{waiting} of {self._summary.recordings} recordings are not indexed yet")
+            total = console.counted(self._summary.recordings, "recording")
+            tries.append(f"{waiting} of {total} {'is' if waiting == 1 else 'are'} not indexed yet")
         return "; ".join(["nothing is certain", *tries])
 
 

