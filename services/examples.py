@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wordspot.indexer.errors import InvalidInput
+from wordspot.indexer.records import TICKS_PER_SECOND
 from wordspot.services.answers import Interval
 from wordspot.services.limits import DEFAULT_SPEAKERS
 
@@ -72,6 +74,21 @@ class TypedQuery:
     language: str = "en"
     speakers: int = DEFAULT_SPEAKERS
     label: str = ""
+
+
+def check_stretch_inside(stretch: Interval, length: float, name: str) -> None:
+    """Raises InvalidInput for a stretch that does not lie within the sound it was cut from.
+
+    Args:
+        stretch: start and end in seconds.
+        length: in seconds, of what was read: to the end of the sound, or further than the stretch.
+        name: of what holds the sound.
+    """
+    start, end = stretch
+    if end > length + 1 / TICKS_PER_SECOND:  # seconds may be rounded up
+        raise InvalidInput(
+            f"the stretch must lie within {name}, which ends at {length:.2f} s, got {start:g} to {end:g} s"
+        )
 
 
 AudioQuery = RecordedQuery | StoredQuery

@@ -33,6 +33,10 @@ LATEST = 1e9  # seconds
 CLAIM_SECONDS, CLAIM_SHARE = 0.5, 0.005  # by which a header's claim may differ from what is there, unreported
 
 
+class NoAudio(InvalidInput):
+    """Nothing decodes, or nothing of the stretch."""
+
+
 class Decoder(Protocol):
     """The functions of this module, in this process or in another. Safe to call from several threads."""
 
@@ -81,7 +85,7 @@ def probe(file: AudioFile) -> AudioInfo:
             if not (np.abs(chunk.samples) <= LOUDEST).all():
                 next(Timeline(decoding.name, 0, 1).blocks([chunk]), None)  # says which
             return decoding.reader.info
-        raise InvalidInput(_nothing(decoding.name, 0.0))
+        raise NoAudio(f"{decoding.name} holds no audio that can be decoded")
 
 
 def read_blocks(
@@ -169,7 +173,8 @@ def _blocks(
                 raise InvalidInput(f"{name} is longer than the {max_seconds:g} s allowed")
             yield block
     if not produced:
-        raise InvalidInput(_nothing(name, start))
+        place = "in the stretch that is asked for" if start else "that can be decoded"
+        raise NoAudio(f"{name} holds no audio {place}")
     if warnings is not None:
         warnings += _warnings(decoding, timeline)
 
@@ -262,7 +267,3 @@ def _stream(audio: AudioFile | bytes) -> Iterator[tuple[BinaryIO, str, str]]:
             raise InvalidInput(f"{file.name} is empty, 0 bytes")
         stream.seek(0)
         yield stream, file.name, file.suffix
-
-
-def _nothing(name: str, start: float) -> str:
-    return f"{name} holds no audio that can be decoded from {start:g} s on"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.paths import path_text, readable
-from wordspot.indexer.records import Mode
+from wordspot.indexer.records import SAMPLE_RATE, Mode
 from wordspot.services.answers import to_interval
 from wordspot.services.channels import chunks
 from wordspot.services.examples import (
@@ -20,10 +21,12 @@ from wordspot.services.examples import (
     RecordedQuery,
     StoredQuery,
     TypedQuery,
+    check_stretch_inside,
 )
 from wordspot.services.limits import (
     MAX_CONTEXT_SECONDS,
     MAX_EXAMPLES,
+    MAX_HITS,
     MAX_LABEL_CHARACTERS,
     MAX_QUERY_BYTES,
     MAX_QUERY_FILE_SECONDS,
@@ -67,6 +70,14 @@ def mode_value(mode: str) -> search_pb2.SearchMode:
     if mode not in set(Mode):
         raise InvalidInput(f"mode must be one of {', '.join(Mode)}, got {mode!r}")
     return _MODES[Mode(mode)]
+
+
+def check_search_options(top: int, min_score: float | None) -> None:
+    """Raises InvalidInput for what a message could not say, or would take for something else."""
+    if not 1 <= top <= MAX_HITS:
+        raise InvalidInput(f"top must be between 1 and {MAX_HITS:,}, got {top}")
+    if min_score is not None and not math.isfinite(min_score):
+        raise InvalidInput(f"min_score must be a finite number, got {min_score}")
 
 
 def query_requests(query: Query | Sequence[Example]) -> Iterator[search_pb2.SearchRequest]:
@@ -210,7 +221,7 @@ def _whole_file(path: Path) -> bytes:
 
 def _stretch(query: FileQuery) -> RecordedQuery:
     """Returns the stretch with context as a WAV file. Raises InvalidInput."""
-    from wordspot.indexer.sound.audio import read_stretch, write_wav
+    from wordspot.indexer.sound.audio import NoAudio, read_stretch, write_wav
 
     start, end = query.start or 0.0, query.end
     if end is None or not 0 <= start < end <= start + MAX_STRETCH_SECONDS:
@@ -219,5 +230,11 @@ def _stretch(query: FileQuery) -> RecordedQuery:
             f"{MAX_STRETCH_SECONDS:g} s long, got {query.start} to {end} s"
         )
     first = max(start - MAX_CONTEXT_SECONDS, 0.0)
-    samples = read_stretch(query.path, first, end + MAX_CONTEXT_SECONDS, max_seconds=MAX_QUERY_FILE_SECONDS)
+    try:
+        samples = read_stretch(
+            query.path, first, end + MAX_CONTEXT_SECONDS, max_seconds=MAX_QUERY_FILE_SECONDS
+        )
+    except NoAudio as error:
+        raise InvalidInput(f"{query.path} ends before {start:g} s, where the query is to begin") from error
+    check_stretch_inside((start, end), first + len(samples) / SAMPLE_RATE, str(query.path))
     return RecordedQuery(write_wav(samples), (start - first, end - first), path_text(query.path))

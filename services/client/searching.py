@@ -10,7 +10,7 @@ from wordspot.indexer.errors import InvalidInput, Overloaded
 from wordspot.indexer.records import Hit, Mode
 from wordspot.services.answers import SearchAnswer, from_message
 from wordspot.services.client.connection import Connection
-from wordspot.services.client.query_messages import QueryStream, mode_value
+from wordspot.services.client.query_messages import QueryStream, check_search_options, mode_value
 from wordspot.services.client.retries import Retries
 from wordspot.services.errors import PeerUnavailable, translated
 from wordspot.services.examples import Query
@@ -92,6 +92,7 @@ class SearchCalls(Connection):
         A query that cannot be used gets an answer with a problem; anything else that goes wrong is raised.
         Arguments and errors are those of `search`.
         """
+        check_search_options(top, min_score)
         options = search_pb2.SearchOptions(
             archive=archive,
             top_k=top,

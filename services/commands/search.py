@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from wordspot.services.client.archives import Client
 from wordspot.services.commands import console
 from wordspot.services.commands.batch import numbered_lines
 from wordspot.services.commands.clips import save_clips
+from wordspot.services.commands.languages import language_hint
 from wordspot.services.commands.search_output import Advice, print_answer
 from wordspot.services.examples import FileQuery, Query, QueryExample, StoredQuery, TypedQuery
 from wordspot.services.limits import DEFAULT_HITS, DEFAULT_SPEAKERS, MAX_HITS, MAX_SPEAKERS
@@ -109,10 +111,12 @@ def search(
     The best places are listed, each with its score and P, the probability that it is right: detected ones
     first, then uncertain ones, which are marked with a question mark.
     """
-    _check_options(top, speed_variants, all_hits=all_hits, detected=detected)
+    _check_options(top, min_score, speed_variants, all_hits=all_hits, detected=detected)
     if text is None and batch is None and (language, speakers) != (None, None):
         raise typer.BadParameter("--language and --speakers go with --say")
     top = top or (MAX_HITS if all_hits else DEFAULT_HITS)
+    if text is not None and language is None and (hint := language_hint(text)):
+        console.warn(f"wordspot: {hint}")
     synthesis = _SynthesisOptions(TypedQuery.language if language is None else language, speakers)
     queries = _queries([*(query or ()), *(more or ())], text, synthesis, recording, start, end, batch)
     problems = lost_clips = 0
@@ -144,10 +148,14 @@ def search(
         raise typer.Exit(2)
 
 
-def _check_options(top: int | None, speed_variants: int, *, all_hits: bool, detected: bool) -> None:
+def _check_options(
+    top: int | None, min_score: float | None, speed_variants: int, *, all_hits: bool, detected: bool
+) -> None:
     """Raises InvalidInput, typer.BadParameter."""
     if top is not None and not 1 <= top <= MAX_HITS:
         raise InvalidInput(f"--top must be between 1 and {MAX_HITS:,}, got {top}")
+    if min_score is not None and not math.isfinite(min_score):
+        raise InvalidInput(f"--min-score must be a finite number, got {min_score}")
     if detected and all_hits:
         raise typer.BadParameter("--detected and --all-hits exclude each other")
     if speed_variants not in SPEED_VARIANTS:

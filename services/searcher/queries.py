@@ -16,11 +16,18 @@ from wordspot.indexer.archive.library import Library
 from wordspot.indexer.archive.summaries import QuarantinedSegment
 from wordspot.indexer.archive.view import ArchiveView
 from wordspot.indexer.errors import ArchiveError, FailedPrecondition, InvalidInput, NotFound, Overloaded
-from wordspot.indexer.records import Embedder, Samples, SearchOptions, Segmenter
+from wordspot.indexer.records import SAMPLE_RATE, Embedder, Samples, SearchOptions, Segmenter
 from wordspot.indexer.sound.audio import Decoder
 from wordspot.services.admission import WorkSlots
 from wordspot.services.answers import Interval, SearchAnswer, Synthesis
-from wordspot.services.examples import AudioQuery, Example, RecordedQuery, StoredQuery, TypedQuery
+from wordspot.services.examples import (
+    AudioQuery,
+    Example,
+    RecordedQuery,
+    StoredQuery,
+    TypedQuery,
+    check_stretch_inside,
+)
 from wordspot.services.limits import MAX_CLIP_SECONDS, MAX_CONTEXT_SECONDS
 from wordspot.services.pricing import ByteBudget
 from wordspot.services.runtime import ensure_wanted
@@ -207,6 +214,7 @@ class ArchiveSearch:
         samples = self.resources.library.clip(
             self.archive, example.recording, offset, end + MAX_CONTEXT_SECONDS
         )
+        check_stretch_inside((start, end), offset + len(samples) / SAMPLE_RATE, "the recording")
         return samples, (start - offset, end - offset), offset
 
 
