@@ -58,6 +58,10 @@ MAX_LABEL_CHARACTERS = 100  # of a typed query, so that an error keeps its reaso
 MAX_STRETCH_SECONDS = 60.0  # of a file, sent as a query
 MAX_QUERY_FILE_SECONDS = 120.0  # of a file, read for such a stretch and its context
 
+# Files of other programs.
+MAX_FILE_NAME_BYTES = 255  # of the usual file systems
+MAX_TIER_FILE_BYTES = 64 * 1024 * 1024  # of annotations
+
 # Speech synthesis.
 MAX_SPEAKERS, DEFAULT_SPEAKERS = 8, 4
 MAX_TEXT_CHARACTERS = 100
