@@ -23,7 +23,7 @@ def safe_stem(path: str) -> str:
     """
     stem = PurePosixPath(path).stem
     escaped = "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in stem)
-    safe = _UNSAFE.sub("_", unicodedata.normalize("NFC", readable(escaped))).strip().rstrip(".")
+    safe = _UNSAFE.sub("_", unicodedata.normalize("NFC", readable(escaped))).strip().rstrip(" .")
     if _RESERVED.match(safe) or safe.startswith((".", "-")):
         safe = f"_{safe}"
     return safe or UNNAMED
