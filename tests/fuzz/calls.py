@@ -135,8 +135,12 @@ class CallTarget:
 
     def _listed(self) -> dict[str, list[str]]:
         stub = archive_pb2_grpc.ArchiveServiceStub(self._server.channel)
-        recordings = stub.ListRecordings(archive_pb2.ListRecordingsRequest(archive=ARCHIVE)).recordings
-        operations = stub.ListOperations(archive_pb2.ListOperationsRequest(archive=ARCHIVE)).operations
+        recordings = stub.ListRecordings(
+            archive_pb2.ListRecordingsRequest(archive=ARCHIVE), timeout=MAX_CALL_SECONDS
+        ).recordings
+        operations = stub.ListOperations(
+            archive_pb2.ListOperationsRequest(archive=ARCHIVE), timeout=MAX_CALL_SECONDS
+        ).operations
         return {
             vocabulary.RECORDING: sorted(one.id for one in recordings)[:8],
             vocabulary.OPERATION: sorted(one.id for one in operations)[:8],

@@ -5,13 +5,14 @@ Targets that keep different processes busy go side by side, the others by turns.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
@@ -24,6 +25,8 @@ WARM_UP_SHARE = 0.2  # of the inputs, after which memory is compared with that o
 MAX_GROWTH_BYTES = 64 << 20
 MAX_GROWTH_SHARE = 0.1
 MAX_MORE_DESCRIPTORS = 32
+REPORT_SECONDS = 60.0
+MAX_INPUT_SECONDS = 900.0  # beyond all deadlines of a target, so the fuzzer itself stands
 # How often a target comes, relative to the others.
 WEIGHTS = {"decode": 14, "tensors": 3, "pictures": 3, "batch": 1}
 DEFAULT_WEIGHT = 2
@@ -78,8 +81,21 @@ class Figures:
         )
 
 
+@dataclass
+class Lane:
+    """Targets by turns. number, begin: the input at hand, and when by the monotonic clock it was begun."""
+
+    name: str
+    turns: list[Target] = field(default_factory=list)
+    count: int = 0
+    target: str = ""
+    number: int = 0
+    begin: float = math.inf
+    told: bool = False
+
+
 class Campaign:
-    """report: gets a line for each new kind of failure."""
+    """report: gets a line for each new kind of failure, and now and then one that says how far it is."""
 
     def __init__(
         self, targets: Sequence[Target], seed: int, folder: Path, report: Callable[[str], None]
@@ -92,27 +108,48 @@ class Campaign:
         """Goes on until both are reached."""
         until = time.monotonic() + seconds
         turns = {target.name: WEIGHTS.get(target.name, DEFAULT_WEIGHT) for target in self._targets}
-        lanes: dict[str, list[Target]] = {}
+        lanes: dict[str, Lane] = {}
         for target in self._targets:
-            lanes.setdefault(LANES.get(target.name, "server"), []).extend([target] * turns[target.name])
+            name = LANES.get(target.name, "server")
+            lanes.setdefault(name, Lane(name)).turns.extend([target] * turns[target.name])
         with ThreadPoolExecutor(len(lanes)) as pool:
             try:
                 ends = [
                     pool.submit(
-                        self._run_lane, lane, math.ceil(inputs * len(lane) / sum(turns.values())), until
+                        self._run_lane,
+                        lane,
+                        math.ceil(inputs * len(lane.turns) / sum(turns.values())),
+                        until,
                     )
                     for lane in lanes.values()
                 ]
-                for end in ends:
-                    end.result()
+                self._watch(list(lanes.values()), ends)
             finally:
                 self._stopped.set()
 
-    def _run_lane(self, turns: Sequence[Target], inputs: int, until: float) -> None:
-        count = 0
-        while (count < inputs or time.monotonic() < until) and not self._stopped.is_set():
-            self._step(turns[count % len(turns)])
-            count += 1
+    def _run_lane(self, lane: Lane, inputs: int, until: float) -> None:
+        while (lane.count < inputs or time.monotonic() < until) and not self._stopped.is_set():
+            target = lane.turns[lane.count % len(lane.turns)]
+            lane.target, lane.number = target.name, self.figures[target.name].inputs
+            lane.begin, lane.told = time.monotonic(), False
+            self._step(target)
+            lane.count += 1
+        lane.begin = math.inf
+
+    def _watch(self, lanes: Sequence[Lane], ends: Sequence[Future[None]]) -> None:
+        """Returns once all lanes have ended, or raises what one of them did."""
+        waiting = set(ends)
+        while waiting:
+            done, waiting = wait(waiting, REPORT_SECONDS, return_when="FIRST_EXCEPTION")
+            for end in done:
+                end.result()
+            if waiting:
+                self._report(" ".join(f"{lane.name} {lane.count}" for lane in lanes))
+            for lane in lanes:
+                if not lane.told and time.monotonic() - lane.begin > MAX_INPUT_SECONDS:
+                    lane.told = True
+                    self._report(f"the fuzzer stands at {self._seed}/{lane.target}/{lane.number}")
+                    faulthandler.dump_traceback()
 
     @property
     def passed(self) -> bool:

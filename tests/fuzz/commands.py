@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import selectors
 import time
 from pathlib import Path
 from random import Random
@@ -103,9 +102,8 @@ class BatchTarget:
 
     def _ask(self, places: dict[str, Path]) -> str | None:
         """Returns the exit code, minus the signal; None if the command did not end in time."""
-        process = self._started().popen
-        assert process.stdin is not None
-        assert process.stdout is not None
+        process = self._started()
+        assert process.popen.stdin is not None
         options = ["--archive", ARCHIVE, "--address", self._server.address, "--json"]
         request = {
             "arguments": ["search", "--batch", str(places["batch"]), *options],
@@ -114,12 +112,10 @@ class BatchTarget:
             "output": str(places["output"]),
             "errors": str(places["errors"]),
         }
-        process.stdin.write(json.dumps(request).encode() + b"\n")
-        process.stdin.flush()
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            ready = selector.select(MAX_CALL_SECONDS)
-        return process.stdout.readline().decode().strip() if ready else None
+        process.popen.stdin.write(json.dumps(request).encode() + b"\n")
+        process.popen.stdin.flush()
+        line = process.line(MAX_CALL_SECONDS)
+        return None if line is None else line.strip()
 
 
 def judged(code: str, output: bytes, errors: str) -> tuple[Verdict, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import selectors
 from pathlib import Path
 from random import Random
 
@@ -67,7 +66,7 @@ class DecodeTarget:
         if self._process is None or self._process.ended:
             self.close()
             self._process = Process(["-m", "tests.fuzz.decoder_child"], self._log, {})
-            assert self._line(START_SECONDS) == "ready\n", self._process.logged()
+            assert self._process.line(START_SECONDS) == "ready\n", self._process.logged()
         return self._process
 
     def _ask(self, request: dict[str, object]) -> dict[str, str] | None:
@@ -76,18 +75,8 @@ class DecodeTarget:
         assert self._process.popen.stdin is not None
         self._process.popen.stdin.write(json.dumps(request).encode() + b"\n")
         self._process.popen.stdin.flush()
-        line = self._line(MAX_CALL_SECONDS)
+        line = self._process.line(MAX_CALL_SECONDS)
         return None if line is None else json.loads(line) if line else {}
-
-    def _line(self, seconds: float) -> str | None:
-        assert self._process is not None
-        output = self._process.popen.stdout
-        assert output is not None
-        with selectors.DefaultSelector() as selector:
-            selector.register(output, selectors.EVENT_READ)
-            if not selector.select(seconds):
-                return None
-        return output.readline().decode()
 
     def _end(self, process: Process) -> str:
         process.popen.wait(START_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Any
@@ -18,6 +19,9 @@ HOSTILITIES = (0.0, 0.0, 0.0, 0.03, 0.03, 0.3)
 MAX_LONG_TEXT = 300_000
 REPETITIONS = (0, 1, 1, 1, 1, 2, 3, 17)
 MANY = 20_000  # elements of a small message
+# Of a long list so many are drawn, and repeated up to so many bytes a call: lists of lists would never end.
+MAX_DISTINCT = 8
+MAX_LIST_BYTES = 32 << 20
 STREAM_LENGTHS = (1, 1, 2, 3)
 
 _F = FieldDescriptor
@@ -63,6 +67,7 @@ class Composer:
     def __init__(self, rng: Random, vocabulary: Vocabulary) -> None:
         self._rng, self._vocabulary = rng, vocabulary
         self._hostility = rng.choice(HOSTILITIES)
+        self._list_bytes = MAX_LIST_BYTES
         self._count = rng.choice((1, 1, 1, 2, 3))  # of most lists, so that those that go together are as long
 
     def payloads(self, method: MethodDescriptor) -> tuple[bytes, ...]:
@@ -103,12 +108,20 @@ class Composer:
         elif field.is_repeated:
             values = self._whole(field)
             if values is None:
-                values = [self._value(field) for _ in range(self._repetitions(field))]
+                values = self._values(field, self._repetitions(field))
             getattr(message, field.name).extend(values)
         elif field.message_type is not None:
             getattr(message, field.name).CopyFrom(self.message(field.message_type))
         else:
             setattr(message, field.name, self._value(field))
+
+    def _values(self, field: FieldDescriptor, count: int) -> list[Any]:
+        values = [self._value(field) for _ in range(min(count, MAX_DISTINCT))]
+        if count > MAX_DISTINCT:
+            size = max(1, sum(map(_size, values)) // len(values))
+            count = min(count, max(len(values), self._list_bytes // size))
+            self._list_bytes -= count * size
+        return list(itertools.islice(itertools.cycle(values), count))
 
     def _whole(self, field: FieldDescriptor) -> list[Any] | None:
         """A list of the vocabulary's, where that is what it has."""
@@ -199,6 +212,13 @@ def strings(message: Message) -> Iterator[tuple[Message, FieldDescriptor]]:
                 yield from strings(one)
         elif field.type == _F.TYPE_STRING:
             yield message, field
+
+
+def _size(value: Any) -> int:
+    """Returns about the bytes that a value takes in its message."""
+    if isinstance(value, Message):
+        return value.ByteSize() + 1
+    return len(value) + 1 if isinstance(value, bytes | str) else 8
 
 
 def _oneofs(descriptor: Descriptor) -> Iterator[OneofDescriptor]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from functools import cache
 from random import Random
 
 from tests.fuzz.mutation import INTERESTING_WIDE, mutated
@@ -62,7 +63,7 @@ def _forge_header(chunks: list[Chunk], rng: Random) -> None:
 def _bomb(chunks: list[Chunk], rng: Random) -> None:
     """Pixels, or text, that are a thousand times what they take."""
     size = rng.choice((1 << 16, 1 << 20, MAX_BOMB_BYTES))
-    packed = zlib.compress(bytes(size), 9)
+    packed = _packed_zeros(size)
     if rng.random() < 0.5:
         side = int(size**0.5)
         chunks[:] = [(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, GREY, 0, 0, 0))]
@@ -71,6 +72,11 @@ def _bomb(chunks: list[Chunk], rng: Random) -> None:
         text = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\1\0\0\0", b"iCCP": b"a\0\0"}
         name = rng.choice(tuple(text))
         chunks.insert(1, (name, text[name] + packed))
+
+
+@cache
+def _packed_zeros(size: int) -> bytes:
+    return zlib.compress(bytes(size), 9)
 
 
 def _break_pixels(chunks: list[Chunk], rng: Random) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import selectors
 import signal
 import subprocess
 import sys
@@ -37,6 +38,16 @@ class Process:
         if code is None:
             return ""
         return signal.Signals(-code).name if code < 0 else f"exit status {code}"
+
+    def line(self, seconds: float) -> str | None:
+        """Returns the next line of its standard output, empty at the end; None if none comes in time."""
+        output = self.popen.stdout
+        assert output is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(output, selectors.EVENT_READ)
+            if not selector.select(seconds):
+                return None
+        return output.readline().decode()
 
     def logged(self) -> str:
         """What it wrote since this was last called."""

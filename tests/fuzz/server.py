@@ -19,6 +19,7 @@ from wordspot.v1 import models_pb2, models_pb2_grpc
 
 SAMPLE = ROOT / "deploy" / "demo" / "sample"
 RECORDINGS = 4
+START_SECONDS = 300.0
 ARCHIVE = "default"
 ENVIRONMENT = {"WORDSPOT_DEFAULT_ENCODER": "naive", "WORDSPOT_DEVICE": "cpu"}
 
@@ -92,8 +93,7 @@ class Server:
         arguments = ("-m", "wordspot.services.cli", "serve", "all", "--port", "0", "--root", str(self.root))
         environment = {**ENVIRONMENT, "WORDSPOT_HOME": str(self.folder / "home")}
         self.process = Process(arguments, self.folder / "server.log", environment)
-        assert self.process.popen.stdout is not None
-        line = self.process.popen.stdout.readline().decode()
+        line = self.process.line(START_SECONDS) or ""
         assert "listens at" in line, self.process.logged()
         self.address = line.split()[-1]
         self.channel: grpc.Channel = open_channel(self.address)
