@@ -49,3 +49,7 @@ class Overloaded(ArchiveError):
 
 class DataLoss(ArchiveError):
     """A stored file is missing or does not match its checksum."""
+
+
+class SegmentDamaged(DataLoss):
+    """A segment is damaged: a repair indexes anew what it held."""

@@ -6,13 +6,15 @@ default, any SQLAlchemy URL otherwise; spans have no rows.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from sqlalchemy import (
     URL,
@@ -39,6 +41,7 @@ from wordspot.indexer.errors import DataLoss, Exhausted, FailedPrecondition, Sto
 MIGRATIONS = Path(__file__).parent / "migrations"
 SCHEMA = "0004"  # the newest of migrations/versions
 _BUSY_TIMEOUT_MS = 30_000
+_MAGIC = b"SQLite format 3\0"
 RESTORING_ADVICE = (
     "`wordspot restore FILE` puts a backup in its place, `wordspot restore --segments` makes a new one"
 )
@@ -88,11 +91,14 @@ class Catalogue:
             self._engine = _reading_engine(url) if read_only else _engine(url, durable)
         except (ArgumentError, ImportError) as error:
             raise FailedPrecondition(f"the URL of the catalogue cannot be used: {error}") from error
+        self._url = url
         self._write_lock = threading.Lock()
         self._before_writing = before_writing
         self._read_only = read_only
+        self._file: _OpenFile | None = None
         if read_only:
             self._check_readable()
+            self._file = _open_file(self._engine)
             return
         try:
             with _reporting_unusable(), _reporting_disk_errors(), self._engine.begin() as connection:
@@ -107,6 +113,7 @@ class Catalogue:
         except BaseException:
             self.close()
             raise
+        self._file = _open_file(self._engine)
 
     def _check_readable(self) -> None:
         """Raises FailedPrecondition, DataLoss, Exhausted, StorageFailed."""
@@ -123,6 +130,7 @@ class Catalogue:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """Gives a session over one consistent state. Raises DataLoss, StorageFailed."""
+        self._check_file()
         with (
             _reporting_unusable(),
             _reporting_disk_errors(),
@@ -142,6 +150,7 @@ class Catalogue:
         """
         if self._read_only:
             raise FailedPrecondition("the home was opened for reading only")
+        self._check_file()
         with (
             self._write_lock,
             _reporting_unusable(),
@@ -160,20 +169,94 @@ class Catalogue:
 
     def integrity_problem(self) -> str:
         """Returns what SQLite finds wrong with its file; empty where nothing is, and for other databases."""
-        if self._engine.dialect.name != "sqlite":
+        if self._file is None:
             return ""
+        fresh = _reading_engine(self._url)  # what a connection has read before, it does not read again
         try:
-            with self.reading() as session:
-                result = session.scalar(text("PRAGMA integrity_check(1)"))
+            self._check_file()
+            with _reporting_unusable(), _reporting_disk_errors(), fresh.connect() as connection:
+                result = connection.scalar(text("PRAGMA integrity_check(1)"))
         except DataLoss as error:
             return str(error)
+        finally:
+            fresh.dispose()
         if result == "ok":
             return ""
         return f"the catalogue is damaged: {result}. {RESTORING_ADVICE}"
 
+    def _check_file(self) -> None:
+        """Looks whether SQLite's file is still the one that was opened: SQLite itself does not look again at
+        what it holds in memory.
+
+        Raises:
+            DataLoss: if it is not.
+        """
+        if self._file is not None and (problem := self._file.problem()):
+            raise DataLoss(f"the catalogue is damaged: {problem}. {RESTORING_ADVICE}")
+
     def close(self) -> None:
         """Closes all connections."""
         self._engine.dispose()
+
+
+@dataclass(frozen=True)
+class _OpenFile:
+    """SQLite's file, as it was when it was opened.
+
+    Attributes:
+        path: of it.
+        device, inode: by which another one of that name is told.
+        changed_ns: when it was last written to, if it must not be, as SQLite does not look; else None.
+    """
+
+    path: Path
+    device: int
+    inode: int
+    changed_ns: int | None
+
+    def problem(self) -> str:
+        """Returns what somebody else has done to it; "" for nothing that shows at once."""
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                state = os.fstat(file.fileno())
+                header = file.read(len(_MAGIC))
+        except FileNotFoundError:
+            return f"{self.path.name} was removed while it was open"
+        except OSError as error:
+            raise StorageFailed(f"the disk of the catalogue failed: {error.strerror}") from error
+        if (state.st_dev, state.st_ino) != (self.device, self.inode):
+            return f"{self.path.name} was replaced while it was open"
+        if self.changed_ns is not None and (self.changed_ns != state.st_mtime_ns or has_log(self.path)):
+            raise FailedPrecondition(
+                f"the home {self.path.parent} cannot be written here, and another process has changed it "
+                "meanwhile: open it again once that has ended"
+            )
+        return "" if header == _MAGIC else f"{self.path.name} was overwritten while it was open"
+
+
+def _open_file(engine: Engine) -> _OpenFile | None:
+    """Returns the file of a SQLite database; None for another database, or one in memory."""
+    name = (engine.url.database or "").removeprefix("file:")
+    if engine.dialect.name != "sqlite" or name in ("", ":memory:"):
+        return None
+    path = Path(unquote(name) if engine.url.query.get("uri") else name)
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    changed_ns = state.st_mtime_ns if engine.url.query.get("immutable") else None
+    return _OpenFile(path, state.st_dev, state.st_ino, changed_ns)
+
+
+def is_immutable(path: Path) -> bool:
+    """Returns whether a SQLite file is at rest where nothing can be written, not even what readers need."""
+    return not os.access(path.parent, os.W_OK) and not has_log(path)
+
+
+def has_log(path: Path) -> bool:
+    """Returns whether the write-ahead log of a SQLite file holds anything."""
+    log = path.with_name(f"{path.name}-wal")
+    return log.is_file() and log.stat().st_size > 0
 
 
 def check_schema(schema: str | None) -> None:
@@ -239,6 +322,8 @@ def _reading_engine(url: str | URL) -> Engine:
     if parsed.get_backend_name() != "sqlite":
         return create_engine(url)
     query = {"mode": "ro", "uri": "true"}
+    if parsed.database and is_immutable(Path(parsed.database)):
+        query["immutable"] = "1"
     engine = create_engine(parsed.set(database=f"file:{quote(parsed.database or '')}", query=query))
 
     @event.listens_for(engine, "connect")

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wordspot.indexer.archive import files, permissions
-from wordspot.indexer.archive.catalogue import RESTORING_ADVICE, SCHEMA, check_schema
+from wordspot.indexer.archive.catalogue import RESTORING_ADVICE, SCHEMA, check_schema, is_immutable
 from wordspot.indexer.archive.home import CATALOGUE, Home
 from wordspot.indexer.archive.seal import SEAL, Seal, sealed_problem
 from wordspot.indexer.archive.segments import MANIFEST
@@ -206,7 +206,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
         FailedPrecondition: if it cannot be read for another reason.
     """
     try:
-        uri = f"{path.absolute().as_uri()}?mode=ro"
+        uri = f"{path.absolute().as_uri()}?{'immutable=1' if is_immutable(path) else 'mode=ro'}"
         with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_TIMEOUT_S)) as connection:
             yield connection
     except sqlite3.DatabaseError as error:

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select
 
 from wordspot.indexer.archive import lookups
-from wordspot.indexer.archive.quarantine import listed_manifest
+from wordspot.indexer.archive.quarantine import advising_repair, listed_manifest
 from wordspot.indexer.archive.serving import ServedArchives, ServedGeneration
 from wordspot.indexer.archive.summaries import QuarantinedSegment
 from wordspot.indexer.archive.tables import Generation, GenerationState, IndexedRecording, Recording, Segment
@@ -46,7 +46,8 @@ class FollowedArchives(ServedArchives):
         """Returns the current view of an archive. Raises what `of` and ServedGeneration.view raise."""
         for _ in range(MAX_ATTEMPTS):
             try:
-                return self.of(archive).view()
+                with advising_repair(archive):
+                    return self.of(archive).view()
             except _Replaced:
                 continue
         raise FailedPrecondition(f"archive {archive!r} is being changed too fast to be read")

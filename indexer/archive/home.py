@@ -118,6 +118,22 @@ class Home:
         if self._lock is None:
             raise FailedPrecondition("the home was opened for reading only")
 
+    def ensure_room(self) -> None:
+        """Checks that something may be added: what was given up of the reserve is for deleting alone.
+
+        Raises:
+            Exhausted: if the disk is too full to take the reserve up again.
+            FailedPrecondition: if it was opened for reading only.
+        """
+        self.ensure_writable()
+        self.renew_reserve()
+        if not (self.root / _RESERVE).exists():
+            free = shutil.disk_usage(self.root).free
+            raise Exhausted(
+                f"no space left on the disk: {free / 2**20:.1f} MiB are free, "
+                f"{2 * RESERVE_BYTES >> 20} MiB must be: delete something"
+            )
+
     def locate(self, location: str) -> Path:
         """Returns the file at the location of a recording: absolute, or below the home."""
         return self.root / text_path(location)

@@ -24,7 +24,7 @@ from wordspot.indexer.archive.insertions import AddResult
 from wordspot.indexer.archive.locks import ArchiveLocks
 from wordspot.indexer.archive.operations import Operations
 from wordspot.indexer.archive.originals import Originals
-from wordspot.indexer.archive.quarantine import check_archive
+from wordspot.indexer.archive.quarantine import advising_repair, check_archive
 from wordspot.indexer.archive.recordings import Recordings
 from wordspot.indexer.archive.seal import Seal
 from wordspot.indexer.archive.serving import ServedArchives
@@ -202,12 +202,12 @@ class Library:
             ArchiveError: what compaction.compact raises.
         """
         self._home.ensure_writable()
-        with self._locks.holding(name, "compaction"):
+        with advising_repair(name), self._locks.holding(name, "compaction"):
             return compaction.compact(self._catalogue, self._home, self._served.of(name))
 
     def check(self, name: str) -> Iterator[CheckSummary]:
         """Compares every byte that is stored for an archive with its checksums. Damaged segments are in
-        quarantine afterwards; those that are whole again are not.
+        quarantine afterwards; those that are whole again are not. In a home that is only read they are named.
 
         Yields:
             The result of the catalogue, of each segment, then of each uploaded file, as soon as it is known.
@@ -215,8 +215,8 @@ class Library:
         Raises:
             NotFound: if there is no such archive.
         """
-        self._home.ensure_writable()
-        return check_archive(self._catalogue, self._home, name, partial(self._served.forget_view, name))
+        changed = partial(self._served.forget_view, name)
+        return check_archive(self._catalogue, self._home, name, changed, read_only=self._read_only)
 
     def verify(self, name: str) -> tuple[str, ...]:
         """Returns what `check` finds wrong. Raises NotFound."""
@@ -256,14 +256,14 @@ class Library:
         self, archive: str, additions: Sequence[Addition]
     ) -> Iterator[Sequence[AddResult | InvalidInput | NotFound]]:
         """See Additions.add_paths."""
-        self._home.ensure_writable()
+        self._home.ensure_room()
         return self._additions.add_paths(archive, additions)
 
     def begin_upload(
         self, archive: str, filename: str, sha256: str, size: int, request_id: str = ""
     ) -> Upload:
         """See Additions.begin_upload."""
-        self._home.ensure_writable()
+        self._home.ensure_room()
         return self._additions.begin_upload(archive, filename, sha256, size, request_id)
 
     def get_recording(self, archive: str, recording: str) -> RecordingSummary:

@@ -28,7 +28,7 @@ from wordspot.indexer.archive.tables import (
     OperationState,
     now,
 )
-from wordspot.indexer.errors import ArchiveError, Exhausted, FailedPrecondition, StorageFailed
+from wordspot.indexer.errors import ArchiveError, FailedPrecondition
 from wordspot.indexer.faults import reach
 from wordspot.indexer.limits import DEFAULT_PAGE_ITEMS
 from wordspot.indexer.paths import readable
@@ -309,6 +309,7 @@ class Operations:
     ) -> OperationSummary:
         """Starts indexing what the archive's generation lacks; unless `everything`, only what damaged
         segments held. A repair takes damaged segments out even where recordings are lost."""
+        self._home.ensure_room()
         self._locks.acquire(archive, "indexing")
         try:
             abandoned: list[str] = []
@@ -374,7 +375,7 @@ class Operations:
             with self._catalogue.writing() as session:
                 row = lookups.operation_by_id(session, task.operation)
                 row.state, row.problem, row.updated = state, problem, now()
-        except (Exhausted, StorageFailed) as error:
+        except ArchiveError as error:
             # Without a thread it counts as interrupted, whatever its state in the catalogue.
             _log.warning("the end of operation %s could not be stored: %s", task.operation, error)
         except Exception:

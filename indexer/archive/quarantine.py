@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import func, select, update
@@ -22,7 +23,7 @@ from wordspot.indexer.archive.home import Home
 from wordspot.indexer.archive.segments import verify
 from wordspot.indexer.archive.summaries import CheckSummary, QuarantinedSegment, StoredKind
 from wordspot.indexer.archive.tables import Archive, Generation, IndexedRecording, Recording, Segment
-from wordspot.indexer.errors import DataLoss
+from wordspot.indexer.errors import DataLoss, FailedPrecondition, SegmentDamaged
 from wordspot.indexer.paths import readable_path
 
 _log = logging.getLogger(__name__)
@@ -67,6 +68,17 @@ def release(catalogue: Catalogue, segment: str) -> None:
     _log.warning("segment %s is whole: its quarantine has ended", segment)
 
 
+@contextmanager
+def advising_repair(archive: str) -> Iterator[None]:
+    """Has the error of a damaged segment say what can be done. Raises DataLoss instead of SegmentDamaged."""
+    try:
+        yield
+    except SegmentDamaged as error:
+        raise DataLoss(
+            f"{error}. What it held is searched again after `wordspot archive repair --archive {archive}`"
+        ) from error
+
+
 def quarantined_segments(session: Session, generation: int | None) -> tuple[QuarantinedSegment, ...]:
     """Returns the segments of a generation that are in quarantine, in order of writing."""
     rows = session.execute(
@@ -92,7 +104,12 @@ def listed_manifest(catalogue: Catalogue, segment: str) -> str | None:
 
 
 def check_archive(
-    catalogue: Catalogue, home: Home, archive_name: str, changed: Callable[[], None] = lambda: None
+    catalogue: Catalogue,
+    home: Home,
+    archive_name: str,
+    changed: Callable[[], None] = lambda: None,
+    *,
+    read_only: bool = False,
 ) -> Iterator[CheckSummary]:
     """Compares every byte that is stored for an archive with its checksum, and quarantines what differs.
 
@@ -101,6 +118,7 @@ def check_archive(
         home: where segments and uploads lie.
         archive_name: of the archive.
         changed: called when a segment has been put in quarantine or released.
+        read_only: whether nothing is put there or released.
 
     Yields:
         The result of the catalogue, of each segment, then of each uploaded file, as soon as it is known.
@@ -119,7 +137,7 @@ def check_archive(
         try:
             verify(home.segments / segment.name, segment.manifest_sha256)
             problem = ""
-            if segment.damage is not None:
+            if segment.damage is not None and not read_only:
                 release(catalogue, segment.name)
                 changed()
         except DataLoss as error:
@@ -127,8 +145,11 @@ def check_archive(
             if not _is_listed(catalogue, segment.name):
                 continue
             problem = str(error)
-            quarantine(catalogue, segment.name, problem)
-            changed()
+            if not read_only:
+                quarantine(catalogue, segment.name, problem)
+                changed()
+        except FailedPrecondition as error:  # of a newer version, and maybe whole
+            problem = str(error)
         yield CheckSummary(StoredKind.SEGMENT, segment.name, segment.size, segment.recordings, problem)
     for recording in uploads:
         problem = _upload_problem(home, recording)

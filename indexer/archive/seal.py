@@ -17,10 +17,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from wordspot.indexer.archive import files
-from wordspot.indexer.archive.catalogue import RESTORING_ADVICE
+from wordspot.indexer.archive.catalogue import RESTORING_ADVICE, has_log
 from wordspot.indexer.errors import DataLoss
 
 SEAL = "catalogue.sha256"
+MAX_CHECKED_BYTES = 32 << 20  # whose structure is checked before it is sealed: at most .1 s
 _WAL_HEADER = struct.Struct(">8I")  # magic, version, page size, sequence number, salts, checksums
 _FRAME_HEADER = struct.Struct(">6I")  # page, pages after a commit or 0, salts, checksums
 _LITTLE_ENDIAN = 0x377F0682
@@ -79,12 +80,22 @@ class Seal:
         self.write()
 
     def write(self) -> None:
-        """Seals the catalogue, which nobody has open; does nothing where a log is left, or on a disk that
-        fails."""
-        if self._present or _has_log(self._catalogue) or not self._catalogue.is_file():
+        """Seals the catalogue, which nobody has open; does nothing where a log is left, on a disk that fails,
+        or where somebody has damaged it meanwhile, which the next start then says."""
+        if self._present or has_log(self._catalogue) or not self._catalogue.is_file():
             return
-        with suppress(OSError):
+        with suppress(OSError, sqlite3.DatabaseError):
+            if self._catalogue.stat().st_size <= MAX_CHECKED_BYTES and (problem := self._problem()):
+                _log.error("the catalogue is damaged: %s. %s", problem, RESTORING_ADVICE)
+                return
             files.write_durably(self._path, files.sha256_of(self._catalogue).encode())
+
+    def _problem(self) -> str:
+        """Returns what SQLite finds wrong with the structure. Raises sqlite3.DatabaseError."""
+        uri = f"{self._catalogue.absolute().as_uri()}?immutable=1"
+        with closing(sqlite3.connect(uri, uri=True)) as connection:
+            (problem,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        return "" if problem == "ok" else str(problem)
 
     def _check_unsealed(self) -> None:
         """Has SQLite check the catalogue after a process was killed, and notes which transactions of the
@@ -93,7 +104,7 @@ class Seal:
         Raises:
             DataLoss: if the catalogue is damaged.
         """
-        present = _transactions(self._log_path.read_bytes()) if _has_log(self._catalogue) else []
+        present = _transactions(self._log_path.read_bytes()) if has_log(self._catalogue) else []
         try:
             with closing(sqlite3.connect(self._catalogue)) as connection:
                 (_, readable, _) = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
@@ -118,15 +129,10 @@ def sealed_problem(catalogue: Path) -> str:
         expected = path.read_bytes().decode("ascii", "replace").strip()
     except FileNotFoundError:
         return ""
-    if not catalogue.is_file() or files.sha256_of(catalogue) == expected or _has_log(catalogue):
+    if not catalogue.is_file() or files.sha256_of(catalogue) == expected or has_log(catalogue):
         return ""
     # Whoever changes the catalogue removes the seal first.
     return f"the catalogue is damaged: it differs from its checksum. {_ADVICE}" if path.is_file() else ""
-
-
-def _has_log(catalogue: Path) -> bool:
-    path = catalogue.with_name(f"{catalogue.name}-wal")
-    return path.is_file() and path.stat().st_size > 0
 
 
 def _transactions(log: bytes) -> list[int]:

@@ -36,7 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.indexer.archive import files
-from wordspot.indexer.errors import DataLoss
+from wordspot.indexer.errors import FailedPrecondition, SegmentDamaged
 from wordspot.indexer.records import EncoderInfo
 from wordspot.indexer.vectors.checked import BLOCK_BYTES, CheckedRows, block_checksums
 from wordspot.indexer.vectors.mapped import MappedArray, map_array
@@ -82,7 +82,7 @@ class SealedSegment:
 @dataclass(frozen=True, eq=False)
 class SegmentReader:
     """An opened segment. All arrays are read-only memory maps without descriptors, which stay valid when the
-    files are removed. Reading vectors and frames raises DataLoss where they are damaged.
+    files are removed. Reading vectors and frames raises SegmentDamaged where they are damaged.
 
     Attributes:
         path: of its directory.
@@ -112,10 +112,11 @@ class SegmentReader:
             path: of its directory.
             manifest_sha256: as the catalogue has it.
             on_damage: called with the problem when a block that is read later differs from its checksum;
-                DataLoss is raised thereafter.
+                SegmentDamaged is raised thereafter.
 
         Raises:
-            DataLoss: if a file is missing or damaged.
+            SegmentDamaged: if a file is missing or damaged.
+            FailedPrecondition: if a newer version wrote it.
         """
         manifest = _manifest_of(path, manifest_sha256)
         entries = manifest["files"]
@@ -189,7 +190,12 @@ class SegmentReader:
 
 
 def verify(path: Path, manifest_sha256: str) -> None:
-    """Compares every byte of a segment with its checksums. Raises DataLoss at the first file that differs."""
+    """Compares every byte of a segment with its checksums.
+
+    Raises:
+        SegmentDamaged: at the first file that differs.
+        FailedPrecondition: if a newer version wrote it.
+    """
     entries = _manifest_of(path, manifest_sha256)["files"]
     for name, entry in entries.items():
         _check_size(path, name, entry["size"])
@@ -200,18 +206,23 @@ def _manifest_of(path: Path, sha256: str) -> dict[str, Any]:
     try:
         data = (path / MANIFEST).read_bytes()
     except FileNotFoundError:
-        raise DataLoss(f"segment {path.name} is missing or has no manifest") from None
+        raise SegmentDamaged(f"segment {path.name} is missing or has no manifest") from None
     except OSError as error:
-        raise DataLoss(f"segment {path.name}: {MANIFEST} cannot be read: {error.strerror}") from error
+        raise SegmentDamaged(f"segment {path.name}: {MANIFEST} cannot be read: {error.strerror}") from error
     actual = hashlib.sha256(data).hexdigest()
     if actual != sha256:
-        raise DataLoss(
+        raise SegmentDamaged(
             f"segment {path.name}: {MANIFEST} has SHA-256 {actual}; the catalogue expects {sha256}"
         )
     manifest: dict[str, Any] = json.loads(data)
+    if manifest["format"] > FORMAT:
+        raise FailedPrecondition(
+            f"segment {path.name} must be of format {FORMAT} or older, got {manifest['format']}: "
+            "a newer wordspot wrote it; install that"
+        )
     if manifest["format"] not in READABLE:
         allowed = f"{', '.join(map(str, READABLE[:-1]))} and {FORMAT}"
-        raise DataLoss(
+        raise SegmentDamaged(
             f"segment {path.name} is of format {manifest['format']}; this version reads {allowed}: "
             "index it again"
         )
@@ -228,25 +239,25 @@ def _check_size(path: Path, name: str, expected: int) -> None:
     with _reading(path, name):
         size = (path / name).stat().st_size
     if size != expected:
-        raise DataLoss(f"segment {path.name}: {name} has {size} bytes; {expected} were written")
+        raise SegmentDamaged(f"segment {path.name}: {name} has {size} bytes; {expected} were written")
 
 
 def _check_content(path: Path, name: str, expected: str) -> None:
     with _reading(path, name):
         actual = files.sha256_of(path / name)
     if actual != expected:
-        raise DataLoss(f"segment {path.name}: {name} has SHA-256 {actual}; {expected} was written")
+        raise SegmentDamaged(f"segment {path.name}: {name} has SHA-256 {actual}; {expected} was written")
 
 
 @contextmanager
 def _reading(path: Path, name: str) -> Iterator[None]:
-    """Raises DataLoss where a file of the segment cannot be read."""
+    """Raises SegmentDamaged where a file of the segment cannot be read."""
     try:
         yield
     except FileNotFoundError:
-        raise DataLoss(f"segment {path.name}: {name} is missing") from None
+        raise SegmentDamaged(f"segment {path.name}: {name} is missing") from None
     except OSError as error:
-        raise DataLoss(f"segment {path.name}: {name} cannot be read: {error.strerror}") from error
+        raise SegmentDamaged(f"segment {path.name}: {name} cannot be read: {error.strerror}") from error
 
 
 def _check_headers(path: Path, checksums: dict[str, NDArray[np.uint32]]) -> None:
@@ -255,18 +266,18 @@ def _check_headers(path: Path, checksums: dict[str, NDArray[np.uint32]]) -> None
         with _reading(path, name), (path / name).open("rb") as file:
             (actual,) = block_checksums(file.read(BLOCK_BYTES))
         if actual != expected[0]:
-            raise DataLoss(f"segment {path.name}: {name} differs from its checksums")
+            raise SegmentDamaged(f"segment {path.name}: {name} differs from its checksums")
 
 
 def _mapped(path: Path, name: str, rows: int) -> MappedArray:
-    """Returns the file as a memory map. Raises DataLoss if its header is not that of so many rows."""
+    """Returns the file as a memory map. Raises SegmentDamaged if its header is not that of so many rows."""
     try:
         with _reading(path, name):
             mapped = map_array(path / name)
     except _MALFORMED as error:
-        raise DataLoss(f"segment {path.name}: the header of {name} is damaged") from error
+        raise SegmentDamaged(f"segment {path.name}: the header of {name} is damaged") from error
     if not mapped.array.ndim or len(mapped.array) != rows:
-        raise DataLoss(f"segment {path.name}: the header of {name} is damaged")
+        raise SegmentDamaged(f"segment {path.name}: the header of {name} is damaged")
     return mapped
 
 
@@ -276,12 +287,12 @@ def _block_checksums(path: Path, sizes: dict[str, int]) -> dict[str, NDArray[np.
         with _reading(path, CHECKSUMS):
             checksums: NDArray[np.uint32] = np.load(path / CHECKSUMS, allow_pickle=False)
     except _MALFORMED as error:
-        raise DataLoss(f"segment {path.name}: {CHECKSUMS} cannot be read") from error
+        raise SegmentDamaged(f"segment {path.name}: {CHECKSUMS} cannot be read") from error
     stops = list(itertools.accumulate(-(-size // BLOCK_BYTES) for size in sizes.values()))
     return {name: checksums[start:stop] for name, start, stop in zip(sizes, [0, *stops], stops, strict=False)}
 
 
-def _report_block(segment: str, name: str, on_damage: Callable[[str], None]) -> DataLoss:
+def _report_block(segment: str, name: str, on_damage: Callable[[str], None]) -> SegmentDamaged:
     problem = f"segment {segment}: {name} differs from its checksums"
     on_damage(problem)
-    return DataLoss(problem)
+    return SegmentDamaged(problem)

@@ -19,12 +19,17 @@ from wordspot.indexer.archive import cache, files, lookups, permissions
 from wordspot.indexer.archive.assembly import OpenSegment, assembled
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
-from wordspot.indexer.archive.quarantine import listed_manifest, quarantine, quarantined_segments
+from wordspot.indexer.archive.quarantine import (
+    advising_repair,
+    listed_manifest,
+    quarantine,
+    quarantined_segments,
+)
 from wordspot.indexer.archive.segments import SegmentReader, verify
 from wordspot.indexer.archive.summaries import QuarantinedSegment
 from wordspot.indexer.archive.tables import Generation, GenerationState, IndexedRecording, Recording, Segment
 from wordspot.indexer.archive.view import ArchiveView, RecordingEntry
-from wordspot.indexer.errors import DataLoss, Exhausted, FailedPrecondition, StorageFailed
+from wordspot.indexer.errors import DataLoss, Exhausted, FailedPrecondition, SegmentDamaged, StorageFailed
 from wordspot.indexer.records import EncoderInfo
 from wordspot.indexer.vectors.buckets import BucketedIndex
 from wordspot.indexer.vectors.policy import IndexPolicy
@@ -61,7 +66,8 @@ class ServedArchives:
 
     def view(self, archive: str) -> ArchiveView:
         """Returns the current view of an archive. Raises what `of` and ServedGeneration.view raise."""
-        return self.of(archive).view()
+        with advising_repair(archive):
+            return self.of(archive).view()
 
     def prepare(self, archive: str, generation: Generation) -> ServedGeneration:
         """Opens a generation that does not serve yet; `promotion` makes it serve."""
@@ -163,7 +169,7 @@ class ServedGeneration:
         with self._view_lock:
             problems, self._new_damage = self._new_damage, []
         if problems:
-            raise DataLoss("; ".join(problems))
+            raise SegmentDamaged("; ".join(problems))
         return view
 
     def opened_view(self) -> ArchiveView:

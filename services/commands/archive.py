@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from wordspot.indexer.archive.home_lock import holder_of
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.paths import name_of_text
+from wordspot.services import settings
 from wordspot.services.client.archives import Client
 from wordspot.services.commands import console
 from wordspot.services.escapes import escaped
@@ -125,8 +129,15 @@ def verify(
     address: console.Address = None,
     as_json: console.Json = False,
 ) -> None:
-    """Compare every stored byte with its checksum; damaged segments are not searched any more."""
-    with Client(address, wait_seconds=wait) as client:
+    """Compare every stored byte with its checksum; damaged segments are not searched any more.
+
+    Beside a server or another command that has the home open, and where it cannot be written, damage is only
+    named.
+    """
+    obstacle = "" if address or wait else _obstacle(settings.home(os.environ))
+    if obstacle:
+        console.warn(f"wordspot: {obstacle}: damage is named, but stays in the way of searches")
+    with Client(address, wait_seconds=wait, read_only=bool(obstacle)) as client:
         problems = _checked(client, archive, as_json=as_json)
     if problems:
         console.warn(f"wordspot: repair it with `wordspot archive repair --archive {archive}`")
@@ -169,6 +180,16 @@ def repair(
         console.warn(f"wordspot: cannot be repaired, upload it again: {upload.problem}")
     if lost or uploads:
         raise typer.Exit(2)
+
+
+def _obstacle(home: Path) -> str:
+    """Returns why nothing can be written to a home; "" if it can be."""
+    if holder := holder_of(home):
+        return (
+            f"{home} is in use by {holder}. Let a server verify by --address, or wait for the end of another "
+            "command with --wait SECONDS"
+        )
+    return f"{home} cannot be written" if home.exists() and not os.access(home, os.W_OK) else ""
 
 
 def _checked(client: Client, archive: str, *, as_json: bool) -> int:

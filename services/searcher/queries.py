@@ -13,9 +13,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from wordspot.indexer.archive.library import Library
+from wordspot.indexer.archive.quarantine import advising_repair
 from wordspot.indexer.archive.summaries import QuarantinedSegment
 from wordspot.indexer.archive.view import ArchiveView
-from wordspot.indexer.errors import ArchiveError, FailedPrecondition, InvalidInput, NotFound, Overloaded
+from wordspot.indexer.errors import (
+    ArchiveError,
+    DataLoss,
+    FailedPrecondition,
+    InvalidInput,
+    NotFound,
+    Overloaded,
+)
 from wordspot.indexer.records import SAMPLE_RATE, Embedder, Samples, SearchOptions, Segmenter
 from wordspot.indexer.sound.audio import Decoder
 from wordspot.services.admission import WorkSlots
@@ -111,9 +119,15 @@ class ArchiveSearch:
         Raises:
             NotFound: there is no such archive or encoder.
             FailedPrecondition: the archive is not indexed, or with another encoder.
+            DataLoss: all that it held is damaged, or more of it than was known.
             PeerUnavailable: the model host cannot be reached.
         """
         view = resources.library.view(archive)
+        if view.quarantined and not view.recordings:
+            raise DataLoss(
+                f"nothing of archive {archive!r} can be searched: {_damage(view.quarantined)}. "
+                f"`wordspot archive repair --archive {archive}` indexes again what can be saved"
+            )
         if encoder and encoder != view.encoder.name:
             raise FailedPrecondition(
                 f"archive {archive!r} is indexed with encoder {view.encoder.name!r}, not {encoder!r}"
@@ -138,7 +152,7 @@ class ArchiveSearch:
 
         start = time.perf_counter()
         label = examples[0].label
-        with _labelled(label):
+        with advising_repair(self.archive), _labelled(label):
             audio_examples, synthesis = self._synthesise(examples)
             queries, offset = self._embed(audio_examples)
             ensure_wanted()
@@ -216,6 +230,12 @@ class ArchiveSearch:
         )
         check_stretch_inside((start, end), offset + len(samples) / SAMPLE_RATE, "the recording")
         return samples, (start - offset, end - offset), offset
+
+
+def _damage(quarantined: Sequence[QuarantinedSegment]) -> str:
+    """Returns the first problem, and how many there are besides."""
+    more = len(quarantined) - 1
+    return quarantined[0].problem + (f", and {more} more segments are damaged" if more else "")
 
 
 def _warning(segment: QuarantinedSegment) -> str:

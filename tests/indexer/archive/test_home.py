@@ -14,6 +14,7 @@ from wordspot.indexer.archive.catalogue import SCHEMA
 from wordspot.indexer.archive.catalogue_file import catalogue_problem
 from wordspot.indexer.archive.home import Home
 from wordspot.indexer.archive.library import Library
+from wordspot.indexer.archive.summaries import StoredKind
 from wordspot.indexer.errors import ArchiveError, DataLoss, FailedPrecondition
 
 Open = Callable[..., Library]
@@ -115,6 +116,41 @@ def _opening_problem(open_library: Open) -> str:
     with pytest.raises(DataLoss) as raised:
         open_library().list_archives()
     return str(raised.value)
+
+
+def replace(path: Path) -> None:
+    other = path.with_name("other.db")
+    other.write_bytes(path.read_bytes())
+    other.replace(path)
+
+
+@pytest.mark.parametrize("damage", [zero_header, empty, text, remove, replace])
+def test_damage_to_the_catalogue_of_an_open_home_is_noticed_at_its_next_use(
+    filled: Library, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    filled.list_archives()
+    damage(tmp_path / "home" / "catalogue.db")
+    for use in (filled.list_archives, lambda: filled.create_archive("other")):
+        with pytest.raises(DataLoss, match=r"catalogue.* while it was open\. `wordspot restore FILE`"):
+            use()
+
+
+@pytest.mark.parametrize("damage", [zero_second_page, cut])
+def test_damage_within_the_catalogue_of_an_open_home_is_noticed_by_a_check_and_by_the_next_start(
+    home: Path, open_library: Open, damage: Callable[[Path], None]
+) -> None:
+    library = open_library()
+    library.list_archives()
+    damage(home / "catalogue.db")
+    try:
+        first = next(iter(library.check("words")))
+        assert first.kind is StoredKind.CATALOGUE
+        problem = first.problem
+    except DataLoss as error:  # SQLite has read what is damaged
+        problem = str(error)
+    assert "the catalogue is damaged" in problem
+    library.close()
+    assert "wordspot restore" in _opening_problem(open_library)
 
 
 def test_a_catalogue_that_cannot_be_opened_is_refused(home: Path, open_library: Open) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,7 +17,7 @@ from tests.indexer.archive.conftest import identities, upload
 from tests.indexer.archive.test_library import QUERY, Open, found
 from tests.indexer.archive.test_segments import DAMAGES, damaged
 from wordspot.indexer.archive.library import Library
-from wordspot.indexer.archive.segments import FILES
+from wordspot.indexer.archive.segments import FILES, FORMAT
 from wordspot.indexer.archive.summaries import OperationSummary, RecordingState, StoredKind
 from wordspot.indexer.archive.tables import OperationState
 from wordspot.indexer.archive.view import ArchiveView
@@ -113,6 +117,31 @@ def test_damage_that_a_search_reads_in_an_open_archive_is_reported_by_it(
         all_frames(view)
     assert quarantined(filled) == [segment.name]
     assert found(filled.view("words"), QUERY) < everything
+
+
+def test_a_segment_of_a_newer_version_is_refused_and_not_quarantined(
+    filled: Library, open_library: Open, fakes: SimpleNamespace, tmp_path: Path
+) -> None:
+    filled.close()
+    segment = min((tmp_path / "home" / "segments").iterdir())
+    manifest = json.loads((segment / "manifest.json").read_bytes())
+    newer = json.dumps(manifest | {"format": FORMAT + 1}).encode()
+    (segment / "manifest.json").write_bytes(newer)
+    catalogue = tmp_path / "home" / "catalogue.db"
+    with closing(sqlite3.connect(catalogue)) as database, database:
+        sha256 = hashlib.sha256(newer).hexdigest()
+        database.execute("UPDATE segments SET manifest_sha256 = ? WHERE name = ?", (sha256, segment.name))
+    catalogue.with_name("catalogue.sha256").unlink()
+    library = open_library()
+    message = (
+        f"segment {segment.name} must be of format {FORMAT} or older, got {FORMAT + 1}: a newer wordspot"
+    )
+    for call in (library.view, library.view, library.compact, library.start_index, library.repair):
+        with pytest.raises(FailedPrecondition, match=message):
+            call("words")
+    (problem,) = library.verify("words")
+    assert problem.startswith(message)
+    assert quarantined(library) == []
 
 
 def test_recordings_in_quarantine_are_not_indexed(filled: Library, tmp_path: Path) -> None:
