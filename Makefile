@@ -17,7 +17,7 @@ AS_TESTED := --constraints requirements-dev.lock
 # The tools by absolute path, for what runs in another folder.
 TOOLS := $(abspath $(BIN))
 
-.PHONY: help debian install demo test check docs proto picture lock sbom bench bench-retrieval bench-scale bench-serving bench-faults fuzz clean
+.PHONY: help debian install demo test check docs proto page picture lock sbom bench bench-retrieval bench-scale bench-serving bench-faults fuzz clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -52,6 +52,9 @@ check: install ## lint, types, import contracts, contract lint, stubs up to date
 
 proto: install ## regenerate the stubs from proto/
 	$(call generate,proto)
+
+page: ## build the web page anew from services/gateway/web; needs Node 20.19 or newer
+	cd services/gateway/web && npm ci && npm run check && npm run build
 
 docs: install ## the documentation below build/site; a warning is an error
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet

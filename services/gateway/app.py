@@ -10,16 +10,15 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib import metadata, resources
-from pathlib import Path
+from importlib import metadata
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
-from fastapi.staticfiles import StaticFiles
 
 from wordspot.services.errors import ServiceError
 from wordspot.services.gateway import openapi, problems
 from wordspot.services.gateway.guard import Guard
+from wordspot.services.gateway.page import mount_page
 from wordspot.services.gateway.peers import Addresses, Peers
 from wordspot.services.gateway.routes import archives, operations, recordings, searches, status
 from wordspot.services.limits import MAX_JSON_BYTES, MAX_MEDIA_BODY_BYTES
@@ -63,14 +62,9 @@ def create_app(addresses: Addresses, settings: GatewaySettings | None = None) ->
         api.include_router(module.api)
     app.include_router(api)
     openapi.install(app)
-    app.mount("/", StaticFiles(directory=page_folder(), html=True), name="page")
+    mount_page(app)
     app.add_middleware(Guard, names=settings.http_names, body_limit=_body_limit)
     return app
-
-
-def page_folder() -> Path:
-    """Returns where the built page lies."""
-    return Path(str(resources.files(__package__).joinpath("web", "dist")))
 
 
 def _body_limit(path: str) -> int | None:

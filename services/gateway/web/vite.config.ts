@@ -1,8 +1,9 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vite';
+import { sourcesHash } from './sources.ts';
 
 export default defineConfig({
-  plugins: [svelte()],
+  plugins: [svelte(), sourcesHash()],
   build: {
     target: 'es2022',
     assetsInlineLimit: 0,
