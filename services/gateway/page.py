@@ -1,4 +1,4 @@
-"""The page as it was built: `web/dist` of this package, in memory, compressed where the browser takes that."""
+"""The page as it was built, `web/dist` of this package: in memory, compressed where browsers take that."""
 
 from __future__ import annotations
 
