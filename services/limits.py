@@ -11,6 +11,7 @@ from wordspot.indexer.limits import (
     MAX_QUERY_SECONDS,
     MAX_TAG_VALUE_CHARACTERS,
     MAX_TAGS,
+    MAX_UPLOAD_BYTES,
 )
 
 __all__ = [  # of the archive, too
@@ -21,6 +22,7 @@ __all__ = [  # of the archive, too
     "MAX_PAGE_ITEMS",
     "MAX_TAGS",
     "MAX_TAG_VALUE_CHARACTERS",
+    "MAX_UPLOAD_BYTES",
 ]
 
 AUTO = "auto"
@@ -107,3 +109,7 @@ MAX_JSON_BYTES = 1024 * 1024  # of a body, unless another limit is named
 MAX_MEDIA_BODY_BYTES = 64 * 1024 * 1024  # of a body with sounds or pictures
 MAX_QUERIES_PER_REQUEST = 1_000
 MAX_QUERY_TEXT_CHARACTERS = 1_000  # of the label of a query
+MAX_OPEN_UPLOADS = 1_000
+MAX_SPOOL_BYTES = 64 * 2**30  # of files whose uploads are under way
+MIN_SPOOL_FREE_BYTES = 256 * 2**20  # that uploads leave on their disk
+UPLOAD_EXPIRY_S = 24 * 3_600.0  # since the last piece

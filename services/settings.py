@@ -245,6 +245,7 @@ class GatewaySettings(Settings):
     """http_host, http_port: where HTTP listens, port 0 for any.
 
     any_port: another port, if that one is taken.
+    spool: where uploads lie until they are complete; None for a folder among the temporary files.
     http_names: that requests may name in Host, besides addresses, `localhost` and the machine's own name.
     searcher, modelhost: addresses of the services behind it.
     connection_idle_seconds: a connection without a request for so long is closed.
@@ -254,6 +255,7 @@ class GatewaySettings(Settings):
     http_host: str = "127.0.0.1"
     http_port: int = 8080
     any_port: bool = False
+    spool: Path | None = None
     http_names: tuple[str, ...] = ()
     searcher: str = "127.0.0.1:50051"
     modelhost: str = "127.0.0.1:50053"

@@ -117,7 +117,9 @@ def _gateway_settings(
     """Raises SettingsError."""
     host, port = (None, None) if address is None else http_address(address)
     return GatewaySettings.read(
-        environment, **_set_flags(http_host=host, http_port=port, searcher=searcher, modelhost=modelhost)
+        environment,
+        spool=settings.home(environment) / "cache" / "uploads",
+        **_set_flags(http_host=host, http_port=port, searcher=searcher, modelhost=modelhost),
     )
 
 

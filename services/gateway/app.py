@@ -9,18 +9,21 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from importlib import metadata
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
 
+from wordspot.models.temporary import temporary_folder
 from wordspot.services.errors import ServiceError
 from wordspot.services.gateway import openapi, problems
 from wordspot.services.gateway.guard import Guard
 from wordspot.services.gateway.page import mount_page
 from wordspot.services.gateway.peers import Addresses, Peers
-from wordspot.services.gateway.routes import archives, operations, recordings, searches, status
+from wordspot.services.gateway.routes import archives, operations, recordings, searches, status, uploads
+from wordspot.services.gateway.spool import Spool
+from wordspot.services.gateway.uploads import Uploads
 from wordspot.services.limits import MAX_JSON_BYTES, MAX_MEDIA_BODY_BYTES
 from wordspot.services.runtime import stop_request
 from wordspot.services.settings import GatewaySettings
@@ -28,7 +31,9 @@ from wordspot.services.settings import GatewaySettings
 PREFIX = "/api/v1"
 START_TIMEOUT_S = 30.0
 BACKLOG = 512
+SWEEP_S = 600.0  # between looks for uploads that have expired
 _MEDIA = re.compile(rf"{PREFIX}/(archives/[^/]+/(search|matrix)|models/)")
+_UPLOADS = re.compile(rf"{PREFIX}/archives/[^/]+/uploads(/|$)")
 _LOGGER = logging.getLogger("wordspot.services.gateway")
 
 
@@ -40,10 +45,15 @@ def create_app(addresses: Addresses, settings: GatewaySettings | None = None) ->
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.stopping = asyncio.Event()
         app.state.peers = Peers(addresses)
-        try:
-            yield
-        finally:
-            await app.state.peers.close()
+        with ExitStack() as leaving:
+            spool = Spool(settings.spool or leaving.enter_context(temporary_folder()))
+            app.state.uploads = Uploads(spool)
+            sweeping = asyncio.create_task(_sweep(spool))
+            try:
+                yield
+            finally:
+                sweeping.cancel()
+                await app.state.peers.close()
 
     app = FastAPI(
         title="wordspot",
@@ -58,7 +68,7 @@ def create_app(addresses: Addresses, settings: GatewaySettings | None = None) ->
     problems.install(app)
     app.include_router(status.router)
     api = APIRouter(prefix=PREFIX)
-    for module in (status, archives, recordings, operations, searches):
+    for module in (status, archives, recordings, uploads, operations, searches):
         api.include_router(module.api)
     app.include_router(api)
     openapi.install(app)
@@ -67,7 +77,15 @@ def create_app(addresses: Addresses, settings: GatewaySettings | None = None) ->
     return app
 
 
+async def _sweep(spool: Spool) -> None:
+    while True:
+        await asyncio.to_thread(spool.sweep)
+        await asyncio.sleep(SWEEP_S)
+
+
 def _body_limit(path: str) -> int | None:
+    if _UPLOADS.match(path):
+        return None
     return MAX_MEDIA_BODY_BYTES if _MEDIA.match(path) else MAX_JSON_BYTES
 
 

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 import grpc
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from google.protobuf.message import Message
@@ -17,6 +17,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from wordspot.indexer.errors import ArchiveError
@@ -103,7 +104,8 @@ class Problem(Exception):
         super().__init__(detail)
         self.status = status
         self.detail = detail
-        self.kind = kind or HTTPStatus(status).phrase.lower().replace(" ", "-")
+        self.title = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Checksum Mismatch"
+        self.kind = kind or self.title.lower().replace(" ", "-")
         self.field = field
         self.limit = limit
         self.retry_after = retry_after
@@ -114,7 +116,7 @@ class Problem(Exception):
         """Returns the JSON of the answer, without what does not apply."""
         body = ProblemBody(
             type=f"urn:{DOMAIN}:problem:{self.kind}",
-            title=HTTPStatus(self.status).phrase,
+            title=self.title,
             status=self.status,
             detail=readable(self.detail),
             field=self.field or None,
@@ -177,11 +179,16 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, _handle_known)
     app.add_exception_handler(RequestValidationError, _handle_validation)
     app.add_exception_handler(HTTPException, _handle_http)
+    app.add_exception_handler(ClientDisconnect, _handle_departure)
     app.add_exception_handler(Exception, _handle_known)
 
 
 async def _handle_known(request: Request, error: Exception) -> JSONResponse:
     return of_unknown(error).response(request.scope)
+
+
+async def _handle_departure(request: Request, error: Exception) -> Response:
+    return Response(status_code=400)  # nobody reads it
 
 
 async def _handle_http(request: Request, error: Exception) -> JSONResponse:

@@ -221,6 +221,17 @@ class AddedBody(BaseModel):
     already_present: bool
 
 
+class UploadBody(BaseModel):
+    """How far an upload has come, in bytes, and what became of it."""
+
+    id: str
+    filename: str
+    offset: int
+    length: int
+    recording: Recording | None
+    already_present: bool
+
+
 class IndexBody(JsonMessage):
     """How to index."""
 
