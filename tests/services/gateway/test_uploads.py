@@ -201,14 +201,14 @@ def test_a_whole_file_is_put(served: Any, sound: bytes) -> None:
 def test_a_file_is_put_by_ranges(served: Any, sound: bytes) -> None:
     served.ask("PUT", "/archives/default")
     size = len(sound)
-    ranged = (
-        lambda start, stop: served.api(  # noqa: E731
-            "PUT",
-            f"{UPLOADS}/a.wav",
-            data=sound[start:stop],
-            headers={"Content-Range": f"bytes {start}-{stop - 1}/{size}"},
+
+    def ranged(start: int, stop: int) -> requests.Response:
+        headers = {"Content-Range": f"bytes {start}-{stop - 1}/{size}"}
+        answer: requests.Response = served.api(
+            "PUT", f"{UPLOADS}/a.wav", data=sound[start:stop], headers=headers
         )
-    )
+        return answer
+
     assert (ranged(0, 100).status_code, ranged(100, 300).json()["offset"]) == (202, 300)
     assert ranged(200, 400).headers["Upload-Offset"] == "300"
     asked = served.api("PUT", f"{UPLOADS}/a.wav", headers={"Content-Range": f"bytes */{size}"})
