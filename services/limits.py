@@ -8,6 +8,7 @@ from wordspot.indexer.limits import (
     MAX_CONTEXT_SECONDS,
     MAX_HITS,
     MAX_PAGE_ITEMS,
+    MAX_PEAK_BUCKETS,
     MAX_QUERY_SECONDS,
     MAX_TAG_VALUE_CHARACTERS,
     MAX_TAGS,
@@ -20,6 +21,7 @@ __all__ = [  # of the archive, too
     "MAX_CONTEXT_SECONDS",
     "MAX_HITS",
     "MAX_PAGE_ITEMS",
+    "MAX_PEAK_BUCKETS",
     "MAX_TAGS",
     "MAX_TAG_VALUE_CHARACTERS",
     "MAX_UPLOAD_BYTES",
@@ -46,6 +48,8 @@ MAX_UPDATES_PER_CALL = 1_000  # of recordings
 MAX_VERDICTS_PER_CALL = 1_000
 MAX_RECORDINGS_PER_CALL = 100_000  # to which a search is confined, or which it leaves out
 MAX_ITEMS_PER_FIELD = 1_024  # of any other list of messages or texts
+
+DEFAULT_PEAK_BUCKETS = 1_000
 
 # What calls under way hold together, in each server.
 MAX_HELD_BYTES = 512 * 1024 * 1024

@@ -12,6 +12,8 @@ home/               of this user alone, as is everything in it
     attempts/       see attempts.py
     scrubbed        its time of change is the end of the last scrub, see services/searcher/scrubbing.py
     cache/          index files, one directory a generation
+    peaks/          waveforms of recordings, see peaks.py
+    spool/          uploads over HTTP that are not complete, see services/gateway/spool.py
 """
 
 from __future__ import annotations
@@ -79,6 +81,7 @@ class Home:
         self.segments = self.root / "segments"
         self.attempts = self.root / "attempts"
         self.cache = self.root / "cache"
+        self.peaks = self.root / "peaks"
         self._lock: HomeLock | None = None
         if read_only:
             return

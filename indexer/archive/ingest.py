@@ -24,6 +24,7 @@ from wordspot.indexer.archive.audio_files import SampleBuffer, closing_blocks, d
 from wordspot.indexer.archive.batches import Batch, BatchLimits, PendingRecording
 from wordspot.indexer.archive.originals import ChangedFile, Originals
 from wordspot.indexer.archive.origins import Origin
+from wordspot.indexer.archive.peaks import PeakStore
 from wordspot.indexer.archive.segment_writer import SegmentWriter
 from wordspot.indexer.errors import Exhausted, InvalidInput
 from wordspot.indexer.records import (
@@ -34,6 +35,7 @@ from wordspot.indexer.records import (
     SectionEmbeddings,
     Segmenter,
 )
+from wordspot.indexer.sound.peaks import PeakMeter
 
 if TYPE_CHECKING:
     from wordspot.indexer.sound.audio import Decoder
@@ -53,6 +55,7 @@ class Ingest:
         max_seconds: longer recordings fail.
         workers: threads, each with a recording and a segment of its own.
         limits: of a batch.
+        peaks: where the waveforms of recordings are kept; None for nowhere.
     """
 
     originals: Originals
@@ -64,6 +67,7 @@ class Ingest:
     max_seconds: float
     workers: int = 2
     limits: BatchLimits = field(default_factory=BatchLimits)
+    peaks: PeakStore | None = None
 
     def run(
         self, sources: Iterable[PendingRecording], commit: Callable[[Batch], None], cancelled: threading.Event
@@ -232,13 +236,16 @@ class _IndexingWorker:
             with ingest.originals.opened(source.original) as file:
                 reading = ingest.decoder.read_blocks(file, max_seconds=ingest.max_seconds, warnings=warnings)
                 with closing_blocks(reading) as blocks:
-                    buffer = SampleBuffer(decodable_blocks(blocks, file.name))
+                    meter = PeakMeter()
+                    buffer = SampleBuffer(meter.passing(decodable_blocks(blocks, file.name)))
                     for section in ingest.segmenter.segment(buffer):
                         if self._stop:
                             return
                         self._take(source.recording, section, buffer)
                         if self._problem is not None:
                             break
+            if ingest.peaks is not None:
+                ingest.peaks.save(source.original.sha256, meter.peaks())
             end = _RecordingEnd(
                 source.recording,
                 buffer.samples / SAMPLE_RATE,

@@ -24,6 +24,7 @@ from wordspot.indexer.archive.insertions import AddResult
 from wordspot.indexer.archive.locks import ArchiveLocks
 from wordspot.indexer.archive.operations import Operations
 from wordspot.indexer.archive.originals import Originals
+from wordspot.indexer.archive.peaks import PeakStore
 from wordspot.indexer.archive.quarantine import advising_repair, check_archive
 from wordspot.indexer.archive.recordings import Recordings
 from wordspot.indexer.archive.seal import Seal
@@ -34,6 +35,7 @@ from wordspot.indexer.archive.summaries import (
     CompactionSummary,
     OperationSummary,
     Page,
+    PeakSummary,
     RecordingSummary,
 )
 from wordspot.indexer.archive.uploads import StoredAudio, Upload
@@ -111,8 +113,9 @@ class Library:
             served = FollowedArchives if read_only else ServedArchives
             self._served = served(self._catalogue, self._home, index or IndexPolicy())
             self._archives = Archives(self._catalogue, self._home, self._locks, self._audio, self._served)
+            peaks = PeakStore(self._home.peaks, read_only=read_only)
             self._recordings = Recordings(
-                self._catalogue, originals, self._audio, self._served, decoder, max_recording_seconds
+                self._catalogue, originals, self._audio, self._served, decoder, max_recording_seconds, peaks
             )
             self.operations = Operations(
                 self._catalogue,
@@ -129,6 +132,7 @@ class Library:
                     max_seconds=max_recording_seconds,
                     workers=workers,
                     limits=limits or BatchLimits(),
+                    peaks=peaks,
                 ),
                 embedder_for=embedder_for,
                 default_encoder=default_encoder,
@@ -284,6 +288,10 @@ class Library:
     def clip(self, archive: str, recording: str, start: float, end: float) -> Samples:
         """See Recordings.clip."""
         return self._recordings.clip(archive, recording, start, end)
+
+    def peaks(self, archive: str, recording: str, start: float, end: float, buckets: int) -> PeakSummary:
+        """See Recordings.peaks."""
+        return self._recordings.peaks(archive, recording, start, end, buckets)
 
     def region_audio(self, archive: str, recording: str, regions: Sequence[Region]) -> Iterator[Samples]:
         """See Recordings.region_audio."""

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
 
 from wordspot.indexer.archive import lookups
-from wordspot.indexer.archive.audio_files import read_clip, read_regions
+from wordspot.indexer.archive.audio_files import closing_blocks, decodable_blocks, read_clip, read_regions
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.originals import Original, Originals
+from wordspot.indexer.archive.peaks import PeakStore
 from wordspot.indexer.archive.serving import ServedArchives
-from wordspot.indexer.archive.summaries import Page, RecordingSummary
+from wordspot.indexer.archive.summaries import Page, PeakSummary, RecordingSummary
 from wordspot.indexer.archive.tables import Recording, Request, now
 from wordspot.indexer.archive.uploads import StoredAudio
+from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.faults import reach
-from wordspot.indexer.limits import DEFAULT_PAGE_ITEMS
-from wordspot.indexer.records import Region, Samples
+from wordspot.indexer.limits import DEFAULT_PAGE_ITEMS, MAX_CLIP_SECONDS, MAX_PEAK_BUCKETS
+from wordspot.indexer.records import SAMPLE_RATE, Region, Samples
+from wordspot.indexer.sound.peaks import PEAKS_PER_SECOND, PeakMeter, Peaks, peaks_of, reduced
 
 if TYPE_CHECKING:
     from wordspot.indexer.sound.audio import Decoder
@@ -33,6 +37,7 @@ class Recordings:
         served: the generations that serve searches.
         decoder: of clips and regions.
         max_seconds: longer recordings have no regions.
+        peaks: where waveforms are kept.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class Recordings:
         served: ServedArchives,
         decoder: Decoder,
         max_seconds: float,
+        peaks: PeakStore,
     ) -> None:
         self._catalogue = catalogue
         self._originals = originals
@@ -50,6 +56,7 @@ class Recordings:
         self._served = served
         self._decoder = decoder
         self._max_seconds = max_seconds
+        self._peaks = peaks
 
     def get(self, archive: str, recording: str) -> RecordingSummary:
         """Returns a recording. Raises NotFound."""
@@ -94,6 +101,7 @@ class Recordings:
             reach("recording-deleted")
             self._served.hide_recording(archive, recording)
             self._audio.remove_unreferenced(row.location)
+            self._peaks.remove(row.sha256)  # another recording of the same content has them taken again
 
     def clip(self, archive: str, recording: str, start: float, end: float) -> Samples:
         """Returns the audio (samples,) of a stretch of a recording, at 16 kHz.
@@ -111,6 +119,56 @@ class Recordings:
         """
         with self._originals.opened(self._original(archive, recording)) as file:
             return read_clip(self._decoder, file, start, end)
+
+    def peaks(self, archive: str, recording: str, start: float, end: float, buckets: int) -> PeakSummary:
+        """Returns the waveform of a stretch of a recording.
+
+        A stretch that is shown finer than peaks are kept is decoded; all else is at hand once the recording
+        has been indexed, else it is decoded once.
+
+        Args:
+            archive: its name.
+            recording: its id.
+            start: in seconds.
+            end: in seconds, clipped to the end of the recording; 0 for the end.
+            buckets: parts of equal length, 1 to MAX_PEAK_BUCKETS.
+
+        Raises:
+            NotFound: if there is no such archive or recording.
+            InvalidInput: if the stretch is not valid.
+            FailedPrecondition: if the file is needed, but missing or changed.
+        """
+        original = self._original(archive, recording)
+        if not 1 <= buckets <= MAX_PEAK_BUCKETS:
+            raise InvalidInput(f"buckets must be between 1 and {MAX_PEAK_BUCKETS:,}, got {buckets:,}")
+        if not (math.isfinite(start) and math.isfinite(end) and 0 <= start < (end or math.inf)):
+            raise InvalidInput(f"a stretch must have 0 <= start < end, got {start} to {end} s")
+        if end and end - start <= MAX_CLIP_SECONDS and (end - start) * PEAKS_PER_SECOND < buckets:
+            with self._originals.opened(original) as file:
+                samples = read_clip(self._decoder, file, start, end)
+            return PeakSummary(start, start + len(samples) / SAMPLE_RATE, peaks_of(samples, buckets))
+        peaks = self._all_peaks(original)
+        first = math.floor(start * PEAKS_PER_SECOND)
+        last = min(math.ceil(end * PEAKS_PER_SECOND) if end else len(peaks), len(peaks))
+        if first >= last:
+            seconds = len(peaks) / PEAKS_PER_SECOND
+            raise InvalidInput(f"start must lie before the end of the recording, {seconds:g} s, got {start}")
+        part = reduced(peaks[first:last], buckets)
+        return PeakSummary(first / PEAKS_PER_SECOND, last / PEAKS_PER_SECOND, part)
+
+    def _all_peaks(self, original: Original) -> Peaks:
+        """Returns the peaks of a whole recording. Raises what `clip` raises."""
+        peaks = self._peaks.load(original.sha256)
+        if peaks is None:
+            meter = PeakMeter()
+            with self._originals.opened(original) as file:
+                reading = self._decoder.read_blocks(file, max_seconds=self._max_seconds)
+                with closing_blocks(reading) as blocks:
+                    for block in decodable_blocks(blocks, file.name):
+                        meter.add(block)
+            peaks = meter.peaks()
+            self._peaks.save(original.sha256, peaks)
+        return peaks
 
     def region_audio(self, archive: str, recording: str, regions: Sequence[Region]) -> Iterator[Samples]:
         """Yields the audio (samples,) of regions, at 16 kHz, as it was indexed.

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from wordspot.indexer.archive.tables import OperationState
+
+if TYPE_CHECKING:
+    from wordspot.indexer.sound.peaks import Peaks
 
 T = TypeVar("T")
 
@@ -37,6 +40,21 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     next: str
+
+
+@dataclass(frozen=True)
+class PeakSummary:
+    """The waveform of a stretch.
+
+    Attributes:
+        start: in seconds.
+        end: in seconds.
+        peaks: int8 (buckets, 2), least and greatest sample of each.
+    """
+
+    start: float
+    end: float
+    peaks: Peaks
 
 
 class StoredKind(StrEnum):

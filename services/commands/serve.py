@@ -118,7 +118,7 @@ def _gateway_settings(
     host, port = (None, None) if address is None else http_address(address)
     return GatewaySettings.read(
         environment,
-        spool=settings.home(environment) / "cache" / "uploads",
+        spool=settings.home(environment) / "spool",
         **_set_flags(http_host=host, http_port=port, searcher=searcher, modelhost=modelhost),
     )
 

@@ -221,6 +221,16 @@ class AddedBody(BaseModel):
     already_present: bool
 
 
+class PeaksBody(BaseModel):
+    """A waveform: least and greatest sample of equal parts, -127 to 127 of full scale, times in seconds."""
+
+    start: float
+    end: float
+    buckets: int
+    min: list[int]
+    max: list[int]
+
+
 class UploadBody(BaseModel):
     """How far an upload has come, in bytes, and what became of it."""
 

@@ -14,10 +14,12 @@ from wordspot.indexer.archive.summaries import (
     ArchiveSummary,
     CheckSummary,
     OperationSummary,
+    PeakSummary,
     RecordingSummary,
 )
 from wordspot.indexer.errors import InvalidInput, NotFound
 from wordspot.indexer.paths import readable, text_path
+from wordspot.services.answers import to_interval
 from wordspot.services.errors import MalformedRequest
 from wordspot.services.limits import DEFAULT_PAGE_ITEMS, MAX_FILES_PER_CALL, MAX_PAGE_ITEMS
 from wordspot.v1 import archive_pb2
@@ -101,6 +103,15 @@ def recording_message(summary: RecordingSummary) -> archive_pb2.Recording:
         problem=summary.problem,
         create_time=_timestamp(summary.created),
         warnings=summary.warnings,
+    )
+
+
+def peaks_message(summary: PeakSummary) -> archive_pb2.GetPeaksResponse:
+    """Returns the message of a waveform."""
+    return archive_pb2.GetPeaksResponse(
+        interval=to_interval(summary.start, summary.end),
+        buckets=len(summary.peaks),
+        peaks=summary.peaks.tobytes(),
     )
 
 

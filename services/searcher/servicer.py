@@ -11,6 +11,7 @@ from wordspot.indexer.paths import text_path
 from wordspot.indexer.sound.audio import write_wav
 from wordspot.services.admission import WorkSlots
 from wordspot.services.answers import SearchAnswer, to_message
+from wordspot.services.limits import DEFAULT_PEAK_BUCKETS
 from wordspot.services.runtime import (
     checked_chunk,
     chunks,
@@ -28,6 +29,7 @@ from wordspot.services.searcher.archive_messages import (
     operation_message,
     page_start,
     page_token,
+    peaks_message,
     recording_message,
 )
 from wordspot.services.searcher.queries import SearchResources
@@ -158,6 +160,16 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
             samples = self._library.clip(request.archive, request.recording, start, end)
         for chunk in chunks(write_wav(samples)):
             yield archive_pb2.GetClipResponse(chunk=chunk)
+
+    def GetPeaks(
+        self, request: archive_pb2.GetPeaksRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.GetPeaksResponse:
+        start, end = request.interval.start_seconds, request.interval.end_seconds
+        with self._slots.slot(time_remaining()):
+            peaks = self._library.peaks(
+                request.archive, request.recording, start, end, request.buckets or DEFAULT_PEAK_BUCKETS
+            )
+        return peaks_message(peaks)
 
     def IndexArchive(
         self, request: archive_pb2.IndexArchiveRequest, context: grpc.ServicerContext

@@ -574,6 +574,28 @@ class DeleteVerdictsResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class GetPeaksRequest(_message.Message):
+    __slots__ = ("archive", "recording", "interval", "buckets")
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    RECORDING_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    BUCKETS_FIELD_NUMBER: _ClassVar[int]
+    archive: str
+    recording: str
+    interval: _audio_pb2.Interval
+    buckets: int
+    def __init__(self, archive: _Optional[str] = ..., recording: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., buckets: _Optional[int] = ...) -> None: ...
+
+class GetPeaksResponse(_message.Message):
+    __slots__ = ("interval", "buckets", "peaks")
+    INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    BUCKETS_FIELD_NUMBER: _ClassVar[int]
+    PEAKS_FIELD_NUMBER: _ClassVar[int]
+    interval: _audio_pb2.Interval
+    buckets: int
+    peaks: bytes
+    def __init__(self, interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., buckets: _Optional[int] = ..., peaks: _Optional[bytes] = ...) -> None: ...
+
 class IndexArchiveRequest(_message.Message):
     __slots__ = ("archive", "encoder", "request_id")
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]

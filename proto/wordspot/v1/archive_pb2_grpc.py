@@ -115,6 +115,11 @@ class ArchiveServiceStub:
                 request_serializer=wordspot_dot_v1_dot_archive__pb2.GetClipRequest.SerializeToString,
                 response_deserializer=wordspot_dot_v1_dot_archive__pb2.GetClipResponse.FromString,
                 _registered_method=True)
+        self.GetPeaks = channel.unary_unary(
+                '/wordspot.v1.ArchiveService/GetPeaks',
+                request_serializer=wordspot_dot_v1_dot_archive__pb2.GetPeaksRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_archive__pb2.GetPeaksResponse.FromString,
+                _registered_method=True)
         self.SetVerdicts = channel.unary_unary(
                 '/wordspot.v1.ArchiveService/SetVerdicts',
                 request_serializer=wordspot_dot_v1_dot_archive__pb2.SetVerdictsRequest.SerializeToString,
@@ -278,6 +283,14 @@ class ArchiveServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetPeaks(self, request, context):
+        """The waveform of a stretch, or of a whole recording: least and greatest sample of each part. At hand once the
+        recording is indexed, however long it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetVerdicts(self, request, context):
         """Stores what people say of hits: right or wrong. One verdict a place and query: a later one replaces an
         earlier one. All of a call or none, durably before the answer. They go when their recording goes.
@@ -421,6 +434,11 @@ def add_ArchiveServiceServicer_to_server(servicer, server):
                     servicer.GetClip,
                     request_deserializer=wordspot_dot_v1_dot_archive__pb2.GetClipRequest.FromString,
                     response_serializer=wordspot_dot_v1_dot_archive__pb2.GetClipResponse.SerializeToString,
+            ),
+            'GetPeaks': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPeaks,
+                    request_deserializer=wordspot_dot_v1_dot_archive__pb2.GetPeaksRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_archive__pb2.GetPeaksResponse.SerializeToString,
             ),
             'SetVerdicts': grpc.unary_unary_rpc_method_handler(
                     servicer.SetVerdicts,
@@ -901,6 +919,33 @@ class ArchiveService:
             '/wordspot.v1.ArchiveService/GetClip',
             wordspot_dot_v1_dot_archive__pb2.GetClipRequest.SerializeToString,
             wordspot_dot_v1_dot_archive__pb2.GetClipResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPeaks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wordspot.v1.ArchiveService/GetPeaks',
+            wordspot_dot_v1_dot_archive__pb2.GetPeaksRequest.SerializeToString,
+            wordspot_dot_v1_dot_archive__pb2.GetPeaksResponse.FromString,
             options,
             channel_credentials,
             insecure,

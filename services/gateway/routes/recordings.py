@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
+from wordspot.services.answers import to_interval
 from wordspot.services.gateway.messages import plain
 from wordspot.services.gateway.peers import Peers, ThePeers
 from wordspot.services.gateway.problems import Problem
@@ -16,11 +18,12 @@ from wordspot.services.gateway.schemas import (
     AddedBody,
     PageSize,
     PageToken,
+    PeaksBody,
     Recording,
     RecordingPage,
 )
 from wordspot.services.gateway.sound import VirtualWav, clip, wav_bytes
-from wordspot.services.limits import MAX_CLIP_SECONDS
+from wordspot.services.limits import DEFAULT_PEAK_BUCKETS, MAX_CLIP_SECONDS, MAX_PEAK_BUCKETS
 from wordspot.v1 import archive_pb2
 
 api = APIRouter(prefix="/archives/{archive}/recordings", tags=["recordings"])
@@ -97,6 +100,34 @@ async def get_clip(
         raise Problem(422, f"end must be greater than start, got {start:g} to {end:g}", field="end")
     data = await clip(peers, archive, recording, max(start - padding, 0.0), end + padding)
     return Response(data, media_type=WAV_TYPE)
+
+
+@api.get("/{recording}/peaks", operation_id="get_peaks", response_model=PeaksBody)
+async def get_peaks(
+    archive: str,
+    recording: str,
+    peers: ThePeers,
+    start: Annotated[float, MOMENT] = 0.0,
+    end: Annotated[float, Query(ge=0, description="In seconds; 0: the end.", allow_inf_nan=False)] = 0.0,
+    buckets: Annotated[int, Query(ge=1, le=MAX_PEAK_BUCKETS)] = DEFAULT_PEAK_BUCKETS,
+) -> Response:
+    """Returns the waveform of a stretch, or of the whole recording, in so many parts."""
+    if end and end <= start:
+        raise Problem(422, f"end must be greater than start, got {start:g} to {end:g}", field="end")
+    answer: archive_pb2.GetPeaksResponse = await peers.archives.GetPeaks(
+        archive_pb2.GetPeaksRequest(
+            archive=archive, recording=recording, interval=to_interval(start, end), buckets=buckets
+        )
+    )
+    values = array("b", answer.peaks)
+    body = {
+        "start": answer.interval.start_seconds,
+        "end": answer.interval.end_seconds,
+        "buckets": answer.buckets,
+        "min": list(values[::2]),
+        "max": list(values[1::2]),
+    }
+    return JSONResponse(body)
 
 
 @api.get(

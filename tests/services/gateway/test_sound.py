@@ -84,3 +84,15 @@ def test_a_stretch_that_is_none_is_refused(
 ) -> None:
     path = f"/archives/default/recordings/{served.index(recordings['tea'])['tea']}/clip"
     assert served.refuse(status, "GET", f"{path}?{query}").get("field") == field
+
+
+def test_a_waveform_has_the_parts_that_are_asked_for(served: Any, long: Path) -> None:
+    path = f"/archives/default/recordings/{served.index(long)['long']}/peaks"
+    peaks = served.ask("GET", f"{path}?buckets=70")
+    assert (peaks["start"], peaks["end"], peaks["buckets"]) == (0.0, 70.5, 70)
+    assert len(peaks["min"]) == len(peaks["max"]) == 70
+    assert all(-127 <= low < 0 < high <= 127 for low, high in zip(peaks["min"], peaks["max"], strict=True))
+    part = served.ask("GET", f"{path}?start=1&end=2&buckets=4000")
+    assert (part["start"], part["end"], len(part["max"])) == (1.0, 2.0, 4_000)
+    assert served.refuse(422, "GET", f"{path}?buckets=0")["field"] == "buckets"
+    assert served.refuse(422, "GET", f"{path}?start=2&end=1")["field"] == "end"
