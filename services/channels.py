@@ -14,6 +14,9 @@ from typing import Any
 
 import grpc
 
+from wordspot.services.access.bearer import BearerInterceptor
+from wordspot.services.access.credentials import Credentials
+from wordspot.services.access.tls import channel_credentials
 from wordspot.services.limits import MAX_CHUNK_BYTES, MAX_MESSAGE_BYTES
 
 MESSAGE_OPTIONS = (
@@ -24,9 +27,26 @@ MESSAGE_OPTIONS = (
 )
 
 
-def open_channel(address: str) -> grpc.Channel:
-    """Returns a channel, which connects at the first call. address: host:port or unix:PATH."""
-    return grpc.insecure_channel(address, options=channel_options())
+def open_channel(address: str, credentials: Credentials | None = None) -> grpc.Channel:
+    """Returns a channel, which connects at the first call.
+
+    Args:
+        address: host:port or unix:PATH.
+        credentials: how to connect, and who calls; None without TLS and token. Sockets have no TLS.
+
+    Raises:
+        ServiceError: a file of a certificate cannot be read.
+    """
+    credentials = credentials or Credentials()
+    secured = None if address.startswith("unix:") else channel_credentials(credentials)
+    channel = (
+        grpc.insecure_channel(address, channel_options())
+        if secured is None
+        else grpc.secure_channel(address, secured, channel_options())
+    )
+    if credentials.token:
+        channel = grpc.intercept_channel(channel, BearerInterceptor(credentials.token))
+    return channel
 
 
 def channel_options() -> tuple[tuple[str, Any], ...]:

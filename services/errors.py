@@ -55,6 +55,10 @@ class PeerUnavailable(ServiceError, ConnectionError):
     """Another service cannot be reached."""
 
 
+class Unauthenticated(ServiceError):
+    """The call has no token, or one that is not valid."""
+
+
 class PeerFailed(ServiceError):
     """Another service failed unexpectedly."""
 
@@ -109,6 +113,7 @@ RULES = (
     Rule(DeadlinePassed, _Code.DEADLINE_EXCEEDED, "DEADLINE_PASSED"),
     Rule(CallEnded, _Code.CANCELLED, "CALL_ENDED"),
     Rule(PeerUnavailable, _Code.UNAVAILABLE, "PEER_UNAVAILABLE", _retry),
+    Rule(Unauthenticated, _Code.UNAUTHENTICATED, "UNAUTHENTICATED"),
     Rule(archive.InvalidInput, _Code.INVALID_ARGUMENT, "INVALID_INPUT", _bad_request),
     Rule(archive.NotFound, _Code.NOT_FOUND, "NOT_FOUND"),
     Rule(archive.AlreadyExists, _Code.ALREADY_EXISTS, "ALREADY_EXISTS"),

@@ -20,6 +20,7 @@ from grpc_health.v1 import health
 from grpc_status import rpc_status
 
 from wordspot.services import errors
+from wordspot.services.access.guard import Guard
 from wordspot.services.admission import CallLimit
 from wordspot.services.errors import MalformedRequest, Overloaded
 from wordspot.services.idle import IdleWatch, WatchedCall
@@ -41,9 +42,13 @@ class CallInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gene
         limit: of calls under way; those of the health service do not count.
         watch: over calls whose callers are idle.
         health_pool: threads of the health service.
+        guard: who may call; the health service answers anybody.
     """
 
-    def __init__(self, limit: CallLimit, watch: IdleWatch, health_pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, limit: CallLimit, watch: IdleWatch, health_pool: ThreadPoolExecutor, guard: Guard
+    ) -> None:
+        self._guard = guard
         self._limit = limit
         self._watch = watch
         self._health_pool = health_pool
@@ -53,13 +58,13 @@ class CallInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gene
         handler = continuation(handler_call_details)
         if handler is None:
             return None
-        single = not handler.request_streaming
-        if handler_call_details.method.startswith(f"/{health.SERVICE_NAME}/"):
+        single, method = not handler.request_streaming, handler_call_details.method
+        if method.startswith(f"/{health.SERVICE_NAME}/"):
             behaviour = self._of_health(handler)
         elif handler.response_streaming:
-            behaviour = self._streaming(handler.stream_stream or handler.unary_stream, single)
+            behaviour = self._streaming(method, handler.stream_stream or handler.unary_stream, single)
         else:
-            behaviour = self._answering(handler.stream_unary or handler.unary_unary, single)
+            behaviour = self._answering(method, handler.stream_unary or handler.unary_unary, single)
         make = (
             grpc.stream_stream_rpc_method_handler
             if handler.response_streaming
@@ -72,10 +77,14 @@ class CallInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gene
         )
 
     @contextmanager
-    def _admitted(self, context: grpc.ServicerContext) -> Iterator[WatchedCall]:
+    def _admitted(self, method: str, context: grpc.ServicerContext) -> Iterator[WatchedCall]:
         current_call.set(context)
         try:
-            with self._limit.admitted(), self._watch.watched(context) as call:
+            with (
+                self._guard.entered(method, context),
+                self._limit.admitted(),
+                self._watch.watched(context) as call,
+            ):
                 watched_call.set(call)
                 yield call
         except Overloaded:
@@ -83,20 +92,20 @@ class CallInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gene
                 self._watch.make_room()
             raise
 
-    def _answering(self, behaviour: Behaviour, single: bool) -> Behaviour:
+    def _answering(self, method: str, behaviour: Behaviour, single: bool) -> Behaviour:
         def answer(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
             try:
-                with self._admitted(context) as call:
+                with self._admitted(method, context) as call:
                     return behaviour(_request(call, requests, single), context)
             except Exception as error:
                 _abort(context, error)
 
         return answer
 
-    def _streaming(self, behaviour: Behaviour, single: bool) -> Behaviour:
+    def _streaming(self, method: str, behaviour: Behaviour, single: bool) -> Behaviour:
         def answers(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
             try:
-                with self._admitted(context) as call:
+                with self._admitted(method, context) as call:
                     yield from call.sent(behaviour(_request(call, requests, single), context))
             except Exception as error:
                 _abort(context, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -17,6 +18,8 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from wordspot.services import errors
+from wordspot.services.access.guard import Guard, open_guard
+from wordspot.services.access.tls import ServerCertificate
 from wordspot.services.admission import CallLimit
 from wordspot.services.channels import MESSAGE_OPTIONS
 from wordspot.services.channels import chunks as chunks
@@ -30,9 +33,11 @@ from wordspot.services.limits import (
     RETRY_DELAYS_S,
 )
 from wordspot.services.readiness import Readiness
-from wordspot.services.settings import ServerSettings
+from wordspot.services.settings import ServerSettings, SettingsError
 
 T = TypeVar("T")
+
+_LOGGER = logging.getLogger("wordspot.services")
 
 SPARE_THREADS = 16
 HEALTH_THREADS = 16
@@ -73,6 +78,7 @@ class Server:
     """Servicers with health, reflection, limits and the error table around them."""
 
     def __init__(self, services: Sequence[Service], settings: ServerSettings) -> None:
+        _check_exposure(settings)
         self._settings = settings
         # Spare threads turn calls away while all others are taken.
         self._pool = ThreadPoolExecutor(settings.max_calls + SPARE_THREADS, thread_name_prefix="rpc")
@@ -80,7 +86,11 @@ class Server:
         self._watch = IdleWatch(settings.stream_idle_seconds)
         self._server = grpc.server(
             self._pool,
-            interceptors=[CallInterceptor(CallLimit(settings.max_calls), self._watch, self._health_pool)],
+            interceptors=[
+                CallInterceptor(
+                    CallLimit(settings.max_calls), self._watch, self._health_pool, _guard(settings)
+                )
+            ],
             options=(
                 *_SERVER_OPTIONS,
                 ("grpc.max_connection_idle_ms", round(settings.connection_idle_seconds * 1000)),
@@ -97,7 +107,7 @@ class Server:
                 [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server
             )
         try:
-            self.port = self._server.add_insecure_port(settings.address)
+            self.port = _listen(self._server, settings)
         except RuntimeError as error:
             raise errors.ServiceError(f"cannot listen at {settings.address}: {error}") from error
         self.address = settings.address if settings.socket else f"{settings.host}:{self.port}"
@@ -155,6 +165,42 @@ class Beside(Protocol):
     def __enter__(self) -> object: ...
 
     def __exit__(self, *raised: Any) -> None: ...
+
+
+def _listen(server: grpc.Server, settings: ServerSettings) -> int:
+    """Binds a server and returns its port, 0 for a Unix socket. Raises RuntimeError, ServiceError."""
+    if settings.tls_certificate is None or settings.tls_key is None or settings.socket:
+        return server.add_insecure_port(settings.address)
+    certificate = ServerCertificate(settings.tls_certificate, settings.tls_key, settings.tls_client_authority)
+    return server.add_secure_port(settings.address, certificate.credentials())
+
+
+def _guard(settings: ServerSettings) -> Guard:
+    """Returns who may call a server. Raises ServiceError."""
+    provider = None
+    if settings.oidc_issuer:
+        from wordspot.services.access.oidc import Provider, Verifier
+
+        provider = Verifier(Provider(settings.oidc_issuer, settings.oidc_audience, settings.oidc_keys))
+    return open_guard(settings.tokens, provider, settings.audit_log)
+
+
+def _check_exposure(settings: ServerSettings) -> None:
+    """Raises SettingsError for a server that anybody in the network could call or overhear."""
+    if settings.is_local:
+        return
+    lacking = [
+        *(["TLS (WORDSPOT_TLS_CERTIFICATE, WORDSPOT_TLS_KEY)"] if settings.tls_certificate is None else []),
+        *([] if settings.asks_for_tokens else ["tokens (`wordspot token create`, WORDSPOT_TOKENS)"]),
+    ]
+    if not lacking:
+        return
+    exposed = f"{settings.host} can be reached from other machines without {' and '.join(lacking)}"
+    if not settings.insecure:
+        raise SettingsError(
+            f"{exposed}; --insecure (WORDSPOT_INSECURE=1) allows it on a network that you trust"
+        )
+    _LOGGER.warning(exposed)
 
 
 _NEVER = 10.0 * 365 * 24 * 3600  # gRPC gives calls without a deadline one far away

@@ -5,13 +5,15 @@ A field `name` is read from the environment variable WORDSPOT_NAME; a command-li
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast, get_type_hints
 
 from wordspot.indexer import faults
+from wordspot.services.access.credentials import Credentials
 from wordspot.services.errors import ServiceError
 from wordspot.services.limits import AUTO
 
@@ -66,10 +68,10 @@ class Settings:
         """
         types = get_type_hints(cls)
         values = {name: value for name, value in flags.items() if value is not None}
-        for field in fields(cls):  # type: ignore[arg-type]
-            text = environment.get(PREFIX + field.name.upper())
-            if field.name not in values and text:
-                values[field.name] = _parsed(PREFIX + field.name.upper(), text, types[field.name])
+        for item in fields(cls):  # type: ignore[arg-type]
+            text = environment.get(PREFIX + item.name.upper())
+            if item.name not in values and text:
+                values[item.name] = _parsed(PREFIX + item.name.upper(), text, types[item.name])
         return cls(**values)
 
 
@@ -81,6 +83,13 @@ class ServerSettings(Settings):
     stream_idle_seconds: a call whose caller neither sends nor reads for so long, while it is the caller's
     turn, ends with CANCELLED. connection_idle_seconds: a connection without a call for so long is closed.
     grace_seconds: what calls under way get when the server is asked to end.
+    tls_certificate, tls_key: PEM files; without them connections are not encrypted. tls_client_authority: the
+    certificates that sign clients'; only clients with such a certificate may connect.
+    tokens: a file as `wordspot token` makes it; calls then need a token.
+    oidc_issuer, oidc_audience, oidc_keys: of an identity provider whose tokens count too; the keys are an
+    https URL or a file.
+    audit_log: a file to which a line a call is appended.
+    insecure: listen beyond this machine although calls need no token or are not encrypted.
     """
 
     host: str = "127.0.0.1"
@@ -91,6 +100,15 @@ class ServerSettings(Settings):
     stream_idle_seconds: float = 30.0
     connection_idle_seconds: float = 300.0
     grace_seconds: float = 5.0
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_client_authority: Path | None = None
+    tokens: Path | None = None
+    oidc_issuer: str = ""
+    oidc_audience: str = ""
+    oidc_keys: str = ""
+    audit_log: Path | None = None
+    insecure: bool = False
 
     bounds: ClassVar[Bounds] = {
         "port": (0, 65_535),
@@ -99,6 +117,31 @@ class ServerSettings(Settings):
         "connection_idle_seconds": (1, 86_400),
         "grace_seconds": (0, 3_600),
     }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise SettingsError("tls_certificate and tls_key must be given together")
+        if self.tls_client_authority is not None and self.tls_certificate is None:
+            raise SettingsError("tls_client_authority needs tls_certificate and tls_key")
+        provider = (self.oidc_issuer, self.oidc_audience, self.oidc_keys)
+        if any(provider) and not all(provider):
+            raise SettingsError("oidc_issuer, oidc_audience and oidc_keys must be given together")
+
+    @property
+    def asks_for_tokens(self) -> bool:
+        """Whether a call needs a token."""
+        return self.tokens is not None or bool(self.oidc_issuer)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can connect."""
+        if self.socket or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:  # a name, which may be anybody's
+            return False
 
     @property
     def address(self) -> str:
@@ -207,7 +250,7 @@ class SearcherSettings(Settings):
     resume: go on at the start with indexing that the end of an earlier process has interrupted.
     read_only: only read the home, which another process may be changing.
     scrub_hours: how long after one scrub of all stored bytes the next begins; 0 for none.
-    segmenter, modelhost: addresses of the other two services.
+    segmenter, modelhost: addresses of the other two services. credentials: with which they are called.
     """
 
     home: Path = Path()
@@ -227,6 +270,7 @@ class SearcherSettings(Settings):
     scrub_hours: float = 168.0
     segmenter: str = "127.0.0.1:50052"
     modelhost: str = "127.0.0.1:50053"
+    credentials: Credentials = field(default_factory=Credentials)
 
     bounds: ClassVar[Bounds] = {
         "max_recording_seconds": (1, 7 * 24 * 3600.0),
@@ -307,4 +351,6 @@ def _parsed(name: str, text: str, kind: Any) -> Any:
         return tuple(Path(part) for part in text.split(os.pathsep) if part)
     if kind == tuple[str, ...]:
         return tuple(part.strip() for part in text.split(",") if part.strip())
-    return Path(text) if kind is Path else text
+    if kind is Credentials:
+        raise SettingsError(f"{name} is not a setting")
+    return Path(text) if kind in (Path, Path | None) else text

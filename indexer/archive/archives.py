@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from sqlalchemy import delete, select
+from sqlalchemy import ColumnElement, delete, select
 from sqlalchemy.orm import Session
 
 from wordspot.indexer.archive import files, lookups
@@ -22,7 +22,8 @@ from wordspot.indexer.errors import AlreadyExists, InvalidInput
 from wordspot.indexer.faults import reach
 from wordspot.indexer.limits import DEFAULT_PAGE_ITEMS, MAX_ARCHIVE_NAME_CHARACTERS
 
-_ARCHIVE_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_ARCHIVE_NAME_CHARACTERS - 1}}}")
+TENANT_SEPARATOR = ":"
+_ARCHIVE_NAME = re.compile(rf"([a-z0-9][a-z0-9-]*{TENANT_SEPARATOR})?[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Archives:
@@ -52,7 +53,7 @@ class Archives:
 
     def create(self, name: str) -> ArchiveSummary:
         """Creates an archive. Raises InvalidInput for a name that is not allowed, AlreadyExists."""
-        if not _ARCHIVE_NAME.fullmatch(name):
+        if len(name) > MAX_ARCHIVE_NAME_CHARACTERS or not _ARCHIVE_NAME.fullmatch(name):
             raise InvalidInput(
                 f"an archive name must have 1 to {MAX_ARCHIVE_NAME_CHARACTERS} letters, digits and ._- and "
                 f"begin with a letter or digit, got {name!r}"
@@ -70,17 +71,20 @@ class Archives:
         with self._catalogue.reading() as session:
             return self._summary(session, lookups.archive_by_name(session, name))
 
-    def page(self, after: str = "", limit: int = DEFAULT_PAGE_ITEMS) -> Page[ArchiveSummary]:
+    def page(
+        self, after: str = "", limit: int = DEFAULT_PAGE_ITEMS, *, tenant: str | None = None
+    ) -> Page[ArchiveSummary]:
         """Returns a page of the archives in order of name.
 
         Args:
             after: the `next` of the page before.
             limit: archives a page, 1 to MAX_PAGE_ITEMS.
+            tenant: only archives that are named `tenant:name`; "" for those without a tenant, None for all.
         """
         with self._catalogue.reading() as session:
             rows = session.scalars(
                 select(Archive)
-                .where(Archive.name > after)
+                .where(Archive.name > after, *_of_tenant(tenant))
                 .order_by(Archive.name)
                 .limit(lookups.checked_page_limit(limit) + 1)
             ).all()
@@ -124,6 +128,14 @@ class Archives:
         cached = sum(map(_size, self._home.cache_of(generation.id).glob("index.*")))
         quarantined = quarantined_segments(session, generation.id)
         return replace(summary, size=summary.size + cached, quarantined=quarantined)
+
+
+def _of_tenant(tenant: str | None) -> tuple[ColumnElement[bool], ...]:
+    if tenant is None:
+        return ()
+    if tenant:
+        return (Archive.name.startswith(f"{tenant}{TENANT_SEPARATOR}", autoescape=True),)
+    return (~Archive.name.contains(TENANT_SEPARATOR, autoescape=True),)
 
 
 def _size(path: Path) -> int:

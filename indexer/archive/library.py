@@ -184,9 +184,11 @@ class Library:
         """Returns an archive. Raises NotFound."""
         return self._archives.get(name)
 
-    def list_archives(self, after: str = "", limit: int = DEFAULT_PAGE_ITEMS) -> Page[ArchiveSummary]:
+    def list_archives(
+        self, after: str = "", limit: int = DEFAULT_PAGE_ITEMS, *, tenant: str | None = None
+    ) -> Page[ArchiveSummary]:
         """See Archives.page."""
-        return self._archives.page(after, limit)
+        return self._archives.page(after, limit, tenant=tenant)
 
     def delete_archive(self, name: str) -> None:
         """Deletes an archive, also on a full disk.

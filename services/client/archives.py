@@ -38,6 +38,7 @@ class Client(RecordingCalls, SearchCalls):
             means WORDSPOT_WAIT_SECONDS, or not at all.
         read_only: only search and list what is in the home directory, also while another process has it open
             for writing. What changes things raises FailedPrecondition.
+        credentials: how to reach a server, and who calls; None for what the environment says.
 
     Raises:
         FailedPrecondition: another process has the home directory open for writing.

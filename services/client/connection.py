@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from wordspot.services.access.credentials import Credentials
 from wordspot.services.client.transport import open_transport
 from wordspot.services.errors import translated
 from wordspot.services.limits import MAX_PAGE_ITEMS, RETRY_TIMEOUT_S
@@ -22,9 +23,15 @@ class Connection:
         retry_timeout: float = RETRY_TIMEOUT_S,
         wait_seconds: float | None = None,
         read_only: bool = False,
+        credentials: Credentials | None = None,
     ) -> None:
         self._transport = open_transport(
-            address, home, retry_timeout, wait_seconds=wait_seconds, read_only=read_only
+            address,
+            home,
+            retry_timeout,
+            wait_seconds=wait_seconds,
+            read_only=read_only,
+            credentials=credentials,
         )
         self._retry_timeout = retry_timeout
         self.address = self._transport.address

@@ -6,6 +6,7 @@ What differs is how files get into an archive and what is known of encoders; one
 from __future__ import annotations
 
 import hashlib
+import os
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ import grpc
 
 from wordspot.indexer.errors import FailedPrecondition, InvalidInput
 from wordspot.indexer.paths import path_text
+from wordspot.services.access.credentials import Credentials
 from wordspot.services.channels import open_channel
 from wordspot.services.client.retries import Retries, RetryInterceptor
 from wordspot.services.errors import Overloaded, PeerUnavailable, from_call, translated
@@ -43,12 +45,24 @@ class Transport(ABC):
     """A channel to the services of archives, closed together with what it was opened with."""
 
     def __init__(
-        self, address: str, resources: ExitStack, *interceptors: grpc.UnaryUnaryClientInterceptor[Any, Any]
+        self,
+        address: str,
+        resources: ExitStack,
+        *interceptors: grpc.UnaryUnaryClientInterceptor[Any, Any],
+        credentials: Credentials | None = None,
     ) -> None:
-        """address: host:port or unix:PATH. resources: closed after the channel. interceptors: of calls."""
+        """Opens the channel.
+
+        Args:
+            address: host:port or unix:PATH.
+            resources: closed after the channel.
+            interceptors: of calls.
+            credentials: as `open_channel` takes it.
+        """
         self.address = address
         self._resources = resources
-        channel = resources.enter_context(open_channel(address))
+        channel = open_channel(address, credentials)
+        resources.callback(channel.close)
         self.channel = grpc.intercept_channel(channel, *interceptors)
         self.archives = archive_pb2_grpc.ArchiveServiceStub(self.channel)
         self.searches = search_pb2_grpc.SearchServiceStub(self.channel)
@@ -85,11 +99,11 @@ class Transport(ABC):
 class RemoteTransport(Transport):
     """To a running `wordspot serve`: files are uploaded."""
 
-    def __init__(self, address: str, retry_timeout: float) -> None:
+    def __init__(self, address: str, retry_timeout: float, credentials: Credentials | None = None) -> None:
         """retry_timeout: seconds for which a call is repeated that the server turned away."""
         self._retry_timeout = retry_timeout
         with ExitStack() as resources:
-            super().__init__(address, resources, RetryInterceptor(retry_timeout))
+            super().__init__(address, resources, RetryInterceptor(retry_timeout), credentials=credentials)
             self._resources = resources.pop_all()
 
     def add_files(
@@ -150,14 +164,16 @@ def open_transport(
     *,
     wait_seconds: float | None = None,
     read_only: bool = False,
+    credentials: Credentials | None = None,
 ) -> Transport:
     """Returns the transport to a server, or without an address to the services of this process.
 
-    retry_timeout: of the former, in seconds. home: of the latter; None means WORDSPOT_HOME or ~/.wordspot.
-    For the others, and what is raised, see EmbeddedTransport.
+    retry_timeout, credentials: of the former; one in seconds, the other None for what the environment says.
+    home: of the latter; None means WORDSPOT_HOME or ~/.wordspot. For the others, and what is raised, see
+    EmbeddedTransport.
     """
     if address is not None:
-        return RemoteTransport(address, retry_timeout)
+        return RemoteTransport(address, retry_timeout, credentials or Credentials.read(os.environ))
     in_process: Transport = _in_process().EmbeddedTransport(
         home, wait_seconds=wait_seconds, read_only=read_only
     )
@@ -166,15 +182,22 @@ def open_transport(
 
 @contextmanager
 def open_model_channel(
-    address: str | None, home: Path | None, retry_timeout: float = RETRY_TIMEOUT_S
+    address: str | None,
+    home: Path | None,
+    retry_timeout: float = RETRY_TIMEOUT_S,
+    credentials: Credentials | None = None,
 ) -> Iterator[tuple[str, grpc.Channel]]:
     """Yields the address of a model service and a channel to it; without an address one in this process.
 
-    home, retry_timeout: as `open_transport` takes them; the home may be open elsewhere.
+    home, retry_timeout, credentials: as `open_transport` takes them; the home may be open elsewhere.
     """
     with ExitStack() as resources:
-        address = address or resources.enter_context(_in_process().model_service(home))
-        channel = resources.enter_context(open_channel(address))
+        if address is None:
+            address = resources.enter_context(_in_process().model_service(home))
+        else:
+            credentials = credentials or Credentials.read(os.environ)
+        channel = open_channel(address, credentials)
+        resources.callback(channel.close)
         yield address, grpc.intercept_channel(channel, RetryInterceptor(retry_timeout))
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from wordspot.services import settings
+from wordspot.services.access.credentials import Credentials
 from wordspot.services.commands import console
 from wordspot.services.escapes import EscapingFormatter
 from wordspot.services.settings import (
@@ -79,6 +80,25 @@ def serve(
     detector: Annotated[str | None, typer.Option(help="Of speech: silero, energy or none.")] = None,
     device: Annotated[str | None, typer.Option(help="For the models: cpu, cuda or auto.")] = None,
     wait: console.Wait = None,
+    tokens: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Calls need a token out of this file, see `wordspot token`."),
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="Encrypt connections with this certificate ...")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="... and its private key.")] = None,
+    tls_client_authority: Annotated[
+        Path | None,
+        typer.Option(metavar="PEM", help="Only clients with a certificate that this signs."),
+    ] = None,
+    audit_log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Append who called what, a line of JSON a call.")
+    ] = None,
+    insecure: Annotated[
+        bool | None,
+        typer.Option("--insecure", help="Let other machines call without TLS or without tokens."),
+    ] = None,
     metrics_port: Annotated[
         int | None, typer.Option(help="Of the model host: where Prometheus finds figures; default nowhere.")
     ] = None,
@@ -90,9 +110,17 @@ def serve(
     logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # of builds that it tries in turn
     environment: Mapping[str, str] = os.environ
     home = settings.home(environment)
+    securing = {
+        "tokens": tokens,
+        "tls_certificate": tls_certificate,
+        "tls_key": tls_key,
+        "tls_client_authority": tls_client_authority,
+        "audit_log": audit_log,
+        "insecure": insecure,
+    }
     default_port = {} if environment.get("WORDSPOT_PORT") else {"port": PORTS[which]}
     server = ServerSettings.read(
-        environment, **(default_port | _set_flags(host=host, port=port, reflection=reflection))
+        environment, **(default_port | _set_flags(host=host, port=port, reflection=reflection, **securing))
     )
     segmenting = SegmenterSettings.read(environment, detector=detector)
     hosting = ModelHostSettings.read(environment, home=home, device=device, metrics_port=metrics_port)
@@ -103,6 +131,7 @@ def serve(
         segmenter=segmenter,
         modelhost=modelhost,
         wait_seconds=wait,
+        credentials=Credentials.read(environment),
     )
     if which is ServiceName.gateway:
         _run_gateway(_gateway_settings(environment, f"{server.host}:{server.port}", searcher, modelhost))

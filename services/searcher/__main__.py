@@ -9,6 +9,7 @@ from wordspot.services import native
 os.environ.update(native.missing(os.environ))
 
 from wordspot.services import reporting, settings
+from wordspot.services.access.credentials import Credentials
 from wordspot.services.searcher.app import run
 from wordspot.services.settings import SearcherSettings, ServerSettings
 
@@ -18,7 +19,11 @@ def main() -> None:
     settings.arm_faults(os.environ)
     run(
         ServerSettings.read(os.environ),
-        SearcherSettings.read(os.environ, home=settings.home(os.environ)),
+        SearcherSettings.read(
+            os.environ,
+            home=settings.home(os.environ),
+            credentials=Credentials.read(os.environ),
+        ),
     )
 
 

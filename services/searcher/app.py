@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from wordspot.indexer.records import Embedder, Segmenter
 from wordspot.indexer.search.dtw import load_compiled
+from wordspot.services.access.tenancy import confined
 from wordspot.services.admission import WorkSlots
 from wordspot.services.limits import MAX_HELD_QUERY_BYTES
 from wordspot.services.pricing import ByteBudget, priced
@@ -118,12 +119,12 @@ def _open_peers(
 
     checks: list[Callable[[], None]] = []
     if segmenter is None:
-        channel = open_channel(options.segmenter)
+        channel = open_channel(options.segmenter, options.credentials)
         closing.callback(channel.close)
         segmenter = RemoteSegmenter(channel, options.segmenter)
         checks.append(partial(check_peer, channel, options.segmenter, SEGMENTER_NAME))
     if embedder_for is None:
-        channel = open_channel(options.modelhost)
+        channel = open_channel(options.modelhost, options.credentials)
         closing.callback(channel.close)
         embedder_for = RemoteEncoders(channel, options.modelhost).get
         checks.append(partial(check_peer, channel, options.modelhost, ENCODERS_NAME))
@@ -166,8 +167,8 @@ def _services(
             check()
 
     archives, searches = (
-        priced(ArchiveServicer(resources.library, resources.slots)),
-        priced(SearchServicer(resources)),
+        confined(priced(ArchiveServicer(resources.library, resources.slots))),
+        confined(priced(SearchServicer(resources))),
     )
     return (
         Service(

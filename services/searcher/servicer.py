@@ -9,6 +9,7 @@ import grpc
 from wordspot.indexer.archive.library import Library
 from wordspot.indexer.paths import text_path
 from wordspot.indexer.sound.audio import write_wav
+from wordspot.services.access.tenancy import visible_tenant
 from wordspot.services.admission import WorkSlots
 from wordspot.services.answers import SearchAnswer, to_message
 from wordspot.services.limits import DEFAULT_PEAK_BUCKETS
@@ -66,7 +67,9 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
     def ListArchives(
         self, request: archive_pb2.ListArchivesRequest, context: grpc.ServicerContext
     ) -> archive_pb2.ListArchivesResponse:
-        page = self._library.list_archives(*page_start(request.page_token, request.page_size))
+        page = self._library.list_archives(
+            *page_start(request.page_token, request.page_size), tenant=visible_tenant()
+        )
         return archive_pb2.ListArchivesResponse(
             archives=[archive_message(item) for item in page.items], next_page_token=page_token(page.next)
         )

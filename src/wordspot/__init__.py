@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
+    from wordspot.services.access.credentials import Credentials as Credentials
     from wordspot.services.client.archives import Client as Client
     from wordspot.services.client.models import Models as Models
     from wordspot.services.client.models import Sound as Sound
@@ -34,11 +35,12 @@ else:
         raise AttributeError(f"module 'wordspot' has no attribute {name!r}")
 
 
-__all__ = ["Client", "FileQuery", "Models", "Sound", "StoredQuery", "TypedQuery", "__version__"]
+__all__ = ["Client", "Credentials", "FileQuery", "Models", "Sound", "StoredQuery", "TypedQuery", "__version__"]
 
 _MODULES = {
     name: f"wordspot.services.{module}"
     for module, names in {
+        "access.credentials": ("Credentials",),
         "client.archives": ("Client",),
         "client.models": ("Models", "Sound"),
         "examples": ("FileQuery", "StoredQuery", "TypedQuery"),
