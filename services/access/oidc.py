@@ -125,7 +125,8 @@ def _fetched(place: str) -> Any:
 def _widest(claims: Mapping[str, Any], prefix: str) -> Scope | None:
     """Returns the widest scope of the claim `scope` or `scp`; None where there is none."""
     value = claims.get("scope") or claims.get("scp") or ""
-    names: Sequence[str] = value.split() if isinstance(value, str) else [*map(str, value)]
+    listed = value if isinstance(value, list) else []
+    names: Sequence[str] = value.split() if isinstance(value, str) else [*map(str, listed)]
     scopes = [name.removeprefix(prefix).upper() for name in names if name.startswith(prefix)]
     known = [Scope[name] for name in scopes if name in Scope.__members__]
     return max(known, default=None)
