@@ -35,7 +35,16 @@ else:
         raise AttributeError(f"module 'wordspot' has no attribute {name!r}")
 
 
-__all__ = ["Client", "Credentials", "FileQuery", "Models", "Sound", "StoredQuery", "TypedQuery", "__version__"]
+__all__ = [
+    "Client",
+    "Credentials",
+    "FileQuery",
+    "Models",
+    "Sound",
+    "StoredQuery",
+    "TypedQuery",
+    "__version__",
+]
 
 _MODULES = {
     name: f"wordspot.services.{module}"
