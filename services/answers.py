@@ -40,6 +40,8 @@ class SearchAnswer:
         the encoder, so that p_correct is a guess.
     label: of the first example.
     warnings: what was not searched because it is damaged.
+    confirmed_examples: places with a verdict that have joined the examples.
+    rejected_places: hits that were left out because of a verdict.
     """
 
     hits: tuple[Hit, ...] = ()
@@ -51,6 +53,8 @@ class SearchAnswer:
     p_threshold: float | None = None
     label: str = ""
     warnings: tuple[str, ...] = ()
+    confirmed_examples: int = 0
+    rejected_places: int = 0
 
 
 def to_message(answer: SearchAnswer) -> search_pb2.SearchResult:
@@ -65,6 +69,8 @@ def to_message(answer: SearchAnswer) -> search_pb2.SearchResult:
         synthesis=None if synthesis is None else search_pb2.Synthesis(**vars(synthesis)),
         p_threshold=answer.p_threshold,
         warnings=answer.warnings,
+        confirmed_examples=answer.confirmed_examples,
+        rejected_places=answer.rejected_places,
     )
 
 
@@ -79,6 +85,8 @@ def from_message(result: search_pb2.SearchResult) -> SearchAnswer:
         p_threshold=result.p_threshold if result.HasField("p_threshold") else None,
         label=result.label,
         warnings=tuple(result.warnings),
+        confirmed_examples=result.confirmed_examples,
+        rejected_places=result.rejected_places,
     )
 
 

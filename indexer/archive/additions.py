@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -31,6 +31,7 @@ from wordspot.indexer.errors import ArchiveError, InvalidInput, NotFound, Storag
 from wordspot.indexer.faults import reach
 from wordspot.indexer.paths import path_text
 from wordspot.indexer.sound.opened import opened
+from wordspot.indexer.tags import checked_tags
 
 if TYPE_CHECKING:
     from wordspot.indexer.sound.audio import Decoder
@@ -48,15 +49,33 @@ class Addition:
     Attributes:
         path: absolute, or below one of the roots.
         request_id: a retry with the same id gets the first response; empty for none.
+        tags: that the recording gets, besides those that it has.
     """
 
     path: Path
     request_id: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
         """Identifies what is requested."""
         return f"add {path_text(self.path)}"
+
+
+@dataclass(frozen=True)
+class _UploadRequest:
+    """What `begin_upload` takes, checked."""
+
+    filename: str
+    sha256: str
+    size: int
+    request_id: str
+    tags: Mapping[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies what is requested."""
+        return f"upload {self.sha256}"
 
 
 class Additions:
@@ -110,7 +129,13 @@ class Additions:
             ]
 
     def begin_upload(
-        self, archive: str, filename: str, sha256: str, size: int, request_id: str = ""
+        self,
+        archive: str,
+        filename: str,
+        sha256: str,
+        size: int,
+        request_id: str = "",
+        tags: Mapping[str, str] | None = None,
     ) -> Upload:
         """Begins an upload: write the chunks, then `finish`, or `abort`.
 
@@ -120,6 +145,7 @@ class Additions:
             sha256: of the content, hexadecimal.
             size: in bytes.
             request_id: a retry with the same id gets the first response; empty for none.
+            tags: that the recording gets, besides those that it has.
 
         Raises:
             NotFound: if there is no such archive.
@@ -132,18 +158,12 @@ class Additions:
             raise InvalidInput(f"size must be between 1 and {self._max_upload:,} bytes, got {size}")
         sha256 = sha256.lower()
         name = _storable_text(filename, "file name")
-        fingerprint = f"upload {sha256}"
+        request = _UploadRequest(name, sha256, size, request_id, checked_tags(tags or {}))
         with self._catalogue.reading() as session:
             lookups.answered_request(
-                session, lookups.archive_by_name(session, archive), request_id, fingerprint
+                session, lookups.archive_by_name(session, archive), request_id, request.fingerprint
             )
-        return Upload(
-            self._home.uploads,
-            name,
-            sha256,
-            size,
-            partial(self._accept, archive, name, sha256, size, request_id, fingerprint),
-        )
+        return Upload(self._home.uploads, name, sha256, size, partial(self._accept, archive, request))
 
     def _inspected_batches(
         self, archive: str, additions: Sequence[Addition]
@@ -193,6 +213,7 @@ class Additions:
     def _content(self, addition: Addition) -> InspectedFile:
         """Inspects the whole file. Raises what `add_paths` raises, and InvalidInput."""
         path = _storable_text(path_text(addition.path), "path")
+        tags = checked_tags(addition.tags)
         with self._originals.named(addition.path) as (file, location):
             try:
                 sha256, size = self._originals.content_of(file)
@@ -206,26 +227,27 @@ class Additions:
                 info=self._decoder.probe(file),
                 request_id=addition.request_id,
                 fingerprint=addition.fingerprint,
+                tags=tags,
             )
         reach("add-inspected")
         return content
 
-    def _accept(
-        self,
-        archive: str,
-        filename: str,
-        sha256: str,
-        size: int,
-        request_id: str,
-        fingerprint: str,
-        path: Path,
-    ) -> AddResult:
+    def _accept(self, archive: str, request: _UploadRequest, path: Path) -> AddResult:
         """Stores a complete upload: first the file, then the catalogue."""
         with opened(path) as file:
-            info = self._decoder.probe(replace(file, name=filename))
-        name = f"{sha256}{safe_suffix(filename)}"
+            info = self._decoder.probe(replace(file, name=request.filename))
+        name = f"{request.sha256}{safe_suffix(request.filename)}"
         location = self._home.upload_location(name)
-        content = InspectedFile(filename, location, sha256, size, info, request_id, fingerprint)
+        content = InspectedFile(
+            path=request.filename,
+            location=location,
+            sha256=request.sha256,
+            size=request.size,
+            info=info,
+            request_id=request.request_id,
+            fingerprint=request.fingerprint,
+            tags=request.tags,
+        )
         with self._audio.lock:
             try:
                 with files.reporting_disk_errors("keeping an upload"):

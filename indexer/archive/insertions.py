@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
@@ -14,6 +14,7 @@ from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.originals import Original, Originals
 from wordspot.indexer.archive.summaries import RecordingSummary
 from wordspot.indexer.archive.tables import Archive, Recording, Request, now
+from wordspot.indexer.archive.tagging import add_tags
 from wordspot.indexer.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class InspectedFile:
         info: of its audio.
         request_id: of the request, or empty.
         fingerprint: of the request.
+        tags: that the recording gets, checked.
     """
 
     path: str
@@ -45,6 +47,7 @@ class InspectedFile:
     info: AudioInfo
     request_id: str
     fingerprint: str
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def insert_files(
@@ -83,6 +86,9 @@ def insert_files(
                 insertions[request_id], fingerprints[request_id] = insertion, content.fingerprint
                 new_requests.append(content)
         session.flush()
+        outcomes = [
+            _tagged(session, content, outcome) for content, outcome in zip(contents, outcomes, strict=True)
+        ]
         session.add_all(
             _request_row(row, content, insertions[content.request_id]) for content in new_requests
         )
@@ -92,6 +98,19 @@ def insert_files(
             outcome if isinstance(outcome, InvalidInput) else (next(summaries), outcome[1])
             for outcome in outcomes
         ]
+
+
+def _tagged(
+    session: Session, content: InspectedFile, outcome: _Insertion | InvalidInput
+) -> _Insertion | InvalidInput:
+    """Adds a file's tags to its recording; returns the outcome, or InvalidInput for too many tags."""
+    if isinstance(outcome, InvalidInput):
+        return outcome
+    try:
+        add_tags(session, outcome[0].number, content.tags)
+    except InvalidInput as error:
+        return error
+    return outcome
 
 
 def _find_or_insert(

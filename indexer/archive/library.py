@@ -5,7 +5,7 @@ What a method has returned survives a crash; what was in progress is absent or c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -36,11 +36,15 @@ from wordspot.indexer.archive.summaries import (
     OperationSummary,
     Page,
     PeakSummary,
+    RecordingState,
     RecordingSummary,
 )
+from wordspot.indexer.archive.tagging import Tags
 from wordspot.indexer.archive.uploads import StoredAudio, Upload
+from wordspot.indexer.archive.verdicts import Verdicts
 from wordspot.indexer.archive.view import ArchiveView
 from wordspot.indexer.errors import InvalidInput, NotFound
+from wordspot.indexer.filters import RecordingFilter
 from wordspot.indexer.limits import DEFAULT_PAGE_ITEMS, MAX_RECORDING_SECONDS, MAX_UPLOAD_BYTES
 from wordspot.indexer.records import Embedder, Region, Samples, Segmenter
 from wordspot.indexer.vectors.policy import IndexPolicy
@@ -117,6 +121,7 @@ class Library:
             self._recordings = Recordings(
                 self._catalogue, originals, self._audio, self._served, decoder, max_recording_seconds, peaks
             )
+            self.tags, self.verdicts = Tags(self._catalogue), Verdicts(self._catalogue)
             self.operations = Operations(
                 self._catalogue,
                 self._home,
@@ -240,20 +245,23 @@ class Library:
 
     # Recordings
 
-    def add_path(self, archive: str, path: Path, request_id: str = "") -> AddResult:
+    def add_path(
+        self, archive: str, path: Path, request_id: str = "", tags: Mapping[str, str] | None = None
+    ) -> AddResult:
         """Adds a file by path. Returns the recording, and whether its content was in the archive before.
 
         Args:
             archive: its name.
             path: absolute, or below one of the roots.
             request_id: a retry with the same id gets the first response; empty for none.
+            tags: that the recording gets, besides those that it has.
 
         Raises:
             NotFound: if there is no such archive or file.
             InvalidInput: if the file cannot be read or is not audio.
             NotAllowed: if the path is outside the roots.
         """
-        ((result,),) = self.add_paths(archive, [Addition(path, request_id)])
+        ((result,),) = self.add_paths(archive, [Addition(path, request_id, tags or {})])
         if isinstance(result, InvalidInput | NotFound):
             raise result
         return result
@@ -266,21 +274,36 @@ class Library:
         return self._additions.add_paths(archive, additions)
 
     def begin_upload(
-        self, archive: str, filename: str, sha256: str, size: int, request_id: str = ""
+        self,
+        archive: str,
+        filename: str,
+        sha256: str,
+        size: int,
+        request_id: str = "",
+        tags: Mapping[str, str] | None = None,
     ) -> Upload:
         """See Additions.begin_upload."""
         self._home.ensure_room()
-        return self._additions.begin_upload(archive, filename, sha256, size, request_id)
+        return self._additions.begin_upload(archive, filename, sha256, size, request_id, tags or {})
 
     def get_recording(self, archive: str, recording: str) -> RecordingSummary:
         """Returns a recording. Raises NotFound."""
         return self._recordings.get(archive, recording)
 
     def list_recordings(
-        self, archive: str, after: str = "", limit: int = DEFAULT_PAGE_ITEMS
+        self,
+        archive: str,
+        after: str = "",
+        limit: int = DEFAULT_PAGE_ITEMS,
+        recording_filter: RecordingFilter | None = None,
+        states: Collection[RecordingState] = (),
     ) -> Page[RecordingSummary]:
         """See Recordings.page."""
-        return self._recordings.page(archive, after, limit)
+        return self._recordings.page(archive, after, limit, recording_filter, states)
+
+    def matching_recordings(self, archive: str, recording_filter: RecordingFilter) -> frozenset[str]:
+        """See Recordings.matching."""
+        return self._recordings.matching(archive, recording_filter)
 
     def delete_recording(self, archive: str, recording: str) -> None:
         """Deletes a recording, also on a full disk: searches that begin afterwards exclude it. Raises

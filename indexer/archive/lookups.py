@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -23,6 +23,7 @@ from wordspot.indexer.archive.tables import (
     Operation,
     OperationState,
     Recording,
+    RecordingTag,
     Request,
     Segment,
     now,
@@ -225,23 +226,42 @@ def summaries_of_recordings(
     session: Session, archive: Archive, recordings: Sequence[Recording]
 ) -> tuple[RecordingSummary, ...]:
     """Returns the summaries of recordings, in their order."""
-    generation = generation_in_state(session, archive, GenerationState.SERVING)
-    indexed: set[int] = set()
-    if generation is not None:
-        indexed.update(
-            session.scalars(
-                select(IndexedRecording.recording_number)
-                .join(Segment, Segment.id == IndexedRecording.segment_id)
-                .where(
-                    IndexedRecording.generation_id == generation.id,
-                    Segment.damage.is_(None),
-                    IndexedRecording.recording_number.in_([recording.number for recording in recordings]),
-                )
-            )
-        )
+    numbers = [recording.number for recording in recordings]
+    indexed = indexed_numbers(session, archive, numbers)
+    tags = tags_by_recording(session, numbers)
     return tuple(
-        _recording_summary(archive, recording, recording.number in indexed) for recording in recordings
+        _recording_summary(archive, recording, recording.number in indexed, tags[recording.number])
+        for recording in recordings
     )
+
+
+def indexed_numbers(
+    session: Session, archive: Archive, recordings: Collection[int] | None = None
+) -> frozenset[int]:
+    """Returns the numbers of the recordings that are searchable, of those given or of all."""
+    generation = generation_in_state(session, archive, GenerationState.SERVING)
+    if generation is None:
+        return frozenset()
+    given = [] if recordings is None else [IndexedRecording.recording_number.in_(recordings)]
+    return frozenset(
+        session.scalars(
+            select(IndexedRecording.recording_number)
+            .join(Segment, Segment.id == IndexedRecording.segment_id)
+            .where(IndexedRecording.generation_id == generation.id, Segment.damage.is_(None), *given)
+        )
+    )
+
+
+def tags_by_recording(session: Session, recordings: Collection[int]) -> dict[int, dict[str, str]]:
+    """Returns the tags of recordings, in order of their keys, by the recording's number."""
+    tags: dict[int, dict[str, str]] = {number: {} for number in recordings}
+    for number, key, value in session.execute(
+        select(RecordingTag.recording_number, RecordingTag.key, RecordingTag.value)
+        .where(RecordingTag.recording_number.in_(recordings))
+        .order_by(RecordingTag.recording_number, RecordingTag.key)
+    ):
+        tags[number][key] = value
+    return tags
 
 
 def summary_of_recording(session: Session, archive: Archive, recording: Recording) -> RecordingSummary:
@@ -249,8 +269,16 @@ def summary_of_recording(session: Session, archive: Archive, recording: Recordin
     return summaries_of_recordings(session, archive, [recording])[0]
 
 
-def _recording_summary(archive: Archive, recording: Recording, indexed: bool) -> RecordingSummary:
-    state = RecordingState.ADDED if recording.problem is None else RecordingState.FAILED
+def recording_state(problem: str | None, indexed: bool) -> RecordingState:
+    """Returns the state of a recording by its problem and by whether it is searchable."""
+    if indexed:
+        return RecordingState.INDEXED
+    return RecordingState.ADDED if problem is None else RecordingState.FAILED
+
+
+def _recording_summary(
+    archive: Archive, recording: Recording, indexed: bool, tags: Mapping[str, str]
+) -> RecordingSummary:
     return RecordingSummary(
         id=recording.id,
         archive=archive.name,
@@ -260,10 +288,11 @@ def _recording_summary(archive: Archive, recording: Recording, indexed: bool) ->
         sample_rate=recording.sample_rate,
         channels=recording.channels,
         format=recording.format,
-        state=RecordingState.INDEXED if indexed else state,
+        state=recording_state(recording.problem, indexed),
         problem=recording.problem or "",
         created=recording.created,
         warnings=tuple((recording.warnings or "").splitlines()),
+        tags=tags,
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
@@ -13,12 +14,14 @@ from wordspot.indexer.archive.audio_files import closing_blocks, decodable_block
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.originals import Original, Originals
 from wordspot.indexer.archive.peaks import PeakStore
+from wordspot.indexer.archive.selection import check_selected, selected
 from wordspot.indexer.archive.serving import ServedArchives
-from wordspot.indexer.archive.summaries import Page, PeakSummary, RecordingSummary
-from wordspot.indexer.archive.tables import Recording, Request, now
+from wordspot.indexer.archive.summaries import Page, PeakSummary, RecordingState, RecordingSummary
+from wordspot.indexer.archive.tables import Recording, RecordingTag, RecordingVerdict, Request, now
 from wordspot.indexer.archive.uploads import StoredAudio
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.faults import reach
+from wordspot.indexer.filters import RecordingFilter
 from wordspot.indexer.limits import DEFAULT_PAGE_ITEMS, MAX_CLIP_SECONDS, MAX_PEAK_BUCKETS
 from wordspot.indexer.records import SAMPLE_RATE, Region, Samples
 from wordspot.indexer.sound.peaks import PEAKS_PER_SECOND, PeakMeter, Peaks, peaks_of, reduced
@@ -64,32 +67,55 @@ class Recordings:
             row = lookups.archive_by_name(session, archive)
             return lookups.summary_of_recording(session, row, lookups.live_recording(session, row, recording))
 
-    def page(self, archive: str, after: str = "", limit: int = DEFAULT_PAGE_ITEMS) -> Page[RecordingSummary]:
+    def page(
+        self,
+        archive: str,
+        after: str = "",
+        limit: int = DEFAULT_PAGE_ITEMS,
+        recording_filter: RecordingFilter | None = None,
+        states: Collection[RecordingState] = (),
+    ) -> Page[RecordingSummary]:
         """Returns a page of an archive's recordings in order of adding.
 
         Args:
             archive: its name.
             after: the `next` of the page before.
             limit: recordings a page, 1 to MAX_PAGE_ITEMS.
+            recording_filter: which they match; None for all.
+            states: one of which they are in; empty for any.
 
         Raises:
             NotFound: if there is no such archive.
-            InvalidInput: if `after` or `limit` is not valid.
+            InvalidInput: if an argument is not valid.
         """
+        checked = (recording_filter or RecordingFilter()).checked()
+        first = lookups.parsed_page_token(after)
+        lookups.checked_page_limit(limit)
         with self._catalogue.reading() as session:
             row = lookups.archive_by_name(session, archive)
+            numbers = [number for number, _ in selected(session, row, checked, states)]
+            begin = bisect_right(numbers, first)
+            chosen = numbers[begin : begin + limit]
             rows = session.scalars(
-                select(Recording)
-                .where(
-                    Recording.archive_id == row.id,
-                    Recording.deleted_at.is_(None),
-                    Recording.number > lookups.parsed_page_token(after),
-                )
-                .order_by(Recording.number)
-                .limit(lookups.checked_page_limit(limit) + 1)
+                select(Recording).where(Recording.number.in_(chosen)).order_by(Recording.number)
             ).all()
-            items = lookups.summaries_of_recordings(session, row, rows[:limit])
-        return Page(items, str(rows[limit - 1].number) if len(rows) > limit else "")
+            items = lookups.summaries_of_recordings(session, row, rows)
+        return Page(items, str(chosen[-1]) if numbers[begin + limit :] else "", len(numbers))
+
+    def matching(self, archive: str, recording_filter: RecordingFilter) -> frozenset[str]:
+        """Returns the ids of the recordings that match a filter, of which there is at least one.
+
+        Raises:
+            NotFound: if there is no such archive, or no recording that matches; the message says which tags
+                there are.
+            InvalidInput: if the filter is not valid.
+        """
+        checked = recording_filter.checked()
+        with self._catalogue.reading() as session:
+            row = lookups.archive_by_name(session, archive)
+            ids = frozenset(identity for _, identity in selected(session, row, checked))
+            check_selected(session, row, checked, ids)
+        return ids
 
     def delete(self, archive: str, recording: str) -> None:
         """Deletes a recording: searches that begin afterwards exclude it. Raises NotFound."""
@@ -97,7 +123,8 @@ class Recordings:
             with self._catalogue.writing() as session:
                 row = lookups.live_recording(session, lookups.archive_by_name(session, archive), recording)
                 row.deleted_at = now()
-                session.execute(delete(Request).where(Request.recording_number == row.number))
+                for table in (Request, RecordingTag, RecordingVerdict):
+                    session.execute(delete(table).where(table.recording_number == row.number))
             reach("recording-deleted")
             self._served.hide_recording(archive, recording)
             self._audio.remove_unreferenced(row.location)

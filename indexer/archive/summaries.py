@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -36,10 +37,12 @@ class Page(Generic[T]):
     Attributes:
         items: of the page.
         next: `after` of the next page; empty at the end.
+        total: items on all pages, of lists that count them.
     """
 
     items: tuple[T, ...]
     next: str
+    total: int = 0
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,7 @@ class RecordingSummary:
         created: when it was added.
         warnings: of the decoder: damage, gaps, a wrong length in the header, which of several tracks or
             channels speech was taken from.
+        tags: what its owner says of it.
     """
 
     id: str
@@ -162,6 +166,22 @@ class RecordingSummary:
     problem: str
     created: datetime
     warnings: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TagCount:
+    """A tag that recordings of an archive have.
+
+    Attributes:
+        key: of the tag.
+        value: of the tag.
+        recordings: that have it.
+    """
+
+    key: str
+    value: str
+    recordings: int
 
 
 @dataclass(frozen=True)

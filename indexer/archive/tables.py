@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column
 
+from wordspot.indexer.limits import MAX_TAG_KEY_CHARACTERS, MAX_TAG_VALUE_CHARACTERS
 from wordspot.indexer.records import EncoderInfo
 
 
@@ -156,6 +157,62 @@ class Recording(Base):
     warnings: Mapped[str | None]
     created: Mapped[datetime] = mapped_column(UtcTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcTime)
+
+
+class RecordingTag(Base):
+    """A tag of a recording.
+
+    Attributes:
+        recording_number: the recording.
+        key: unique within the recording.
+        value: what the recording has under it.
+    """
+
+    __tablename__ = "recording_tags"
+    __table_args__ = (Index("ix_recording_tags_key_value", "key", "value"),)
+
+    recording_number: Mapped[int] = mapped_column(
+        ForeignKey("recordings.number", ondelete="CASCADE"), primary_key=True
+    )
+    key: Mapped[str] = mapped_column(String(MAX_TAG_KEY_CHARACTERS), primary_key=True)
+    value: Mapped[str] = mapped_column(String(MAX_TAG_VALUE_CHARACTERS))
+
+
+class RecordingVerdict(Base):
+    """What somebody says of a place that a query found.
+
+    Attributes:
+        number: of the row, in order of setting.
+        id: public.
+        recording_number: the recording.
+        query: what was looked for.
+        start: in seconds from the start of the recording.
+        end: in seconds from the start of the recording.
+        channel: of the hit, 0 for none in particular.
+        correct: whether it is said there.
+        author: whose verdict it is, empty if nobody said so.
+        score: of the hit.
+        p_correct: of the hit.
+        created: when it was set, for the last time.
+    """
+
+    __tablename__ = "verdicts"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    number: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(String(32), unique=True)
+    recording_number: Mapped[int] = mapped_column(
+        ForeignKey("recordings.number", ondelete="CASCADE"), index=True
+    )
+    query: Mapped[str]
+    start: Mapped[float] = mapped_column(Double)
+    end: Mapped[float] = mapped_column(Double)
+    channel: Mapped[int]
+    correct: Mapped[bool]
+    author: Mapped[str]
+    score: Mapped[float] = mapped_column(Double)
+    p_correct: Mapped[float] = mapped_column(Double)
+    created: Mapped[datetime] = mapped_column(UtcTime)
 
 
 class Generation(Base):

@@ -15,14 +15,20 @@ from wordspot.indexer.archive.summaries import (
     CheckSummary,
     OperationSummary,
     PeakSummary,
+    RecordingState,
     RecordingSummary,
 )
+from wordspot.indexer.archive.tagging import TagUpdate
 from wordspot.indexer.errors import InvalidInput, NotFound
 from wordspot.indexer.paths import readable, text_path
 from wordspot.services.answers import to_interval
 from wordspot.services.errors import MalformedRequest
 from wordspot.services.limits import DEFAULT_PAGE_ITEMS, MAX_FILES_PER_CALL, MAX_PAGE_ITEMS
 from wordspot.v1 import archive_pb2
+
+STATES = {
+    archive_pb2.RecordingState.Value(f"RECORDING_STATE_{state.name}"): state for state in RecordingState
+}
 
 
 def page_start(token: str, size: int) -> tuple[str, int]:
@@ -49,7 +55,36 @@ def additions(files: Sequence[archive_pb2.FileToAdd]) -> list[Addition]:
         raise MalformedRequest(
             f"the number of files must be at most {MAX_FILES_PER_CALL:,}, got {len(files)}", "files"
         )
-    return [Addition(text_path(file.path), file.request_id) for file in files]
+    return [Addition(text_path(file.path), file.request_id, dict(file.tags)) for file in files]
+
+
+def recording_states(values: Sequence[archive_pb2.RecordingState]) -> frozenset[RecordingState]:
+    """Returns the states of a request. Raises MalformedRequest."""
+    if unknown := [value for value in values if value not in STATES]:
+        allowed = ", ".join(map(archive_pb2.RecordingState.Name, STATES))
+        raise MalformedRequest(f"states must be among {allowed}, got {unknown[0]}", "states")
+    return frozenset(STATES[value] for value in values)
+
+
+def tag_updates(updates: Sequence[archive_pb2.RecordingUpdate]) -> list[TagUpdate]:
+    """Returns the changes that a request asks for."""
+    return [
+        TagUpdate(
+            update.recording,
+            update.path,
+            dict(update.tags),
+            tuple(update.removed_tags),
+            update.replace_tags,
+        )
+        for update in updates
+    ]
+
+
+def updated_recording(outcome: RecordingSummary | InvalidInput | NotFound) -> archive_pb2.UpdatedRecording:
+    """Returns the message of a recording that was changed, or could not be."""
+    if isinstance(outcome, InvalidInput | NotFound):
+        return archive_pb2.UpdatedRecording(problem=readable(str(outcome)))
+    return archive_pb2.UpdatedRecording(recording=recording_message(outcome))
 
 
 def added_file(outcome: AddResult | InvalidInput | NotFound) -> archive_pb2.AddedFile:
@@ -103,6 +138,7 @@ def recording_message(summary: RecordingSummary) -> archive_pb2.Recording:
         problem=summary.problem,
         create_time=_timestamp(summary.created),
         warnings=summary.warnings,
+        tags=summary.tags,
     )
 
 

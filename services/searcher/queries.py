@@ -6,9 +6,9 @@ A typed example is first spoken by a synthesiser; its utterances are examples li
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from wordspot.indexer.errors import (
     NotFound,
     Overloaded,
 )
+from wordspot.indexer.filters import RecordingFilter
 from wordspot.indexer.records import SAMPLE_RATE, Embedder, Samples, SearchOptions, Segmenter
 from wordspot.indexer.sound.audio import Decoder
 from wordspot.services.admission import WorkSlots
@@ -36,9 +37,10 @@ from wordspot.services.examples import (
     TypedQuery,
     check_stretch_inside,
 )
-from wordspot.services.limits import MAX_CLIP_SECONDS, MAX_CONTEXT_SECONDS
+from wordspot.services.limits import MAX_CLIP_SECONDS, MAX_CONTEXT_SECONDS, MAX_EXAMPLES
 from wordspot.services.pricing import ByteBudget
 from wordspot.services.runtime import ensure_wanted
+from wordspot.services.searcher.judged import JudgedPlaces
 from wordspot.services.searcher.synthesis import Synthesiser
 
 if TYPE_CHECKING:
@@ -89,6 +91,8 @@ class ArchiveSearch:
     embedder: of the encoder that it is indexed with.
     options: for every query.
     speed_variants: in which each example is searched for, one of records.SPEED_VARIANTS.
+    with_verdicts: whether confirmed places of a query's label join its examples, and rejected ones are left
+        out of its hits.
     """
 
     resources: SearchResources
@@ -97,6 +101,7 @@ class ArchiveSearch:
     embedder: Embedder
     options: SearchOptions
     speed_variants: int = 1
+    with_verdicts: bool = False
 
     @classmethod
     def open(
@@ -106,6 +111,9 @@ class ArchiveSearch:
         encoder: str,
         options: SearchOptions,
         speed_variants: int = 1,
+        *,
+        recording_filter: RecordingFilter | None = None,
+        with_verdicts: bool = False,
     ) -> ArchiveSearch:
         """Returns a search of the archive as it is now.
 
@@ -115,10 +123,14 @@ class ArchiveSearch:
             encoder: what the caller expects, empty for any.
             options: for every query.
             speed_variants: one of records.SPEED_VARIANTS.
+            recording_filter: which recordings are searched, of those that the options allow; None for all.
+            with_verdicts: see above.
 
         Raises:
-            NotFound: there is no such archive or encoder.
-            FailedPrecondition: the archive is not indexed, or with another encoder.
+            InvalidInput: the filter is not valid.
+            NotFound: there is no such archive or encoder, or no recording that matches the filter.
+            FailedPrecondition: the archive is not indexed, or with another encoder, or none of the recordings
+                that match.
             DataLoss: all that it held is damaged, or more of it than was known.
             PeerUnavailable: the model host cannot be reached.
         """
@@ -138,7 +150,10 @@ class ArchiveSearch:
                 f"archive {archive!r} was indexed with encoder {view.encoder.name!r} of hash "
                 f"{view.encoder.hash[:12]}; the one at hand has {embedder.info.hash[:12]}: index it again"
             )
-        return cls(resources, archive, view, embedder, options, speed_variants)
+        if recording_filter:
+            matching = _matching(resources.library, archive, view, options, recording_filter)
+            options = replace(options, recordings=matching)
+        return cls(resources, archive, view, embedder, options, speed_variants, with_verdicts)
 
     def answer(self, examples: Sequence[Example]) -> SearchAnswer:
         """Returns where one or more examples of the same words occur, of which at most one is typed.
@@ -152,20 +167,32 @@ class ArchiveSearch:
 
         start = time.perf_counter()
         label = examples[0].label
+        judged = JudgedPlaces()
+        if self.with_verdicts:
+            judged = JudgedPlaces.of(self.resources.library, self.archive, label)
         with advising_repair(self.archive), _labelled(label):
             audio_examples, synthesis = self._synthesise(examples)
             queries, offset = self._embed(audio_examples)
+            confirmed = self._embed_confirmed(judged.examples(examples), MAX_EXAMPLES - len(audio_examples))
             ensure_wanted()
-            outcome = fusion.find_by_examples(self.resources.finder, self.view, queries, self.options)
+            outcome = fusion.find_by_examples(
+                self.resources.finder,
+                self.view,
+                queries + [query for variants in confirmed for query in variants],
+                judged.widened(self.options),
+            )
+        hits = judged.kept(outcome.hits)
         return SearchAnswer(
             label=label,
-            hits=outcome.hits,
+            hits=hits[: self.options.top],
             compared=(offset + outcome.compared[0], offset + outcome.compared[1]),
             seconds=time.perf_counter() - start,
             threshold=outcome.threshold,
             synthesis=synthesis,
             p_threshold=outcome.p_threshold,
             warnings=tuple(map(_warning, self.view.quarantined)),
+            confirmed_examples=len(confirmed),
+            rejected_places=len(outcome.hits) - len(hits),
         )
 
     def _synthesise(self, examples: Sequence[Example]) -> tuple[list[AudioQuery], Synthesis | None]:
@@ -184,19 +211,14 @@ class ArchiveSearch:
     def _embed(self, examples: Sequence[AudioQuery]) -> tuple[list[EmbeddedQuery], float]:
         """Returns every example in every speed variant, and the second of the first example's audio at which
         its samples begin."""
-        from wordspot.indexer.search.perturbation import speed_variants
-        from wordspot.indexer.search.query import embed_query, trim
-
         queries: list[EmbeddedQuery] = []
         offsets: list[float] = []
         problems: list[tuple[str, InvalidInput | NotFound]] = []
         for number, example in enumerate(examples, 1):
             ensure_wanted()
             try:
-                samples, interval, offset = self._samples(example)
-                audio = trim(samples, self.resources.segmenter, interval)
-                for variant in speed_variants(audio, self.speed_variants):
-                    queries.append(embed_query(variant, self.embedder, self.options.mode))
+                variants, offset = self._variants(example)
+                queries += variants
                 offsets.append(offset)
             except (InvalidInput, NotFound) as error:
                 if len(examples) == 1:
@@ -209,6 +231,28 @@ class ArchiveSearch:
             message = f"{len(problems)} of {len(examples)} examples cannot be used, {names}: {reasons}"
             raise type(problems[0][1])(message)
         return queries, offsets[0]
+
+    def _embed_confirmed(self, examples: Iterable[StoredQuery], limit: int) -> list[list[EmbeddedQuery]]:
+        """Returns the speed variants of confirmed places, of which some may not be readable any more."""
+        embedded: list[list[EmbeddedQuery]] = []
+        for example in examples:
+            if len(embedded) >= limit:
+                break
+            ensure_wanted()
+            with suppress(InvalidInput, NotFound, FailedPrecondition):
+                embedded.append(self._variants(example)[0])
+        return embedded
+
+    def _variants(self, example: AudioQuery) -> tuple[list[EmbeddedQuery], float]:
+        """Returns an example in every speed variant, and the second of its audio at which its samples
+        begin."""
+        from wordspot.indexer.search.perturbation import speed_variants
+        from wordspot.indexer.search.query import embed_query, trim
+
+        samples, interval, offset = self._samples(example)
+        audio = trim(samples, self.resources.segmenter, interval)
+        variants = speed_variants(audio, self.speed_variants)
+        return [embed_query(variant, self.embedder, self.options.mode) for variant in variants], offset
 
     def _samples(self, example: AudioQuery) -> tuple[Samples, Interval | None, float]:
         """Returns samples with context, the stretch of them that is meant, and the second of the example's
@@ -236,6 +280,26 @@ def _damage(quarantined: Sequence[QuarantinedSegment]) -> str:
     """Returns the first problem, and how many there are besides."""
     more = len(quarantined) - 1
     return quarantined[0].problem + (f", and {more} more segments are damaged" if more else "")
+
+
+def _matching(
+    library: Library,
+    archive: str,
+    view: ArchiveView,
+    options: SearchOptions,
+    recording_filter: RecordingFilter,
+) -> frozenset[str]:
+    """Returns the searchable recordings that match. Raises InvalidInput, NotFound, FailedPrecondition."""
+    matching = library.matching_recordings(archive, recording_filter)
+    if options.recordings is not None and not (matching := matching & options.recordings):
+        raise NotFound(f"none of the recordings to search in matches the filter ({recording_filter})")
+    searchable = matching & {entry.id for entry in view.recordings if entry.alive}
+    if not searchable:
+        raise FailedPrecondition(
+            f"none of the {len(matching)} recordings of archive {archive!r} that match the filter "
+            f"({recording_filter}) is indexed"
+        )
+    return searchable
 
 
 def _warning(segment: QuarantinedSegment) -> str:

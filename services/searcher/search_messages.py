@@ -18,6 +18,7 @@ from wordspot.services.limits import (
     MAX_STORED_HITS,
 )
 from wordspot.services.pricing import ByteAccount
+from wordspot.services.recording_filters import from_filter_message
 from wordspot.services.runtime import checked_chunk, later_part
 from wordspot.services.searcher.queries import ArchiveSearch, SearchResources
 from wordspot.services.searcher.synthesis import DEFAULT_LANGUAGE
@@ -63,6 +64,8 @@ def open_search(resources: SearchResources, options: search_pb2.SearchOptions) -
             mode=MODES[options.mode],
         ),
         speed_variants=options.voices or 1,
+        recording_filter=from_filter_message(options.filter),
+        with_verdicts=options.with_verdicts,
     )
 
 

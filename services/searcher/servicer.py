@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import grpc
 
 from wordspot.indexer.archive.library import Library
+from wordspot.indexer.archive.verdicts import VerdictFilter
 from wordspot.indexer.paths import text_path
 from wordspot.indexer.sound.audio import write_wav
 from wordspot.services.access.tenancy import visible_tenant
 from wordspot.services.admission import WorkSlots
 from wordspot.services.answers import SearchAnswer, to_message
 from wordspot.services.limits import DEFAULT_PEAK_BUCKETS
+from wordspot.services.recording_filters import from_filter_message
 from wordspot.services.runtime import (
     checked_chunk,
     chunks,
@@ -32,6 +34,9 @@ from wordspot.services.searcher.archive_messages import (
     page_token,
     peaks_message,
     recording_message,
+    recording_states,
+    tag_updates,
+    updated_recording,
 )
 from wordspot.services.searcher.queries import SearchResources
 from wordspot.services.searcher.search_messages import (
@@ -40,6 +45,7 @@ from wordspot.services.searcher.search_messages import (
     read_queries,
     read_stored,
 )
+from wordspot.services.verdict_messages import from_verdict_message, to_verdict_message
 from wordspot.v1 import archive_pb2, archive_pb2_grpc, search_pb2, search_pb2_grpc
 
 
@@ -106,7 +112,12 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
     ) -> archive_pb2.UploadRecordingResponse:
         header: archive_pb2.UploadHeader = first_part(request_iterator, "header")
         with self._library.begin_upload(
-            header.archive, header.filename, header.sha256, header.size_bytes, header.request_id
+            header.archive,
+            header.filename,
+            header.sha256,
+            header.size_bytes,
+            header.request_id,
+            dict(header.tags),
         ) as upload:
             for request in request_iterator:
                 later_part(request, "chunk")
@@ -120,7 +131,7 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
         self, request: archive_pb2.AddRecordingRequest, context: grpc.ServicerContext
     ) -> archive_pb2.AddRecordingResponse:
         recording, present = self._library.add_path(
-            request.archive, text_path(request.path), request.request_id
+            request.archive, text_path(request.path), request.request_id, dict(request.tags)
         )
         return archive_pb2.AddRecordingResponse(
             recording=recording_message(recording), already_present=present
@@ -143,10 +154,30 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
         self, request: archive_pb2.ListRecordingsRequest, context: grpc.ServicerContext
     ) -> archive_pb2.ListRecordingsResponse:
         page = self._library.list_recordings(
-            request.archive, *page_start(request.page_token, request.page_size)
+            request.archive,
+            *page_start(request.page_token, request.page_size),
+            from_filter_message(request.filter),
+            recording_states(request.states),
         )
         return archive_pb2.ListRecordingsResponse(
-            recordings=[recording_message(item) for item in page.items], next_page_token=page_token(page.next)
+            recordings=[recording_message(item) for item in page.items],
+            next_page_token=page_token(page.next),
+            total_size=page.total,
+        )
+
+    def UpdateRecordings(
+        self, request: archive_pb2.UpdateRecordingsRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.UpdateRecordingsResponse:
+        updated = self._library.tags.update(request.archive, tag_updates(request.updates))
+        return archive_pb2.UpdateRecordingsResponse(updates=map(updated_recording, updated))
+
+    def ListTags(
+        self, request: archive_pb2.ListTagsRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.ListTagsResponse:
+        page = self._library.tags.page(request.archive, *page_start(request.page_token, request.page_size))
+        return archive_pb2.ListTagsResponse(
+            tags=[archive_pb2.TagCount(**vars(count)) for count in page.items],
+            next_page_token=page_token(page.next),
         )
 
     def DeleteRecording(
@@ -173,6 +204,33 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
                 request.archive, request.recording, start, end, request.buckets or DEFAULT_PEAK_BUCKETS
             )
         return peaks_message(peaks)
+
+    def SetVerdicts(
+        self, request: archive_pb2.SetVerdictsRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.SetVerdictsResponse:
+        stored = self._library.verdicts.set(request.archive, [*map(from_verdict_message, request.verdicts)])
+        return archive_pb2.SetVerdictsResponse(verdicts=map(to_verdict_message, stored))
+
+    def ListVerdicts(
+        self, request: archive_pb2.ListVerdictsRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.ListVerdictsResponse:
+        correct = request.correct if request.HasField("correct") else None
+        page = self._library.verdicts.page(
+            request.archive,
+            VerdictFilter(request.query, request.recording, correct, request.author),
+            *page_start(request.page_token, request.page_size),
+        )
+        return archive_pb2.ListVerdictsResponse(
+            verdicts=map(to_verdict_message, page.items),
+            next_page_token=page_token(page.next),
+            total_size=page.total,
+        )
+
+    def DeleteVerdicts(
+        self, request: archive_pb2.DeleteVerdictsRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.DeleteVerdictsResponse:
+        self._library.verdicts.delete(request.archive, request.ids)
+        return archive_pb2.DeleteVerdictsResponse()
 
     def IndexArchive(
         self, request: archive_pb2.IndexArchiveRequest, context: grpc.ServicerContext

@@ -59,7 +59,7 @@ def test_a_home_that_is_no_folder_is_refused(tmp_path: Path) -> None:
     Home(tmp_path).close()
 
 
-@pytest.mark.parametrize("version", ["0005", "9999", "ae1027a6acf"])
+@pytest.mark.parametrize("version", [f"{int(SCHEMA) + 1:04}", "9999", "ae1027a6acf"])
 def test_a_home_of_a_newer_version_is_refused_and_stays_as_it_is(
     home: Path, open_library: Open, version: str
 ) -> None:
