@@ -23,6 +23,7 @@ from wordspot.services.commands.adapt import adapt
 from wordspot.services.commands.backup import backup, restore
 from wordspot.services.commands.describe import chat, describe
 from wordspot.services.commands.doctor import doctor
+from wordspot.services.commands.export import export
 from wordspot.services.commands.gallery import gallery
 from wordspot.services.commands.generate import analogy, complete, encode, generate, neighbours, translate
 from wordspot.services.commands.index import index
@@ -42,6 +43,7 @@ for command in (
     index,
     resume,
     search,
+    export,
     generate,
     complete,
     encode,

@@ -12,6 +12,7 @@ from wordspot.services.client.archives import Client
 from wordspot.services.client.records import IndexReport
 from wordspot.services.commands import console
 from wordspot.services.escapes import escaped
+from wordspot.services.interchange.schemas import INDEX, named
 
 NAMED_PATHS = 3  # of each kind
 UNBOUNDED = 2**63
@@ -70,7 +71,7 @@ def index(
 
 def _figures(report: IndexReport) -> dict[str, object]:
     done = report.operation
-    return {
+    return named(INDEX) | {
         "archive": report.archive.name,
         "encoder": done.encoder,
         "added": report.added,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,13 +12,29 @@ import typer
 
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.records import SPEED_VARIANTS, Mode
+from wordspot.services.answers import SearchAnswer
 from wordspot.services.client.archives import Client
 from wordspot.services.commands import console
-from wordspot.services.commands.batch import numbered_lines
 from wordspot.services.commands.clips import save_clips
+from wordspot.services.commands.exporting import (
+    FORMAT_HELP,
+    ExportTarget,
+    Out,
+    occurrences_of,
+    recording_lengths,
+)
 from wordspot.services.commands.languages import language_hint
 from wordspot.services.commands.search_output import Advice, print_answer
-from wordspot.services.examples import FileQuery, Query, QueryExample, StoredQuery, TypedQuery
+from wordspot.services.commands.search_queries import (
+    GivenQuery,
+    NamedQuery,
+    SynthesisOptions,
+    batch_queries,
+)
+from wordspot.services.commands.tier_queries import MediaOptions, choose_tier, tier_queries
+from wordspot.services.escapes import escaped
+from wordspot.services.examples import TypedQuery
+from wordspot.services.interchange.records import Occurrence
 from wordspot.services.limits import DEFAULT_HITS, DEFAULT_SPEAKERS, MAX_HITS, MAX_SPEAKERS
 
 Files = Annotated[
@@ -82,6 +98,27 @@ SaveClips = Annotated[
         "--save-clips", metavar="DIR", parser=console.parsed_path, help="Write each hit's sound there as WAV."
     ),
 ]
+TierFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--from",
+        metavar="FILE",
+        help="Search for every annotation of a tier: ELAN, TextGrid, SRT, VTT or labels of Audacity.",
+    ),
+]
+TierName = Annotated[str | None, typer.Option(help="Which tier of --from, where it has several.")]
+Media = Annotated[
+    Path | None,
+    typer.Option(
+        help="The recording that --from annotates, where it names none; --recording ID for an indexed one."
+    ),
+]
+Encoding = Annotated[
+    str, typer.Option(help="Of the text of --from, where it is neither UTF-8 nor marked as UTF-16.")
+]
+Export = Annotated[
+    str | None, typer.Option("--export", metavar="FORMAT", help=f"Export the hits, too. {FORMAT_HELP}")
+]
 
 
 def search(
@@ -102,7 +139,13 @@ def search(
     encoder: Encoder = None,
     mode: SearchMode = Mode.SOUND,
     speed_variants: SpeedVariants = 1,
+    tier_file: TierFile = None,
+    tier: TierName = None,
+    media: Media = None,
+    encoding: Encoding = "",
     clips: SaveClips = None,
+    export_format: Export = None,
+    out: Out = None,
     address: console.Address = None,
     as_json: console.Json = False,
 ) -> None:
@@ -117,13 +160,16 @@ def search(
     top = top or (MAX_HITS if all_hits else DEFAULT_HITS)
     if text is not None and language is None and (hint := language_hint(text)):
         console.warn(f"wordspot: {hint}")
-    synthesis = _SynthesisOptions(TypedQuery.language if language is None else language, speakers)
-    queries = _queries([*(query or ()), *(more or ())], text, synthesis, recording, start, end, batch)
-    problems = lost_clips = 0
+    target = _target(export_format, out, as_json=as_json)
+    synthesis = SynthesisOptions(TypedQuery.language if language is None else language, speakers)
+    given = GivenQuery([*(query or ()), *(more or ())], text, recording, start, end)
+    source = _QuerySource(given, batch, tier_file, tier, MediaOptions(recording, media), encoding)
+    prepared = source.prepared(synthesis)
     with Client(address, read_only=True) as client:
         advice = Advice(client, archive, top, min_score, detected, speed_variants, mode)
+        queries = prepared(client, archive)
         answers = client.search_batch(
-            [query for _, query in queries],
+            [each.query for each in queries],
             archive,
             top=top,
             min_score=min_score,
@@ -132,20 +178,105 @@ def search(
             speed_variants=speed_variants,
             mode=mode,
         )
-        for number, ((name, _), answer) in enumerate(zip(queries, answers, strict=True), 1):
-            if answer.problem and batch is None:
+        _Answers(queries, advice, source.many, as_json, clips, target).report(answers)
+
+
+@dataclass(frozen=True)
+class _QuerySource:
+    """Where the queries come from, as the options say."""
+
+    given: GivenQuery
+    batch: Path | None
+    tier_file: Path | None
+    tier: str | None
+    media: MediaOptions
+    encoding: str
+
+    @property
+    def many(self) -> bool:
+        """Whether each query may fail for itself."""
+        return self.batch is not None or self.tier_file is not None
+
+    def prepared(self, synthesis: SynthesisOptions) -> Callable[[Client, str], Sequence[NamedQuery]]:
+        """Returns a function of the client and the archive that gives the queries.
+
+        Raises typer.BadParameter, InvalidInput for what is wrong whatever the archive holds.
+        """
+        given = self.given
+        stretch = given.start is not None or given.end is not None
+        if self.tier_file is None:
+            if self.tier is not None or self.media.media is not None or self.encoding:
+                raise typer.BadParameter("--tier, --media and --encoding go with --from")
+            if self.batch is None:
+                named = [given.named(synthesis)]
+            elif given.files or given.text is not None or given.recording is not None:
+                raise typer.BadParameter("give QUERY or --say, --recording or both, --batch or --from alone")
+            elif stretch:
+                raise typer.BadParameter("--start and --end do not go with --batch: put them into its lines")
+            else:
+                named = batch_queries(self.batch, synthesis)
+            return lambda client, archive: named
+        if given.files or given.text is not None or self.batch is not None or stretch:
+            raise typer.BadParameter("--from goes with --tier, --media and --recording, and no other query")
+        chosen = choose_tier(self.tier_file, self.tier, self.encoding)
+        return lambda client, archive: tier_queries(chosen, self.media, client, archive)
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What is done with answers: printed, saved as clips, exported."""
+
+    queries: Sequence[NamedQuery]
+    advice: Advice
+    many: bool
+    as_json: bool
+    clips: Path | None
+    target: ExportTarget | None
+
+    def report(self, answers: Iterable[SearchAnswer]) -> None:
+        """Raises InvalidInput where the only query has a problem, typer.Exit where something failed."""
+        problems = lost_clips = 0
+        occurrences: list[Occurrence] = []
+        for number, (query, answer) in enumerate(zip(self.queries, answers, strict=True), 1):
+            if answer.problem and not self.many:
                 raise InvalidInput(answer.problem)
             problems += bool(answer.problem)
-            print_answer(name, answer, advice, as_json=as_json, titled=batch is not None)
-            if clips is not None:
-                folder = clips if batch is None else clips / f"{number:04}"
-                lost_clips += save_clips(client, archive, answer.hits, folder)
-    if problems:
-        console.warn(f"wordspot: {problems} of {len(queries)} queries could not be answered")
-    if lost_clips:
-        console.warn(f"wordspot: {console.counted(lost_clips, 'clip')} could not be saved")
-    if problems or lost_clips:
-        raise typer.Exit(2)
+            if self.target is None or not self.target.to_output:
+                print_answer(query, answer, self.advice, as_json=self.as_json, titled=self.many)
+            elif answer.problem:
+                console.warn(f"wordspot: {query.name}: {answer.problem}")
+            occurrences += occurrences_of(query.label, answer.hits)
+            if self.clips is not None:
+                folder = self.clips / f"{number:04}" if self.many else self.clips
+                lost_clips += save_clips(self.advice.client, self.advice.archive, answer.hits, folder)
+        if self.target is not None:
+            self._export(self.target, occurrences)
+        if problems:
+            console.warn(f"wordspot: {problems} of {len(self.queries)} queries could not be answered")
+        if lost_clips:
+            console.warn(f"wordspot: {console.counted(lost_clips, 'clip')} could not be saved")
+        if problems or lost_clips:
+            raise typer.Exit(2)
+
+    def _export(self, target: ExportTarget, occurrences: Sequence[Occurrence]) -> None:
+        told = target.write(
+            occurrences, lambda: recording_lengths(self.advice.client, self.advice.archive, occurrences)
+        )
+        if told and not self.as_json:
+            console.print_line(escaped(told))
+
+
+def _target(export_format: str | None, out: Path | None, *, as_json: bool) -> ExportTarget | None:
+    """Raises InvalidInput, typer.BadParameter."""
+    if export_format is None:
+        if out is not None:
+            raise typer.BadParameter("--out goes with --export")
+        return None
+    target = ExportTarget(export_format, out)
+    target.check()
+    if target.to_output and as_json:
+        raise typer.BadParameter("--json and --export without --out exclude each other")
+    return target
 
 
 def _check_options(
@@ -161,71 +292,3 @@ def _check_options(
     if speed_variants not in SPEED_VARIANTS:
         allowed = ", ".join(map(str, SPEED_VARIANTS))
         raise InvalidInput(f"--speed-variants must be one of {allowed}, got {speed_variants}")
-
-
-@dataclass(frozen=True)
-class _SynthesisOptions:
-    """How typed queries are spoken.
-
-    language: a code of espeak-ng.
-    speakers: how many voices speak them; None for the usual number.
-    """
-
-    language: str
-    speakers: int | None
-
-    def query(self, text: str) -> TypedQuery:
-        speakers = DEFAULT_SPEAKERS if self.speakers is None else self.speakers
-        return TypedQuery(text, self.language, speakers)
-
-
-def _queries(
-    files: Sequence[Path],
-    text: str | None,
-    synthesis: _SynthesisOptions,
-    recording: str | None,
-    start: float | None,
-    end: float | None,
-    batch: Path | None,
-) -> list[tuple[str, Query]]:
-    """Returns queries with their names. Raises typer.BadParameter, InvalidInput."""
-    has_query = bool(files) or text is not None or recording is not None
-    if has_query == (batch is not None) or (files and text is not None):
-        raise typer.BadParameter("give QUERY or --say, --recording or both, or --batch alone")
-    if batch is not None:
-        if start is not None or end is not None:
-            raise typer.BadParameter("--start and --end do not go with --batch: put them into its lines")
-        if not (queries := list(_lines(batch, synthesis))):
-            raise InvalidInput(f"{batch} holds no query")
-        return queries
-    if (start is None) != (end is None):
-        raise typer.BadParameter("--start and --end go together")
-    examples: list[tuple[str, QueryExample]] = [] if text is None else [(text, synthesis.query(text))]
-    if recording is None:
-        if start is not None and len(files) != 1:
-            raise typer.BadParameter("--start and --end go with one QUERY, or with --recording")
-        examples += [(str(file), FileQuery(file, start, end)) for file in files]
-    elif start is None or end is None:
-        raise typer.BadParameter("--recording needs --start and --end")
-    else:
-        examples += [(str(file), FileQuery(file)) for file in files]
-        examples.append((f"{recording} {start:g}-{end:g}", StoredQuery(recording, start, end)))
-    return [(", ".join(name for name, _ in examples), [example for _, example in examples])]
-
-
-def _lines(batch: Path, synthesis: _SynthesisOptions) -> Iterator[tuple[str, Query]]:
-    """Yields each query of a file with its line. Raises InvalidInput."""
-    for number, line in numbered_lines(batch):
-        path, *times = line.split("\t")
-        if path == "say" and len(times) == 1:
-            yield line, synthesis.query(times[0])
-            continue
-        try:
-            bounds = [float(time) for time in times]
-        except ValueError:
-            bounds = []
-        if len(times) not in (0, 2) or len(bounds) != len(times):
-            raise InvalidInput(
-                f"{batch}, line {number} must be a path, path<TAB>start<TAB>end or say<TAB>text, got {line!r}"
-            )
-        yield line, FileQuery(Path(path), *bounds)

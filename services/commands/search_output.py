@@ -11,7 +11,9 @@ from wordspot.services.advice import ADVISED_SPEED_VARIANTS, STRONGER_ENCODER, W
 from wordspot.services.answers import SearchAnswer, Synthesis
 from wordspot.services.client.archives import Client
 from wordspot.services.commands import console
+from wordspot.services.commands.search_queries import NamedQuery
 from wordspot.services.escapes import escaped
+from wordspot.services.interchange.schemas import SEARCH, named
 from wordspot.services.limits import MAX_HITS
 from wordspot.v1 import archive_pb2
 
@@ -71,18 +73,20 @@ class Advice:
         return "; ".join(["nothing is certain", *tries])
 
 
-def print_answer(name: str, answer: SearchAnswer, advice: Advice, *, as_json: bool, titled: bool) -> None:
+def print_answer(
+    query: NamedQuery, answer: SearchAnswer, advice: Advice, *, as_json: bool, titled: bool
+) -> None:
     """Prints the answer to a query.
 
-    name: of the query. advice: for a ranking without detections. titled: whether the name stands above.
+    query: with its names. advice: for a ranking without detections. titled: whether the name stands above.
     """
     for warning in answer.warnings:
         console.warn(f"wordspot: {warning}; `wordspot archive repair --archive {advice.archive}`")
     if as_json:
-        console.print_json(_json_row(name, answer, advice))
+        console.print_json(_json_row(query, answer, advice))
         return
     if titled:
-        console.print_line(escaped(name.replace("\t", " ")))
+        console.print_line(escaped(query.name.replace("\t", " ")))
     if answer.synthesis is not None:
         console.print_line(_synthesis_line(answer.synthesis))
     if answer.problem:
@@ -95,8 +99,13 @@ def print_answer(name: str, answer: SearchAnswer, advice: Advice, *, as_json: bo
             console.print_line(advice.for_uncertain(answer))
 
 
-def _json_row(name: str, answer: SearchAnswer, advice: Advice) -> dict[str, Any]:
-    row: dict[str, Any] = {"query": name, "hits": [asdict(hit) for hit in answer.hits]}
+def _json_row(query: NamedQuery, answer: SearchAnswer, advice: Advice) -> dict[str, Any]:
+    row: dict[str, Any] = named(SEARCH) | {
+        "archive": advice.archive,
+        "query": query.name,
+        "label": query.label,
+        "hits": [asdict(hit) for hit in answer.hits],
+    }
     if answer.synthesis is not None:
         row["synthesis"] = asdict(answer.synthesis)
     if answer.p_threshold is not None:

@@ -6,10 +6,12 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 import soundfile
@@ -17,6 +19,9 @@ import soundfile
 from wordspot.indexer.sound.audio import write_wav
 from wordspot.models.encoders import whisper_weights
 from wordspot.services import cli
+from wordspot.services.interchange import schemas
+from wordspot.services.interchange.formats import export, read_tiers
+from wordspot.services.interchange.records import Occurrence
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -285,6 +290,101 @@ def test_clips_of_the_hits_are_saved(run: Run, indexed: dict[str, Path], tea: Pa
         assert len(samples) / rate == pytest.approx(hit["end"] - hit["start"], abs=0.01)
 
 
+def piped(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+
+def test_json_follows_the_schemas_that_it_names(run: Run, recordings: dict[str, Path], tea: Path) -> None:
+    outputs = [run("index", recordings["tea"].parent, "--json")[1]]
+    outputs += [run("search", tea, *options, "--json")[1] for options in ((), ("--min-score", 1000))]
+    for output in outputs:
+        (value,) = lines(output)
+        assert value["schema"] in schemas.NAMES
+        jsonschema.validate(value, schemas.schema(value["schema"]))
+    assert (value["archive"], value["label"]) == ("default", "query")
+
+
+def test_hits_are_exported_by_the_search_and_from_its_json_alike(
+    run: Run, indexed: dict[str, Path], tea: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ("--all-hits", "--top", 3)
+    code, output, errors = run("search", tea, *options, "--export", "textgrid", "--out", tmp_path / "a")
+    assert (code, errors) == (0, "")
+    assert f"exported 3 places in 3 files to {tmp_path / 'a'}" in output
+    answer = run("search", tea, *options, "--json")[1]
+    piped(monkeypatch, answer)
+    assert run("export", "--format", "textgrid", "-o", tmp_path / "b")[0] == 0
+    written = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
+    assert written == {path.name: path.read_bytes() for path in (tmp_path / "b").iterdir()}
+    assert set(written) <= {f"{name}.TextGrid" for name in indexed}
+    (hit, *_) = lines(answer)[0]["hits"]
+    (tier,) = read_tiers(written[f"{Path(hit['path']).stem}.TextGrid"], "a.TextGrid").tiers
+    assert tier.name == "query"
+    (annotation,) = tier.annotations
+    assert (annotation.start, annotation.end) == pytest.approx((hit["start"], hit["end"]), abs=1e-3)
+    end = float(written[f"{Path(hit['path']).stem}.TextGrid"].split(b"xmax = ")[1].split()[0])
+    assert end == pytest.approx(soundfile.info(hit["path"]).duration, abs=1e-3)
+
+
+def test_tables_go_to_standard_output_alone(run: Run, indexed: dict[str, Path], tea: Path) -> None:
+    code, output, errors = run("search", tea, "--top", 2, "--export", "csv")
+    assert (code, errors) == (0, "")
+    head, *rows = output.splitlines()
+    assert head.startswith("query,recording,path,start,end")
+    assert len(rows) == 2
+
+
+def test_a_zip_holds_a_file_a_recording(
+    run: Run, indexed: dict[str, Path], tea: Path, tmp_path: Path
+) -> None:
+    hits = tmp_path / "hits.jsonl"
+    hits.write_text(run("search", tea, "--top", 3, "--json")[1])
+    assert run("export", hits, "--format", "srt", "--out", tmp_path / "hits.zip")[0] == 0
+    with zipfile.ZipFile(tmp_path / "hits.zip") as archive:
+        assert {Path(name).stem for name in archive.namelist()} <= set(indexed)
+
+
+def test_an_export_that_cannot_be_is_refused_before_the_search(
+    run: Run, indexed: dict[str, Path], tea: Path, tmp_path: Path
+) -> None:
+    assert "the format must be one of eaf," in refused(run("search", tea, "--export", "doc"))
+    for options in (
+        ["--export", "eaf"],
+        ["--export", "csv", "--json"],
+        ["--tier", "words"],
+        ["--from", tea, "--start", 1, "--end", 2],
+    ):
+        assert run("search", tea, *options)[0] == 2
+    (tmp_path / "file").touch()
+    told = refused(run("search", tea, "--json", "--export", "eaf", "--out", tmp_path / "file" / "a"))
+    assert f"cannot write to {tmp_path / 'file' / 'a'}: {tmp_path / 'file'} is no folder" in told
+    told = refused(run("search", tea, "--export", "csv", "--out", tmp_path / "gone" / "a.csv"))
+    assert f"there is no folder {tmp_path / 'gone'}" in told
+    assert "cannot read" in refused(run("export", tmp_path / "gone", "--format", "csv"))
+
+
+def test_every_annotation_of_a_tier_is_searched_for(
+    run: Run, indexed: dict[str, Path], tea: Path, tmp_path: Path
+) -> None:
+    times = (1.6, 2.2)
+    for name, path in (("indexed", indexed["tea"]), ("file", tmp_path / "copy.wav")):
+        path.write_bytes(indexed["tea"].read_bytes())
+        marks = (Occurrence("tea", "", str(path), *times), Occurrence("late", "", str(path), 50.0, 51.0))
+        (file,) = export(marks, "eaf")
+        (tmp_path / f"{name}.eaf").write_bytes(file.data)
+        tier = ("--from", tmp_path / f"{name}.eaf", "--tier", "tea")
+        code, output, errors = run("search", *tier, "--all-hits", "--top", 1, "--json")
+        assert (code, errors) == (0, "")
+        (answer,) = lines(output)
+        assert answer["label"] == "tea"
+        assert answer["hits"][0]["path"] == str(indexed["tea"])
+        assert answer["hits"][0]["start"] == pytest.approx(times[0], abs=0.1)
+        code, output, errors = run("search", *tier[:2], "--tier", "late")
+        assert (code, errors) == (2, "wordspot: 1 of 1 queries could not be answered\n")
+        assert "annotation 1 of 'late'" in output
+    assert "'tea' (1), 'late' (1); got 'milk'" in refused(run("search", *tier[:2], "--tier", "milk"))
+
+
 def test_nothing_is_deleted_unasked_where_the_input_is_no_terminal(
     run: Run, indexed: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -481,6 +581,9 @@ def test_training_says_where_the_artifact_is(run: Run, recordings: dict[str, Pat
 PROGRAM = """
 import sys
 from wordspot.services import cli
+from wordspot.services.interchange import schemas
+from wordspot.services.interchange.formats import export, read_tiers
+from wordspot.services.interchange.records import Occurrence
 try:
     cli.main()
 finally:

@@ -1,0 +1,118 @@
+"""The queries of `wordspot search`: files, texts, stretches, batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from wordspot.indexer.errors import InvalidInput
+from wordspot.services.commands.batch import numbered_lines
+from wordspot.services.examples import FileQuery, Query, QueryExample, StoredQuery, TypedQuery
+from wordspot.services.limits import DEFAULT_SPEAKERS
+
+
+@dataclass(frozen=True)
+class NamedQuery:
+    """A query with its names.
+
+    Attributes:
+        name: as it was given.
+        label: for people: the words, or the name of the file without folder and ending.
+        query: what is asked.
+    """
+
+    name: str
+    label: str
+    query: Query
+
+
+@dataclass(frozen=True)
+class SynthesisOptions:
+    """How typed queries are spoken.
+
+    language: a code of espeak-ng.
+    speakers: how many voices speak them; None for the usual number.
+    """
+
+    language: str
+    speakers: int | None
+
+    def query(self, text: str) -> TypedQuery:
+        """Returns the query of a text."""
+        speakers = DEFAULT_SPEAKERS if self.speakers is None else self.speakers
+        return TypedQuery(text, self.language, speakers)
+
+
+@dataclass(frozen=True)
+class GivenQuery:
+    """A query as the options state it.
+
+    files: spoken examples. text: to be synthesised. recording: by id. start, end: in seconds, of the
+    recording or of one file.
+    """
+
+    files: Sequence[Path]
+    text: str | None = None
+    recording: str | None = None
+    start: float | None = None
+    end: float | None = None
+
+    def named(self, synthesis: SynthesisOptions) -> NamedQuery:
+        """Returns the query. Raises typer.BadParameter where options do not go together."""
+        if not (self.files or self.text is not None or self.recording is not None) or (
+            self.files and self.text is not None
+        ):
+            raise typer.BadParameter("give QUERY or --say, --recording or both, --batch or --from alone")
+        if (self.start is None) != (self.end is None):
+            raise typer.BadParameter("--start and --end go together")
+        examples: list[tuple[str, str, QueryExample]] = []
+        if self.text is not None:
+            examples.append((self.text, self.text, synthesis.query(self.text)))
+        if self.recording is None:
+            if self.start is not None and len(self.files) != 1:
+                raise typer.BadParameter("--start and --end go with one QUERY, or with --recording")
+            examples += [
+                (str(file), file_label(file, self.start, self.end), FileQuery(file, self.start, self.end))
+                for file in self.files
+            ]
+        elif self.start is None or self.end is None:
+            raise typer.BadParameter("--recording needs --start and --end")
+        else:
+            examples += [(str(file), file_label(file), FileQuery(file)) for file in self.files]
+            name = f"{self.recording} {self.start:g}-{self.end:g}"
+            examples.append((name, name, StoredQuery(self.recording, self.start, self.end)))
+        names, labels, queries = zip(*examples, strict=True)
+        return NamedQuery(", ".join(names), ", ".join(dict.fromkeys(labels)), list(queries))
+
+
+def file_label(file: Path, start: float | None = None, end: float | None = None) -> str:
+    """Returns the name of a file without folder and ending, with the stretch that is meant."""
+    return file.stem if start is None or end is None else f"{file.stem} {start:g}-{end:g}"
+
+
+def batch_queries(batch: Path, synthesis: SynthesisOptions) -> list[NamedQuery]:
+    """Returns the queries of a file, one a line. Raises InvalidInput."""
+    if not (queries := list(_lines(batch, synthesis))):
+        raise InvalidInput(f"{batch} holds no query")
+    return queries
+
+
+def _lines(batch: Path, synthesis: SynthesisOptions) -> Iterator[NamedQuery]:
+    """Raises InvalidInput."""
+    for number, line in numbered_lines(batch):
+        path, *times = line.split("\t")
+        if path == "say" and len(times) == 1:
+            yield NamedQuery(line, times[0], synthesis.query(times[0]))
+            continue
+        try:
+            bounds = [float(time) for time in times]
+        except ValueError:
+            bounds = []
+        if len(times) not in (0, 2) or len(bounds) != len(times):
+            raise InvalidInput(
+                f"{batch}, line {number} must be a path, path<TAB>start<TAB>end or say<TAB>text, got {line!r}"
+            )
+        yield NamedQuery(line, file_label(Path(path), *bounds), FileQuery(Path(path), *bounds))
