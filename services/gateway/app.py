@@ -21,7 +21,18 @@ from wordspot.services.gateway import openapi, problems
 from wordspot.services.gateway.guard import Guard
 from wordspot.services.gateway.page import mount_page
 from wordspot.services.gateway.peers import Addresses, Peers
-from wordspot.services.gateway.routes import archives, operations, recordings, searches, status, uploads
+from wordspot.services.gateway.routes import (
+    archives,
+    exports,
+    matrix,
+    models,
+    operations,
+    recordings,
+    searches,
+    status,
+    tags,
+    uploads,
+)
 from wordspot.services.gateway.spool import Spool
 from wordspot.services.gateway.uploads import Uploads
 from wordspot.services.limits import MAX_JSON_BYTES, MAX_MEDIA_BODY_BYTES
@@ -32,7 +43,7 @@ PREFIX = "/api/v1"
 START_TIMEOUT_S = 30.0
 BACKLOG = 512
 SWEEP_S = 600.0  # between looks for uploads that have expired
-_MEDIA = re.compile(rf"{PREFIX}/(archives/[^/]+/(search|matrix)|models/)")
+_MEDIA = re.compile(rf"{PREFIX}/(archives/[^/]+/(search|matrix|export|import)|models/)")
 _UPLOADS = re.compile(rf"{PREFIX}/archives/[^/]+/uploads(/|$)")
 _LOGGER = logging.getLogger("wordspot.services.gateway")
 
@@ -68,7 +79,18 @@ def create_app(addresses: Addresses, settings: GatewaySettings | None = None) ->
     problems.install(app)
     app.include_router(status.router)
     api = APIRouter(prefix=PREFIX)
-    for module in (status, archives, recordings, uploads, operations, searches):
+    for module in (
+        status,
+        archives,
+        recordings,
+        tags,
+        uploads,
+        operations,
+        searches,
+        matrix,
+        exports,
+        models,
+    ):
         api.include_router(module.api)
     app.include_router(api)
     openapi.install(app)

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from wordspot.services.gateway.problems import MEDIA_TYPE, ProblemBody
-from wordspot.services.gateway.schemas import SearchBody, SearchForm
+from wordspot.services.gateway.search_schemas import SearchBody, SearchForm
 
 _COMPONENTS = "#/components/schemas/{model}"
 _BODIES: tuple[type[BaseModel], ...] = (

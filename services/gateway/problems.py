@@ -47,6 +47,7 @@ _HTTP_STATUS = {
     _Code.DEADLINE_EXCEEDED: 504,
 }
 _EXHAUSTED = "EXHAUSTED"  # the reason of a full disk, which waiting does not help
+_TOO_LARGE = "message larger than max"  # what gRPC says of it
 _RETRIED = (429, 503)
 
 
@@ -266,6 +267,8 @@ def _of_status(code: grpc.StatusCode, text: str, details: Sequence[Any]) -> Prob
     for detail in details:
         _unpack(detail, info, bad, retry)
     status = 507 if info.reason == _EXHAUSTED else _HTTP_STATUS.get(code, 500)
+    if not info.reason and code is _Code.RESOURCE_EXHAUSTED and _TOO_LARGE in text:
+        status = 413
     delay: float | None = None
     if status in _RETRIED:
         delay = retry.retry_delay.ToNanoseconds() / 1e9 or DEFAULT_RETRY_S

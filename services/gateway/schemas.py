@@ -4,29 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from wordspot.services.gateway.messages import JsonMessage, model_of
 from wordspot.services.limits import (
-    DEFAULT_HITS,
     DEFAULT_PAGE_ITEMS,
-    DEFAULT_SPEAKERS,
-    MAX_EXAMPLES,
-    MAX_HITS,
-    MAX_LANGUAGE_CHARACTERS,
     MAX_NAME_CHARACTERS,
     MAX_PAGE_ITEMS,
     MAX_PAGE_TOKEN_CHARACTERS,
-    MAX_QUERIES_PER_REQUEST,
-    MAX_QUERY_TEXT_CHARACTERS,
-    MAX_RECORDINGS_PER_CALL,
-    MAX_SPEAKERS,
-    MAX_TEXT_CHARACTERS,
 )
-from wordspot.v1 import archive_pb2, search_pb2
+from wordspot.v1 import archive_pb2, models_pb2, search_pb2
 
 if TYPE_CHECKING:  # models made at run time are no types to a type checker
     Archive: TypeAlias = JsonMessage
+    Filter: TypeAlias = JsonMessage
+    TagPage: TypeAlias = JsonMessage
+    Updates: TypeAlias = JsonMessage
+    UpdateAnswers: TypeAlias = JsonMessage
+    Verdicts: TypeAlias = JsonMessage
+    ModelBody: TypeAlias = JsonMessage
+    ModelsBody: TypeAlias = JsonMessage
+    VerdictAnswers: TypeAlias = JsonMessage
+    VerdictPage: TypeAlias = JsonMessage
     Recording: TypeAlias = JsonMessage
     Operation: TypeAlias = JsonMessage
     Verification: TypeAlias = JsonMessage
@@ -34,6 +33,15 @@ if TYPE_CHECKING:  # models made at run time are no types to a type checker
     SynthesisBody: TypeAlias = JsonMessage
 else:
     Archive = model_of(archive_pb2.Archive)
+    Filter = model_of(archive_pb2.RecordingFilter)
+    TagPage = model_of(archive_pb2.ListTagsResponse)
+    Updates = model_of(archive_pb2.UpdateRecordingsRequest, without="archive")
+    UpdateAnswers = model_of(archive_pb2.UpdateRecordingsResponse)
+    Verdicts = model_of(archive_pb2.SetVerdictsRequest, without="archive")
+    ModelBody = model_of(models_pb2.Model)
+    ModelsBody = model_of(models_pb2.ListModelsResponse)
+    VerdictAnswers = model_of(archive_pb2.SetVerdictsResponse)
+    VerdictPage = model_of(archive_pb2.ListVerdictsResponse)
     Recording = model_of(archive_pb2.Recording)
     Operation = model_of(archive_pb2.Operation)
     Verification = model_of(archive_pb2.VerifyArchiveResponse)
@@ -68,123 +76,6 @@ class Info(BaseModel):
     read_only: bool
 
 
-class StoredExample(JsonMessage):
-    """A stretch of a recording in the archive."""
-
-    recording: Name
-    start: Seconds
-    end: Seconds
-
-
-class AudioExample(JsonMessage):
-    """The bytes of a sound file; with start and end, the rest serves as context."""
-
-    audio: Annotated[str, Field(min_length=1, description="Base64.", json_schema_extra={"format": "byte"})]
-    filename: Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)] = ""
-    start: Seconds | None = None
-    end: Seconds | None = None
-
-    @model_validator(mode="after")
-    def _check_stretch(self) -> AudioExample:
-        if (self.start is None) != (self.end is None):
-            raise ValueError("start and end go together")
-        return self
-
-
-class QueryBody(JsonMessage):
-    """What is looked for: one or more examples of the same words, or a text that a synthesiser says."""
-
-    label: Annotated[str, Field(max_length=MAX_QUERY_TEXT_CHARACTERS)] = ""
-    examples: Annotated[
-        list[StoredExample | AudioExample], Field(max_length=MAX_EXAMPLES, default_factory=list)
-    ]
-    text: Annotated[str, Field(max_length=MAX_TEXT_CHARACTERS)] = ""
-    language: Annotated[str, Field(max_length=MAX_LANGUAGE_CHARACTERS)] = "en"
-    speakers: Annotated[int, Field(ge=1, le=MAX_SPEAKERS)] = DEFAULT_SPEAKERS
-
-    @model_validator(mode="after")
-    def _check_examples(self) -> QueryBody:
-        if not self.text and not self.examples:
-            raise ValueError("a query needs examples or a text, got neither")
-        return self
-
-
-class SearchSettings(JsonMessage):
-    """How to search."""
-
-    top: Annotated[int, Field(ge=1, le=MAX_HITS, description="Hits a query at most.")] = DEFAULT_HITS
-    all_hits: Annotated[
-        bool, Field(description="The whole ranking up to top; false: only what is detected.")
-    ] = True
-    min_score: Seconds | None = None
-    speed_variants: Annotated[
-        Literal[1, 3, 5, 7, 9],
-        Field(description="Speeds at which each example is searched for, in so many times the time."),
-    ] = 1
-    mode: Annotated[Literal["sound", "meaning", "both"], Field(description="What is to be alike.")] = "sound"
-    recordings: list[Name] = Field(
-        default_factory=list,
-        max_length=MAX_RECORDINGS_PER_CALL,
-        description="Only these, by id; empty: all.",
-    )
-
-
-class SearchBody(SearchSettings):
-    """Queries and how to search for them."""
-
-    queries: Annotated[list[QueryBody], Field(min_length=1, max_length=MAX_QUERIES_PER_REQUEST)]
-
-
-class SearchForm(SearchSettings):
-    """How to search for the examples that the files of a form are."""
-
-    label: Annotated[str, Field(max_length=MAX_QUERY_TEXT_CHARACTERS)] = ""
-    start: Seconds | None = None
-    end: Seconds | None = None
-
-
-class StretchBody(BaseModel):
-    """A stretch of sound, in seconds."""
-
-    start: float
-    end: float
-
-
-class HitBody(BaseModel):
-    """A place where a query may be said, times in seconds."""
-
-    recording: str
-    path: str
-    start: float
-    end: float
-    score: float
-    p_correct: float
-    detected: bool
-
-
-class ResultBody(BaseModel):
-    """What was found for one query."""
-
-    label: str
-    hits: list[HitBody]
-    compared: StretchBody
-    threshold: float
-    p_threshold: float | None
-    seconds: float
-    synthesis: SynthesisBody | None
-    warnings: list[str]
-    advice: list[str] = Field(description="What to try where nothing is certain.")
-    problem: dict[str, Any] | None = Field(
-        default=None, description="Why this query of several could not be answered; a problem of RFC 9457."
-    )
-
-
-class SearchAnswerBody(BaseModel):
-    """Results in the order of the queries."""
-
-    results: list[ResultBody]
-
-
 class ArchivePage(BaseModel):
     """Archives in the order of their names."""
 
@@ -207,10 +98,17 @@ class OperationPage(BaseModel):
     next_page_token: str
 
 
+class TagsBody(JsonMessage):
+    """Tags of a recording: those that are null are removed, others set."""
+
+    tags: dict[str, str | None]
+
+
 class AddBody(JsonMessage):
     """A file that the server can read, below one of its roots."""
 
     path: Annotated[str, Field(min_length=1)]
+    tags: dict[str, str] = Field(default_factory=dict)
     request_id: Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)] = ""
 
 
@@ -229,6 +127,48 @@ class PeaksBody(BaseModel):
     buckets: int
     min: list[int]
     max: list[int]
+
+
+class ListingQuery(BaseModel):
+    """Which recordings to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    page_size: PageSize = 0
+    page_token: PageToken = ""
+    path: list[str] = Field(default_factory=list, description="Globs, one of which matches the path.")
+    folder: list[str] = Field(default_factory=list, description="Folders, in one of which it lies.")
+    tag: list[str] = Field(default_factory=list, description="KEY=VALUE, each of which it has.")
+    date_from: str = ""
+    date_to: str = ""
+    state: list[Literal["added", "indexed", "failed", "missing"]] = Field(default_factory=list)
+
+    @field_validator("tag")
+    @classmethod
+    def _check_tags(cls, tags: list[str]) -> list[str]:
+        for tag in tags:
+            if "=" not in tag:
+                raise ValueError(f"a tag must be KEY=VALUE, got {tag!r}")
+        return tags
+
+    def filter(self) -> archive_pb2.RecordingFilter | None:
+        """Returns the filter; None for all recordings."""
+        if not (self.path or self.folder or self.tag or self.date_from or self.date_to):
+            return None
+        return archive_pb2.RecordingFilter(
+            paths=self.path,
+            folders=self.folder,
+            tags=dict(tag.split("=", 1) for tag in self.tag),
+            date_from=self.date_from,
+            date_to=self.date_to,
+        )
+
+
+class ModelCardBody(BaseModel):
+    """A model, and its artifact's card."""
+
+    model: ModelBody
+    card: dict[str, Any]
 
 
 class UploadBody(BaseModel):

@@ -13,12 +13,14 @@ import grpc
 
 from wordspot.indexer.paths import path_text
 from wordspot.services.advice import advice
-from wordspot.services.answers import SearchAnswer, from_message
+from wordspot.services.answers import from_message
 from wordspot.services.client.query_messages import mode_value, query_requests
 from wordspot.services.examples import Example, RecordedQuery, StoredQuery, TypedQuery
+from wordspot.services.gateway.messages import message_of
 from wordspot.services.gateway.peers import Peers
 from wordspot.services.gateway.problems import Problem, of_error
-from wordspot.services.gateway.schemas import (
+from wordspot.services.gateway.schemas import SynthesisBody
+from wordspot.services.gateway.search_schemas import (
     AudioExample,
     HitBody,
     QueryBody,
@@ -26,9 +28,9 @@ from wordspot.services.gateway.schemas import (
     SearchSettings,
     StoredExample,
     StretchBody,
-    SynthesisBody,
+    VerdictOfHit,
 )
-from wordspot.services.limits import MAX_QUERY_BYTES
+from wordspot.services.limits import MAX_PAGE_ITEMS, MAX_QUERY_BYTES
 from wordspot.v1 import archive_pb2, search_pb2
 
 MAX_WAITS = 5  # for a turn, of a query in the middle of a list
@@ -67,6 +69,8 @@ def search_options(archive: str, settings: SearchSettings) -> search_pb2.SearchO
         recordings=settings.recordings,
         voices=settings.speed_variants,
         mode=mode_value(settings.mode),
+        filter=None if settings.filter is None else message_of(archive_pb2.RecordingFilter, settings.filter),
+        with_verdicts=settings.with_verdicts,
     )
 
 
@@ -90,7 +94,8 @@ async def results(
             async for answer in peers.search(stream):
                 waits = 0
                 query = waiting.popleft()
-                yield _result(query.label, from_message(answer.result), response.archive, settings)
+                result = _result(query.label, answer.result, response.archive, settings)
+                yield await _judged(peers, archive, result)
             problem = stream.problem
         except grpc.RpcError as error:
             problem = of_error(error)
@@ -147,9 +152,36 @@ def _read_example(example: StoredExample | AudioExample, field: str, number: int
     return RecordedQuery(data, interval, example.filename or f"example {number + 1}")
 
 
+async def _judged(peers: Peers, archive: str, result: ResultBody) -> ResultBody:
+    """Returns a result whose hits have what somebody said of them."""
+    if not result.label or not result.hits:
+        return result
+    request = archive_pb2.ListVerdictsRequest(archive=archive, query=result.label, page_size=MAX_PAGE_ITEMS)
+    page: archive_pb2.ListVerdictsResponse = await peers.archives.ListVerdicts(request)
+    by_recording: dict[str, list[archive_pb2.Verdict]] = {}
+    for verdict in page.verdicts:
+        by_recording.setdefault(verdict.recording, []).append(verdict)
+    for hit in result.hits:
+        for verdict in by_recording.get(hit.recording, ()):
+            if _is_same_place(hit, verdict):
+                hit.verdict = VerdictOfHit(id=verdict.id, correct=verdict.correct, author=verdict.author)
+    return result
+
+
+def _is_same_place(hit: HitBody, verdict: archive_pb2.Verdict) -> bool:
+    """Returns whether they share at least half of the shorter one, as SetVerdicts decides it."""
+    start, end = verdict.interval.start_seconds, verdict.interval.end_seconds
+    shared = min(hit.end, end) - max(hit.start, start)
+    return shared > 0 and shared >= min(hit.end - hit.start, end - start) / 2
+
+
 def _result(
-    label: str, answer: SearchAnswer, archive: archive_pb2.Archive, settings: SearchSettings
+    label: str,
+    message: search_pb2.SearchResult,
+    archive: archive_pb2.Archive,
+    settings: SearchSettings,
 ) -> ResultBody:
+    answer = from_message(message)
     hits = [
         HitBody(
             recording=hit.recording,
@@ -174,6 +206,8 @@ def _result(
         if synthesis is None
         else SynthesisBody.model_validate(vars(synthesis) | {"speakers": list(synthesis.speakers)}),
         warnings=list(answer.warnings),
+        confirmed_examples=message.confirmed_examples,
+        rejected_places=message.rejected_places,
         advice=list(
             advice(
                 answer,

@@ -9,18 +9,20 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from wordspot.services.answers import to_interval
-from wordspot.services.gateway.messages import plain
+from wordspot.services.gateway.messages import message_of, plain
 from wordspot.services.gateway.peers import Peers, ThePeers
 from wordspot.services.gateway.problems import Problem
 from wordspot.services.gateway.ranges import asked_span
 from wordspot.services.gateway.schemas import (
     AddBody,
     AddedBody,
-    PageSize,
-    PageToken,
+    ListingQuery,
     PeaksBody,
     Recording,
     RecordingPage,
+    TagsBody,
+    UpdateAnswers,
+    Updates,
 )
 from wordspot.services.gateway.sound import VirtualWav, clip, wav_bytes
 from wordspot.services.limits import DEFAULT_PEAK_BUCKETS, MAX_CLIP_SECONDS, MAX_PEAK_BUCKETS
@@ -46,15 +48,31 @@ MOMENT = Query(ge=0, description="In seconds.", allow_inf_nan=False)
 async def list_recordings(
     archive: str,
     peers: ThePeers,
-    page_size: Annotated[PageSize, Query()] = 0,
-    page_token: Annotated[PageToken, Query()] = "",
+    listing: Annotated[ListingQuery, Query()],
 ) -> Any:
-    """Lists recordings in the order of adding."""
+    """Lists recordings in the order of adding, all or those that match."""
     page = await peers.archives.ListRecordings(
-        archive_pb2.ListRecordingsRequest(archive=archive, page_size=page_size, page_token=page_token)
+        archive_pb2.ListRecordingsRequest(
+            archive=archive,
+            page_size=listing.page_size,
+            page_token=listing.page_token,
+            filter=listing.filter(),
+            states=[f"RECORDING_STATE_{state.upper()}" for state in listing.state],
+        )
     )
-    whole = await peers.archives.GetArchive(archive_pb2.GetArchiveRequest(name=archive))
-    return plain(page) | {"total": whole.archive.recordings}
+    body = plain(page)
+    return {
+        "recordings": body["recordings"],
+        "next_page_token": body["next_page_token"],
+        "total": body["total_size"],
+    }
+
+
+@api.patch("", response_model=UpdateAnswers, operation_id="update_recordings")
+async def update_recordings(archive: str, body: Updates, peers: ThePeers) -> Any:
+    """Sets and removes tags of many recordings; one that cannot be changed has a problem."""
+    request = message_of(archive_pb2.UpdateRecordingsRequest, body, archive=archive)
+    return plain(await peers.archives.UpdateRecordings(request))
 
 
 @api.post(
@@ -66,7 +84,9 @@ async def list_recordings(
 async def add_recording(archive: str, body: AddBody, peers: ThePeers, response: Response) -> Any:
     """Adds a file that the server can read, below one of its roots."""
     answer = await peers.archives.AddRecording(
-        archive_pb2.AddRecordingRequest(archive=archive, path=body.path, request_id=body.request_id)
+        archive_pb2.AddRecordingRequest(
+            archive=archive, path=body.path, request_id=body.request_id, tags=body.tags
+        )
     )
     response.status_code = 200 if answer.already_present else 201
     return plain(answer)
@@ -76,6 +96,23 @@ async def add_recording(archive: str, body: AddBody, peers: ThePeers, response: 
 async def get_recording(archive: str, recording: str, peers: ThePeers) -> Any:
     """Returns a recording."""
     return plain(await _recording(peers, archive, recording))
+
+
+@api.patch("/{recording}", response_model=Recording, operation_id="update_recording")
+async def update_recording(archive: str, recording: str, body: TagsBody, peers: ThePeers) -> Any:
+    """Sets the tags that are texts and removes those that are null; others stay."""
+    update = archive_pb2.RecordingUpdate(
+        recording=recording,
+        tags={key: value for key, value in body.tags.items() if value is not None},
+        removed_tags=[key for key, value in body.tags.items() if value is None],
+    )
+    await _recording(peers, archive, recording)
+    answer = await peers.archives.UpdateRecordings(
+        archive_pb2.UpdateRecordingsRequest(archive=archive, updates=[update])
+    )
+    if answer.updates[0].problem:
+        raise Problem(400, answer.updates[0].problem, kind="invalid-input", field="tags")
+    return plain(answer.updates[0].recording)
 
 
 @api.delete("/{recording}", status_code=204, operation_id="delete_recording")

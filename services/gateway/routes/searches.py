@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 from wordspot.services.examples import RecordedQuery
 from wordspot.services.gateway.peers import ThePeers
 from wordspot.services.gateway.problems import Problem, of_validation
-from wordspot.services.gateway.schemas import SearchAnswerBody, SearchBody, SearchForm, SearchSettings
+from wordspot.services.gateway.search_schemas import SearchAnswerBody, SearchBody, SearchForm, SearchSettings
 from wordspot.services.gateway.searching import LabelledQuery, read_query, results
 from wordspot.services.gateway.sse import Event, event_response
 from wordspot.services.limits import MAX_EXAMPLES, MAX_QUERY_BYTES, MAX_STORED_HITS

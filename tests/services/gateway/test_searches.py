@@ -11,7 +11,7 @@ import pytest
 from wordspot import Client
 from wordspot.indexer.records import SPEED_VARIANTS, Mode
 from wordspot.indexer.sound.audio import write_wav
-from wordspot.services.gateway.schemas import SearchBody
+from wordspot.services.gateway.search_schemas import SearchBody
 
 SEARCH = "/archives/default/search"
 
