@@ -83,6 +83,7 @@ class EmbeddedServer:
 
     metrics_port: where Prometheus finds figures; None for nowhere.
     query_bytes: what the queries of all callers hold.
+    private_address: where the services listen for this process alone.
 
     Args:
         settings: of the services.
@@ -98,7 +99,9 @@ class EmbeddedServer:
             folder = leaving.enter_context(_socket_folder())
             models = models or load_models(settings.modelhost)
             leaving.callback(models.close)
-            listening = settings.server or ServerSettings(socket=str(folder / "socket"))
+            private = str(folder / "socket")
+            self.private_address = f"unix:{private}"
+            listening = settings.server or ServerSettings(socket=private)
             self.metrics_port: int | None = None
             if settings.modelhost.metrics_port is not None:
                 from wordspot.services.modelhost import metrics
@@ -120,7 +123,8 @@ class EmbeddedServer:
                 *archive.services,
             ]
             self.server: Server
-            self.server, _ = create_server(services, listening)
+            besides = private if settings.gateway is not None and settings.server is not None else ""
+            self.server, _ = create_server(services, listening, besides)
             self._closing = leaving.pop_all()
 
     @property
@@ -146,7 +150,7 @@ def run(settings: EmbeddedSettings) -> None:
     load_compiled()
     embedded = EmbeddedServer(settings)
     try:
-        serve(embedded.server, _gateway(embedded.address, settings.gateway))
+        serve(embedded.server, _gateway(embedded.private_address, settings.gateway))
     finally:
         embedded.close()
 

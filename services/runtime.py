@@ -65,20 +65,25 @@ class Service:
     check: Callable[[], None] = lambda: None
 
 
-def create_server(services: Sequence[Service], settings: ServerSettings) -> tuple[Server, int]:
+def create_server(
+    services: Sequence[Service], settings: ServerSettings, private_socket: str = ""
+) -> tuple[Server, int]:
     """Returns a bound server that does not run yet, and its port (0 on a Unix socket).
 
-    Raises ServiceError where the address is taken.
+    private_socket: as of Server. Raises ServiceError where the address is taken.
     """
-    server = Server(services, settings)
+    server = Server(services, settings, private_socket)
     return server, server.port
 
 
 class Server:
     """Servicers with health, reflection, limits and the error table around them."""
 
-    def __init__(self, services: Sequence[Service], settings: ServerSettings) -> None:
-        _check_exposure(settings)
+    def __init__(
+        self, services: Sequence[Service], settings: ServerSettings, private_socket: str = ""
+    ) -> None:
+        """private_socket: path of a Unix socket to listen on besides; "" for none."""
+        check_exposure(settings)
         self._settings = settings
         # Spare threads turn calls away while all others are taken.
         self._pool = ThreadPoolExecutor(settings.max_calls + SPARE_THREADS, thread_name_prefix="rpc")
@@ -108,6 +113,8 @@ class Server:
             )
         try:
             self.port = _listen(self._server, settings)
+            if private_socket:
+                self._server.add_insecure_port(f"unix:{private_socket}")
         except RuntimeError as error:
             raise errors.ServiceError(f"cannot listen at {settings.address}: {error}") from error
         self.address = settings.address if settings.socket else f"{settings.host}:{self.port}"
@@ -185,7 +192,7 @@ def _guard(settings: ServerSettings) -> Guard:
     return open_guard(settings.tokens, provider, settings.audit_log)
 
 
-def _check_exposure(settings: ServerSettings) -> None:
+def check_exposure(settings: ServerSettings) -> None:
     """Raises SettingsError for a server that anybody in the network could call or overhear."""
     if settings.is_local:
         return

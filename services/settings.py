@@ -294,6 +294,8 @@ class GatewaySettings(Settings):
     searcher, modelhost: addresses of the services behind it.
     connection_idle_seconds: a connection without a request for so long is closed.
     grace_seconds: what requests under way get when the server is asked to end.
+    security: whose TLS and insecure count for HTTP, too. credentials: how services are reached; callers' own
+    tokens are sent to them.
     """
 
     http_host: str = "127.0.0.1"
@@ -305,6 +307,8 @@ class GatewaySettings(Settings):
     modelhost: str = "127.0.0.1:50053"
     connection_idle_seconds: float = 300.0
     grace_seconds: float = 5.0
+    security: ServerSettings = field(default_factory=ServerSettings)
+    credentials: Credentials = field(default_factory=Credentials)
 
     bounds: ClassVar[Bounds] = {
         "http_port": (0, 65_535),
@@ -351,6 +355,6 @@ def _parsed(name: str, text: str, kind: Any) -> Any:
         return tuple(Path(part) for part in text.split(os.pathsep) if part)
     if kind == tuple[str, ...]:
         return tuple(part.strip() for part in text.split(",") if part.strip())
-    if kind is Credentials:
+    if kind in (Credentials, ServerSettings):
         raise SettingsError(f"{name} is not a setting")
     return Path(text) if kind in (Path, Path | None) else text

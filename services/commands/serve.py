@@ -134,20 +134,28 @@ def serve(
         credentials=Credentials.read(environment),
     )
     if which is ServiceName.gateway:
-        _run_gateway(_gateway_settings(environment, f"{server.host}:{server.port}", searcher, modelhost))
+        _run_gateway(
+            _gateway_settings(environment, server, f"{server.host}:{server.port}", searcher, modelhost)
+        )
         return
     gateway = None if no_http else _beside(environment, http, server)
     _run(which, server, segmenting, hosting, searching, gateway)
 
 
 def _gateway_settings(
-    environment: Mapping[str, str], address: str | None, searcher: str | None, modelhost: str | None
+    environment: Mapping[str, str],
+    server: ServerSettings,
+    address: str | None,
+    searcher: str | None = None,
+    modelhost: str | None = None,
 ) -> GatewaySettings:
     """Raises SettingsError."""
     host, port = (None, None) if address is None else http_address(address)
     return GatewaySettings.read(
         environment,
         spool=settings.home(environment) / "spool",
+        security=server,
+        credentials=replace(Credentials.read(environment), token=""),  # callers bring their own
         **_set_flags(http_host=host, http_port=port, searcher=searcher, modelhost=modelhost),
     )
 
@@ -159,7 +167,7 @@ def _beside(
 
     Where nobody said where, a taken port does not keep the services from starting.
     """
-    settings = _gateway_settings(environment, address, None, None)
+    settings = _gateway_settings(environment, server, address)
     if address is not None or environment.get("WORDSPOT_HTTP_PORT"):
         return settings
     return replace(settings, http_port=0 if server.port == 0 else settings.http_port, any_port=True)

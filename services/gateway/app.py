@@ -6,11 +6,14 @@ import asyncio
 import logging
 import re
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from importlib import metadata
+from typing import Any
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
@@ -36,8 +39,8 @@ from wordspot.services.gateway.routes import (
 from wordspot.services.gateway.spool import Spool
 from wordspot.services.gateway.uploads import Uploads
 from wordspot.services.limits import MAX_JSON_BYTES, MAX_MEDIA_BODY_BYTES
-from wordspot.services.runtime import stop_request
-from wordspot.services.settings import GatewaySettings
+from wordspot.services.runtime import check_exposure, stop_request
+from wordspot.services.settings import GatewaySettings, ServerSettings
 
 PREFIX = "/api/v1"
 START_TIMEOUT_S = 30.0
@@ -55,7 +58,7 @@ def create_app(addresses: Addresses, settings: GatewaySettings | None = None) ->
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.stopping = asyncio.Event()
-        app.state.peers = Peers(addresses)
+        app.state.peers = Peers(addresses, settings.credentials)
         with ExitStack() as leaving:
             spool = Spool(settings.spool or leaving.enter_context(temporary_folder()))
             app.state.uploads = Uploads(spool)
@@ -125,15 +128,13 @@ class Gateway:
     """
 
     def __init__(self, addresses: Addresses, settings: GatewaySettings) -> None:
+        listening = replace(settings.security, host=settings.http_host, port=settings.http_port, socket="")
+        check_exposure(listening)
         self._socket = _open_socket(settings)
         port = self._socket.getsockname()[1]
         shown = "127.0.0.1" if settings.http_host in ("0.0.0.0", "::", "") else settings.http_host
-        self.url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
-        if not _is_loopback(settings.http_host):
-            _LOGGER.warning(
-                "HTTP listens at %s, beyond this machine: who reaches it can read and change all archives",
-                settings.http_host,
-            )
+        scheme = "http" if listening.tls_certificate is None else "https"
+        self.url = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}"
         self._app = create_app(addresses, settings)
         config = uvicorn.Config(
             self._app,
@@ -145,6 +146,7 @@ class Gateway:
             server_header=False,
             proxy_headers=False,
             backlog=BACKLOG,
+            **_tls(listening),
             timeout_keep_alive=round(settings.connection_idle_seconds),
             timeout_graceful_shutdown=max(1, round(settings.grace_seconds)),
         )
@@ -213,8 +215,14 @@ def _listening_socket(host: str, port: int) -> socket.socket:
         raise ServiceError(f"cannot listen at {host}:{port}: {error.strerror or error}") from error
 
 
-def _is_loopback(host: str) -> bool:
-    return host == "localhost" or host.startswith("127.") or host == "::1"
+def _tls(settings: ServerSettings) -> dict[str, Any]:
+    """Returns what has connections encrypted where the settings say so."""
+    if settings.tls_certificate is None:
+        return {}
+    options: dict[str, Any] = {"ssl_certfile": settings.tls_certificate, "ssl_keyfile": settings.tls_key}
+    if settings.tls_client_authority is not None:
+        options |= {"ssl_ca_certs": str(settings.tls_client_authority), "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    return options
 
 
 def run(addresses: Addresses, settings: GatewaySettings) -> None:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from wordspot.services.gateway.peers import caller_metadata
 from wordspot.services.gateway.problems import Problem
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -76,6 +77,7 @@ class Guard:
                 answered["X-Request-Id"] = request_id
             await send(message)
 
+        caller_metadata.set(_metadata(headers, request_id))
         limit = self._body_limit(scope["path"])
         try:
             self._check_host(headers)
@@ -100,6 +102,13 @@ class Guard:
             kind="host-not-allowed",
             field="Host",
         )
+
+
+def _metadata(headers: Headers, request_id: str) -> tuple[tuple[str, str], ...]:
+    """Returns what the services learn of the caller: the token, and the id of the request."""
+    authorization = headers.get("authorization", "")
+    usable = authorization.isascii() and authorization.isprintable() and authorization
+    return (("x-request-id", request_id), *([("authorization", authorization)] if usable else []))
 
 
 def has_body(headers: Headers) -> bool:

@@ -20,6 +20,7 @@ _BODIES: tuple[type[BaseModel], ...] = (
 )  # that operations read themselves
 _PROBLEMS = {
     400: "The request is not valid.",
+    401: "The request needs a token: `Authorization: Bearer TOKEN`.",
     403: "Not allowed.",
     404: "There is no such thing.",
     408: "The request did not come in time.",

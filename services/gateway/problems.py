@@ -274,7 +274,8 @@ def _of_status(code: grpc.StatusCode, text: str, details: Sequence[Any]) -> Prob
         delay = retry.retry_delay.ToNanoseconds() / 1e9 or DEFAULT_RETRY_S
     field = bad.field_violations[0].field if bad.field_violations else ""
     kind = (info.reason or code_pb2.Code.Name(code.value[0])).lower().replace("_", "-")
-    return Problem(status, text, kind=kind, field=field, retry_after=delay)
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    return Problem(status, text, kind=kind, field=field, retry_after=delay, headers=headers)
 
 
 def _unpack(detail: Any, *messages: Message) -> None:

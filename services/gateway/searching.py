@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from wordspot.services.client.query_messages import mode_value, query_requests
 from wordspot.services.examples import Example, RecordedQuery, StoredQuery, TypedQuery
 from wordspot.services.gateway.messages import message_of
 from wordspot.services.gateway.peers import Peers
-from wordspot.services.gateway.problems import Problem, of_error
+from wordspot.services.gateway.problems import Problem, of_call, of_error
 from wordspot.services.gateway.schemas import SynthesisBody
 from wordspot.services.gateway.search_schemas import (
     AudioExample,
@@ -33,6 +34,7 @@ from wordspot.services.gateway.search_schemas import (
 from wordspot.services.limits import MAX_PAGE_ITEMS, MAX_QUERY_BYTES
 from wordspot.v1 import archive_pb2, search_pb2
 
+_LOGGER = logging.getLogger("wordspot.services.gateway")
 MAX_WAITS = 5  # for a turn, of a query in the middle of a list
 _QUERYS_OWN = (400, 404, 412)  # statuses of what is wrong with one query
 
@@ -157,7 +159,11 @@ async def _judged(peers: Peers, archive: str, result: ResultBody) -> ResultBody:
     if not result.label or not result.hits:
         return result
     request = archive_pb2.ListVerdictsRequest(archive=archive, query=result.label, page_size=MAX_PAGE_ITEMS)
-    page: archive_pb2.ListVerdictsResponse = await peers.archives.ListVerdicts(request)
+    try:
+        page: archive_pb2.ListVerdictsResponse = await peers.archives.ListVerdicts(request)
+    except grpc.RpcError as error:
+        _LOGGER.warning("hits are shown without verdicts: %s", of_call(error).detail)
+        return result
     by_recording: dict[str, list[archive_pb2.Verdict]] = {}
     for verdict in page.verdicts:
         by_recording.setdefault(verdict.recording, []).append(verdict)

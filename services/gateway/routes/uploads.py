@@ -15,7 +15,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
 
-from wordspot.services.gateway.peers import Peers, ThePeers
+from wordspot.services.gateway.peers import Peers, ThePeers, caller_metadata
 from wordspot.services.gateway.problems import Problem
 from wordspot.services.gateway.schemas import Recording, UploadBody
 from wordspot.services.gateway.spool import Spooled, new_id
@@ -228,7 +228,8 @@ async def _receive(
 def _named(uploads: Uploads, archive: str, name: str, length: int, *, restarts: bool) -> Spooled:
     """Returns the upload of a file that is known by its name; begins one where there is none."""
     filename = _filename(name)
-    identity = hashlib.sha256(f"{archive}/{name}".encode()).hexdigest()[:32]
+    caller = dict(caller_metadata.get()).get("authorization", "")  # no other sees what this one began
+    identity = hashlib.sha256(f"{caller}/{archive}/{name}".encode()).hexdigest()[:32]
     try:
         upload = uploads.spool.load(identity)
     except Problem:
