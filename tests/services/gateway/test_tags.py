@@ -26,9 +26,8 @@ def ids(served: Any, recordings: dict[str, Path]) -> dict[str, str]:
 
 
 def test_tags_are_set_removed_counted_and_select_recordings(served: Any, ids: dict[str, str]) -> None:
-    tea = served.ask(
-        "PATCH", f"{DEFAULT}/recordings/{ids['tea']}", {"tags": {"place": "Gent", "date": "2020"}}
-    )
+    path = f"{DEFAULT}/recordings/{ids['tea']}"
+    tea = served.ask("PATCH", path, {"tags": {"place": "Gent", "date": "2020"}})
     assert tea["tags"] == {"date": "2020", "place": "Gent"}
     tea = served.ask("PATCH", path, {"tags": {"date": None}})
     assert tea["tags"] == {"place": "Gent"}
