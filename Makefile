@@ -2,39 +2,54 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-FAISS ?= cpu
+# Of the demo: search alone, as `pip install wordspot` brings it.
+DEMO_VENV ?= build/demo-venv
 # Options of the fuzzer, such as --seed 7 --inputs 1000 --seconds 0 --target decode.
 FUZZ ?=
 # Options of the faults, such as --seed 7 --faults 100 --kills 50 --rot 4 --losses 50.
 FAULTS ?=
+# Of the distributions: wordspot, its client alone, the weights of its models.
+PROJECTS := pyproject.toml deploy/client/pyproject.toml deploy/models/pyproject.toml
 PROTOS := $(wildcard proto/wordspot/*/*.proto)
 # Of tests, side by side; a thread each.
 WORKERS ?= 2
 PIN = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-	--no-emit-find-links --custom-compile-command 'make lock' --quiet
+	--no-emit-find-links --no-emit-package wordspot --no-emit-package wordspot-client \
+	--no-emit-package wordspot-models --custom-compile-command 'make lock' --quiet
 # The versions that development has.
 AS_TESTED := --constraints requirements-dev.lock
 # The tools by absolute path, for what runs in another folder.
 TOOLS := $(abspath $(BIN))
 
-.PHONY: help debian install demo test check docs proto page picture lock sbom bench bench-retrieval bench-scale bench-serving bench-faults fuzz clean
+.PHONY: help debian install demo wheels test check docs proto page picture lock sbom bench bench-retrieval bench-scale bench-serving bench-faults fuzz clean
 
 help:
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 install: $(VENV)/.installed ## the package with its tools in $(VENV)
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: $(PROJECTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[$(FAISS),video,dev,docs]'
+	$(BIN)/python -m pip install --quiet --editable deploy/client --editable deploy/models \
+		--editable '.[models,video,dev,docs]'
 	touch $@
 
 debian: ## what some tests need of Debian: ffmpeg makes sound files, PostgreSQL and Chromium are tried against
 	apt-get install --yes ffmpeg postgresql chromium
 
-demo: install ## start the services, index the sample archive, ask five spoken queries
-	$(BIN)/python deploy/demo/run.py
+demo: $(DEMO_VENV)/.installed ## install search alone, start the services, index the sample archive, ask five spoken queries
+	$(DEMO_VENV)/bin/python deploy/demo/run.py
+
+$(DEMO_VENV)/.installed: pyproject.toml deploy/client/pyproject.toml
+	$(PYTHON) -m venv $(DEMO_VENV)
+	$(DEMO_VENV)/bin/python -m pip install --quiet --editable deploy/client --editable .
+	touch $@
+
+wheels: install ## the three distributions, in dist
+	rm -rf dist
+	for folder in . deploy/client deploy/models; do \
+		(cd $$folder && $(TOOLS)/hatchling build --target wheel --directory $(CURDIR)/dist) || exit 1; done
 
 test: install ## the tests, under ten minutes on two cores
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow' --numprocesses $(WORKERS) --dist worksteal
@@ -63,9 +78,9 @@ picture: install ## draw the layers anew from the imports
 	$(BIN)/python -m docs.generate.layers
 
 lock: install ## pin, with hashes, what development, the images and their building need
-	$(PIN) --extra cpu --extra video --extra dev --extra docs --output-file requirements-dev.lock pyproject.toml
-	$(PIN) $(AS_TESTED) --extra cpu --extra video --extra postgres --output-file deploy/requirements-cpu.lock pyproject.toml
-	$(PIN) $(AS_TESTED) --extra gpu --extra video --extra postgres --output-file deploy/requirements-gpu.lock pyproject.toml
+	$(PIN) --extra models --extra video --extra dev --extra docs --output-file requirements-dev.lock pyproject.toml
+	$(PIN) $(AS_TESTED) --extra video --extra postgres --output-file deploy/requirements-cpu.lock pyproject.toml
+	$(PIN) $(AS_TESTED) --extra models --extra video --extra postgres --output-file deploy/requirements-gpu.lock pyproject.toml
 	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' \
 		| $(PIN) $(AS_TESTED) --output-file deploy/requirements-build.lock -
 

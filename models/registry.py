@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,6 +18,7 @@ ModelT = TypeVar("ModelT", bound="type[Model[Any]]")
 
 _CLASSES: dict[str, type[Model[Any]]] = {}
 PRETRAINED = Path(__file__).parent / "pretrained"
+ZOO_MEMBER = "digits-vae"  # one of those that wordspot-models brings
 PACKAGES = ("wordspot.models.encoders", "wordspot.models.generators", "wordspot.models.conditional")
 
 
@@ -68,7 +69,7 @@ def find(name: str, home: Path | None = None) -> Path:
         return installed[name]
     if (Path(name) / "card.json").is_file():
         return Path(name)
-    raise UnknownModel(f"no model {name!r}; there are {', '.join(sorted(installed)) or 'none'}")
+    raise _unknown(name, installed)
 
 
 def load(name: str, home: Path | None = None) -> tuple[Model[Any], ArtifactCard]:
@@ -88,7 +89,7 @@ def card(name: str, home: Path | None = None) -> ArtifactCard:
     """
     installed = folders(home)
     if name not in installed:
-        raise UnknownModel(f"no model {name!r}; there are {', '.join(sorted(installed)) or 'none'}")
+        raise _unknown(name, installed)
     return read_card(installed[name])
 
 
@@ -114,3 +115,11 @@ def able(capability: str, home: Path | None = None) -> dict[str, Path]:
         for name, folder in folders(home).items()
         if name not in cards or capability in cards[name].capabilities
     }
+
+
+def _unknown(name: str, installed: Iterable[str]) -> UnknownModel:
+    """Returns the error for a name that no artifact has."""
+    message = f"no model {name!r}; there are {', '.join(sorted(installed)) or 'none'}"
+    if not (PRETRAINED / ZOO_MEMBER).is_dir():
+        message += "; pip install 'wordspot[models]' brings the others that are published"
+    return UnknownModel(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from wordspot.indexer.errors import FailedPrecondition
+from wordspot.models.runtime.devices import has_torch, may_have_cuda
 from wordspot.services.limits import AUTO
 
 
@@ -18,14 +19,16 @@ def resolved_device(name: str) -> str:
     available = _has_cuda()
     if name == AUTO:
         return "cuda" if available else "cpu"
+    if name.startswith("cuda") and not has_torch():
+        raise FailedPrecondition(
+            f"device must be cpu, got {name!r}: torch is not installed: pip install 'wordspot[gpu]'"
+        )
     if name.startswith("cuda") and not available:
         raise FailedPrecondition(f"device must be cpu, got {name!r}: there is no CUDA device")
     return name
 
 
 def _has_cuda() -> bool:
-    from wordspot.models.runtime.devices import may_have_cuda
-
     if not may_have_cuda(os.environ):
         return False
     import torch

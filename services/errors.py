@@ -152,8 +152,12 @@ def as_archive() -> Iterator[None]:
 
 def to_status(error: Exception) -> status_pb2.Status | None:
     """Returns the status with details for an exception; None if no rule matches."""
-    from wordspot.indexer.archive.files import disk_error  # of a server only, which has an archive
+    # Of a server only, which has an archive.
+    from wordspot.indexer.archive.files import disk_error
+    from wordspot.services.extras import missing_package
 
+    if advice := missing_package(error):
+        error = models.MissingWeights(advice)
     error = disk_error(error) or error
     for rule in RULES:
         if isinstance(error, rule.exception):

@@ -13,6 +13,7 @@ from wordspot.indexer.errors import ArchiveError
 from wordspot.models.errors import ModelError
 from wordspot.services import process
 from wordspot.services.escapes import EscapingFormatter, escaped
+from wordspot.services.extras import missing_package
 
 MISTAKE, INTERRUPTED = 2, 130  # exit statuses
 _OF_OUTPUT = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT)  # reported when the process ends
@@ -26,12 +27,17 @@ def run(program: Callable[[], object]) -> NoReturn:
 
 
 def reported(program: Callable[[], object]) -> None:
-    """Runs a program. Raises SystemExit after an interruption, and after errors of an archive, a model or the
-    operating system."""
+    """Runs a program. Raises SystemExit after an interruption, after errors of an archive, a model or the
+    operating system, and where a package of an extra is not installed."""
     try:
         program()
     except (ArchiveError, ModelError) as error:
         _tell(str(error))
+        sys.exit(MISTAKE)
+    except ModuleNotFoundError as error:
+        if (advice := missing_package(error)) is None:
+            raise
+        _tell(advice)
         sys.exit(MISTAKE)
     except OSError as error:
         if error.errno in _OF_OUTPUT or error.strerror is None:

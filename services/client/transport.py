@@ -6,6 +6,8 @@ What differs is how files get into an archive and what is known of encoders; one
 from __future__ import annotations
 
 import hashlib
+import importlib
+import importlib.util
 import os
 import uuid
 from abc import ABC, abstractmethod
@@ -203,16 +205,13 @@ def open_model_channel(
 
 def _in_process() -> Any:
     """Returns the module of the services in this process. Raises FailedPrecondition where it is not there."""
-    try:
-        from wordspot.services import embedded_transport
-    except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("wordspot"):
-            raise
+    name = "wordspot.services.embedded_transport"
+    if importlib.util.find_spec(name) is None:
         raise FailedPrecondition(
-            "address must be host:port of a server, got none: only the package wordspot, of which "
-            "wordspot-client is a part, works without a server"
-        ) from error
-    return embedded_transport
+            "address must be host:port of a server, got none: without a server the services run in this "
+            "process, for which the client is not enough: pip install wordspot"
+        )
+    return importlib.import_module(name)
 
 
 def _upload_header(file: BufferedReader, path: Path, archive: str) -> archive_pb2.UploadHeader:

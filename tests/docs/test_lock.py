@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 DEVELOPMENT, BUILD = "requirements-dev.lock", "deploy/requirements-build.lock"
 EXTRAS = {
-    DEVELOPMENT: ("cpu", "video", "dev", "docs"),
-    "deploy/requirements-cpu.lock": ("cpu", "video", "postgres"),
-    "deploy/requirements-gpu.lock": ("gpu", "video", "postgres"),
+    DEVELOPMENT: ("models", "video", "dev", "docs"),
+    "deploy/requirements-cpu.lock": ("video", "postgres"),
+    "deploy/requirements-gpu.lock": ("models", "video", "postgres"),
 }
 IMAGES = sorted(EXTRAS.keys() - {DEVELOPMENT})
 LOCKS = (*EXTRAS, BUILD)
@@ -41,7 +41,7 @@ def asked(lock: str) -> list[Requirement]:
         return [Requirement(text) for text in PROJECT["build-system"]["requires"]]
     extras = PROJECT["project"]["optional-dependencies"]
     texts = [*PROJECT["project"]["dependencies"], *(text for extra in EXTRAS[lock] for text in extras[extra])]
-    return [Requirement(text) for text in texts]
+    return [Requirement(text) for text in texts if not text.startswith("wordspot")]
 
 
 @pytest.mark.parametrize("lock", LOCKS)

@@ -13,6 +13,7 @@ STARTED = ("cli", "searcher.__main__", "segmenter.__main__", "modelhost.__main__
 PROGRAM = """
 import importlib, json, os, sys
 importlib.import_module(sys.argv[1])
+import numpy  # which the process loads later, if not yet
 from threadpoolctl import threadpool_info
 print(json.dumps([pool["num_threads"] for pool in threadpool_info() if pool["internal_api"] == "openblas"]))
 """

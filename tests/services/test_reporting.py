@@ -26,6 +26,10 @@ def raising(error: BaseException) -> Callable[[], None]:
         (MissingWeights("no weights"), "no weights"),
         (PermissionError(errno.EACCES, "Permission denied", "a\x1b.wav"), "'a\\x1b.wav': Permission denied"),
         (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+        (
+            ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn"),
+            "torch is not installed, which this needs: pip install 'wordspot[models]'",
+        ),
     ],
 )
 def test_what_a_user_can_mend_is_one_line(
@@ -43,7 +47,14 @@ def test_an_interruption_has_the_status_that_shells_give_it() -> None:
     assert ended.value.code == 130
 
 
-@pytest.mark.parametrize("error", [BrokenPipeError(errno.EPIPE, "Broken pipe"), ValueError("a bug")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        BrokenPipeError(errno.EPIPE, "Broken pipe"),
+        ValueError("a bug"),
+        ModuleNotFoundError("No module named 'wordspot.x'", name="wordspot.x"),
+    ],
+)
 def test_other_ends_are_left_to_the_process(error: Exception) -> None:
     with pytest.raises(type(error)):
         reported(raising(error))

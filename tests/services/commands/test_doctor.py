@@ -42,7 +42,9 @@ def test_no_faiss_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(doctor, "_version", lambda package: None)
     findings = found(tmp_path)
     assert not findings["faiss"].ok
-    assert not findings["torch"].ok
+    assert not findings["grpcio"].ok
+    assert findings["models"].ok
+    assert "wordspot[models]" in findings["models"].result
 
 
 def test_the_synthesiser_is_found_or_its_extra_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
