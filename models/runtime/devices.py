@@ -11,8 +11,8 @@ NOTHING_VISIBLE = ("", "-1", "none", "NoDevFiles")
 
 
 def may_have_cuda(environment: Mapping[str, str], root: Path = Path("/")) -> bool:
-    """Returns whether torch is installed, a driver's device files lie below root/dev, and the environment does
-    not hide the devices.
+    """Returns whether torch is installed, a driver's device files lie below root/dev, and the environment
+    does not hide the devices.
 
     Where it is False there is no device that CUDA could use; where it is True, only CUDA can tell.
     """

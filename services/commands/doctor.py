@@ -130,7 +130,7 @@ def _models() -> Finding:
     missing = [package for package, version in versions.items() if version is None]
     if missing:
         result = f"what generates and trains needs the extra: wordspot[models] (without {', '.join(missing)})"
-        return Finding("models", True, result)
+        return Finding("models", True, result, missing=True)
     return Finding("models", True, ", ".join(f"{package} {version}" for package, version in versions.items()))
 
 
@@ -157,8 +157,12 @@ def _encoders(home: Path) -> Iterator[Finding]:
                 yield Finding(f"encoder {name}", True, result, missing=True)
                 continue
             encoder = load_encoder(name, home)
-        except (ModelError, ModuleNotFoundError) as error:
-            yield Finding(f"encoder {name}", False, missing_package(error) or str(error))
+        except ModuleNotFoundError as error:
+            if (advice := missing_package(error)) is None:
+                raise
+            yield Finding(f"encoder {name}", True, advice, missing=True)
+        except ModelError as error:
+            yield Finding(f"encoder {name}", False, str(error))
         else:
             result = f"hash {encoder.hash[:12]}, {encoder.dimension} dimensions. {encoder.description}"
             yield Finding(f"encoder {name}", True, result)

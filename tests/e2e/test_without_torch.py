@@ -105,6 +105,6 @@ def test_a_command_whose_extra_is_missing_names_it_in_one_line(
 
 def test_the_doctor_finds_search_alone_ready(tmp_path: Path) -> None:
     ended = refused(tmp_path / "refusing", MODELS, "doctor")
-    problems = [line for line in ended.stdout.splitlines() if line.startswith("PROBLEM")]
-    assert all("pip install 'wordspot[models]'" in line for line in problems), ended.stdout + ended.stderr
+    assert "PROBLEM" not in ended.stdout, ended.stdout
+    assert ended.returncode == 0
     assert "encoders run on the CPU" in ended.stdout
