@@ -20,3 +20,4 @@ MAX_CLIP_SECONDS = 60.0
 MAX_PEAK_BUCKETS = 100_000  # of a waveform
 MAX_RECORDING_SECONDS = 24 * 3600.0  # unless the settings say otherwise
 MAX_UPLOAD_BYTES = 8 * 2**30  # likewise
+MAX_STREAMS = 64  # channels, times tracks, of a recording that are searched by themselves

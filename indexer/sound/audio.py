@@ -11,7 +11,7 @@ refusal is an InvalidInput of one line, raised while reading.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
@@ -25,11 +25,13 @@ from wordspot.indexer.sound.channels import CELL_SECONDS
 from wordspot.indexer.sound.joined import ClosableReader, JoinedReader, matroska_parts
 from wordspot.indexer.sound.lengths import with_true_length
 from wordspot.indexer.sound.opened import AudioFile, opened
-from wordspot.indexer.sound.reader import AudioInfo, AudioReader, line_of
+from wordspot.indexer.sound.reader import AudioInfo, AudioReader, check_channel, check_track, line_of
 from wordspot.indexer.sound.sndfile import SndfileReader
+from wordspot.indexer.sound.survey import ChannelSurvey, HeardTrack, TrackSurvey
 from wordspot.indexer.sound.timeline import LOUDEST, Timeline
 
 LATEST = 1e9  # seconds
+PAUSE_SECONDS = 20.0  # of sound, after which a survey says that it goes on
 CLAIM_SECONDS, CLAIM_SHARE = 0.5, 0.005  # by which a header's claim may differ from what is there, unreported
 
 
@@ -40,8 +42,11 @@ class NoAudio(InvalidInput):
 class Decoder(Protocol):
     """The functions of this module, in this process or in another. Safe to call from several threads."""
 
-    def probe(self, file: AudioFile) -> AudioInfo:
+    def probe(self, file: AudioFile, *, track: int = 0) -> AudioInfo:
         """Returns what a file says about itself. Raises InvalidInput if no sound decodes."""
+
+    def survey(self, file: AudioFile, *, max_seconds: float, track: int = 0) -> TrackSurvey:
+        """Returns how the channels of a track differ. Raises what `read_blocks` raises."""
 
     def read_blocks(
         self,
@@ -51,6 +56,9 @@ class Decoder(Protocol):
         start: float = 0.0,
         stop: float | None = None,
         warnings: list[str] | None = None,
+        heard: list[HeardTrack] | None = None,
+        track: int = 0,
+        channel: int = 0,
     ) -> Iterator[Samples]:
         """Yields the sound of a file in blocks (samples,), in order, gaps filled with silence.
 
@@ -60,25 +68,37 @@ class Decoder(Protocol):
             start: in seconds, where reading begins.
             stop: in seconds, where reading ends; None for the end of the file.
             warnings: takes what was noticed of the sound, once all is read.
+            heard: takes what was read, once all is.
+            track: its number among the audio tracks, from 1; 0 for the one that a player would choose.
+            channel: its number, from 1; 0 for the mix of all.
 
         Raises:
-            InvalidInput: if the file cannot be decoded or is too long.
+            InvalidInput: if the file cannot be decoded, is too long or has no such track or channel.
         """
 
-    def read_stretch(self, file: AudioFile, start: float, stop: float, *, max_seconds: float) -> Samples:
+    def read_stretch(
+        self,
+        file: AudioFile,
+        start: float,
+        stop: float,
+        *,
+        max_seconds: float,
+        track: int = 0,
+        channel: int = 0,
+    ) -> Samples:
         """Returns the seconds [start, stop) of a file (samples,). Raises what `read_blocks` raises."""
 
-    def decode_bytes(self, data: bytes, *, max_seconds: float) -> Samples:
+    def decode_bytes(self, data: bytes, *, max_seconds: float, channel: int = 0) -> Samples:
         """Returns all sound (samples,) of a file's bytes. Raises what `read_blocks` raises."""
 
 
-def probe(file: AudioFile) -> AudioInfo:
+def probe(file: AudioFile, *, track: int = 0) -> AudioInfo:
     """Reads the header, and the first sound to see that it decodes.
 
-    Raises InvalidInput if the file is not audio, its sample rate is outside 1 kHz to 768 kHz, nothing decodes
-    or the first sound holds a sample that is no number.
+    Raises InvalidInput if the file is not audio or has no such track, its sample rate is outside 1 kHz to 768
+    kHz, nothing decodes or the first sound holds a sample that is no number.
     """
-    with _decoding(file) as decoding, refusals(decoding.name):
+    with _decoding(file, track) as decoding, refusals(decoding.name):
         for chunk in decoding.reader.chunks(0.0):
             if not len(chunk.samples):
                 continue
@@ -88,6 +108,31 @@ def probe(file: AudioFile) -> AudioInfo:
         raise NoAudio(f"{decoding.name} holds no audio that can be decoded")
 
 
+def survey(file: AudioFile, *, max_seconds: float, track: int = 0) -> TrackSurvey:
+    """Returns how the channels of a track differ. Raises as read_blocks."""
+    (found,) = (each for each in survey_with_pauses(file, max_seconds=max_seconds, track=track) if each)
+    return found
+
+
+def survey_with_pauses(
+    file: AudioFile, *, max_seconds: float, track: int = 0
+) -> Iterator[TrackSurvey | None]:
+    """Yields what `survey` returns, and None from time to time before."""
+    with _decoding(file, track) as decoding, refusals(decoding.name):
+        channels, pause = ChannelSurvey(), PAUSE_SECONDS
+        for chunk in decoding.reader.chunks(0.0):
+            channels.add(chunk)
+            if channels.seconds > max_seconds:
+                raise InvalidInput(_too_long(decoding.name, max_seconds))
+            if not len(chunk.samples) or channels.seconds >= pause:
+                pause = channels.seconds + PAUSE_SECONDS
+                yield None
+        if not channels.seconds:
+            raise NoAudio(f"{decoding.name} holds no audio that can be decoded")
+        info = decoding.reader.info
+        yield channels.result(info.tracks, info.track)
+
+
 def read_blocks(
     file: AudioFile,
     *,
@@ -95,17 +140,30 @@ def read_blocks(
     start: float = 0.0,
     stop: float | None = None,
     warnings: list[str] | None = None,
+    heard: list[HeardTrack] | None = None,
+    track: int = 0,
+    channel: int = 0,
 ) -> Iterator[Samples]:
     """Blocks of a few seconds, float32 (n,) at 16 kHz, of the seconds [start, stop); None is the end.
 
     The blocks together equal the same stretch of the whole recording, resampled in one piece (in Matroska
     to the millisecond that its timestamps resolve). A stop after the end is the end.
     warnings: once all is read, gets a line for each matter that a reader of the whole should know.
+    heard: once all is read, gets what that was.
 
     Raises InvalidInput if the file is not audio, if there is none in the stretch, if more than max_seconds
-    of it decode, or at the first sample that is no number.
+    of it decode, if it has no such track or channel, or at the first sample that is no number.
     """
-    for block in read_with_pauses(file, max_seconds=max_seconds, start=start, stop=stop, warnings=warnings):
+    for block in read_with_pauses(
+        file,
+        max_seconds=max_seconds,
+        start=start,
+        stop=stop,
+        warnings=warnings,
+        heard=heard,
+        track=track,
+        channel=channel,
+    ):
         if len(block):
             yield block
 
@@ -117,28 +175,39 @@ def read_with_pauses(
     start: float = 0.0,
     stop: float | None = None,
     warnings: list[str] | None = None,
+    heard: list[HeardTrack] | None = None,
+    track: int = 0,
+    channel: int = 0,
 ) -> Iterator[Samples]:
     """As read_blocks, with an empty block from time to time while the start is being found."""
-    with _decoding(file) as decoding:
-        yield from _blocks(decoding, max_seconds, start, stop, warnings)
+    with _decoding(file, track) as decoding:
+        timeline = yield from _blocks(decoding, max_seconds, start, stop, channel)
+        if warnings is not None:
+            warnings += _warnings(decoding, timeline)
+        if heard is not None:
+            heard.append(_heard(decoding, timeline))
 
 
-def read_stretch(file: AudioFile, start: float, stop: float, *, max_seconds: float) -> Samples:
+def read_stretch(
+    file: AudioFile, start: float, stop: float, *, max_seconds: float, track: int = 0, channel: int = 0
+) -> Samples:
     """Returns the seconds [start, stop) (samples,), sought where the format allows it. Raises as
     read_blocks."""
-    return np.concatenate(list(read_blocks(file, max_seconds=max_seconds, start=start, stop=stop)))
+    blocks = read_blocks(file, max_seconds=max_seconds, start=start, stop=stop, track=track, channel=channel)
+    return np.concatenate(list(blocks))
 
 
-def decode_bytes(data: bytes, *, max_seconds: float) -> Samples:
+def decode_bytes(data: bytes, *, max_seconds: float, channel: int = 0) -> Samples:
     """Returns the whole of a file held in memory (samples,). Raises as read_blocks."""
     with _decoding(data) as decoding:
-        return np.concatenate(list(_blocks(decoding, max_seconds, 0.0, None, None)))
+        return np.concatenate(list(_blocks(decoding, max_seconds, 0.0, None, channel)))
 
 
 class DirectDecoder:
     """Decodes in this process: for files that are trusted."""
 
     probe = staticmethod(probe)
+    survey = staticmethod(survey)
     read_blocks = staticmethod(read_blocks)
     read_stretch = staticmethod(read_stretch)
     decode_bytes = staticmethod(decode_bytes)
@@ -152,9 +221,9 @@ def write_wav(samples: Samples, sample_rate: int = SAMPLE_RATE) -> bytes:
 
 
 def _blocks(
-    decoding: Decoding, max_seconds: float, start: float, stop: float | None, warnings: list[str] | None
-) -> Iterator[Samples]:
-    """As read_blocks; an empty block says that decoding goes on."""
+    decoding: Decoding, max_seconds: float, start: float, stop: float | None, channel: int
+) -> Generator[Samples, None, Timeline]:
+    """As read_blocks; an empty block says that decoding goes on. Returns the timeline of what was read."""
     if not 0 <= start < (LATEST if stop is None else min(stop, LATEST)):
         raise InvalidInput(
             f"the stretch {start} to {stop} s is not allowed: 0 <= start < stop, start < {LATEST:g}"
@@ -162,21 +231,33 @@ def _blocks(
     reader, name = decoding.reader, decoding.name
     first = round(start * SAMPLE_RATE)
     last = round(min(stop or LATEST, LATEST) * SAMPLE_RATE)
-    timeline = Timeline(name, first, last)
+    timeline = Timeline(name, first, last, channel)
     # A cell of the channels' mix is decoded from its beginning.
-    early = start if reader.info.channels == 1 else start // CELL_SECONDS * CELL_SECONDS
+    whole = channel or reader.info.channels == 1
+    early = start if whole else start // CELL_SECONDS * CELL_SECONDS
     produced = 0
     with refusals(name):
         for block in timeline.blocks(reader.chunks(early)):
             produced += len(block)
             if produced > max_seconds * SAMPLE_RATE:
-                raise InvalidInput(f"{name} is longer than the {max_seconds:g} s allowed")
+                raise InvalidInput(_too_long(name, max_seconds))
             yield block
     if not produced:
         place = "in the stretch that is asked for" if start else "that can be decoded"
         raise NoAudio(f"{name} holds no audio {place}")
-    if warnings is not None:
-        warnings += _warnings(decoding, timeline)
+    check_channel(channel, _channels(decoding, timeline), name)
+    return timeline
+
+
+def _channels(decoding: Decoding, timeline: Timeline) -> int:
+    """Returns how many channels a track has, the most at any time."""
+    return max(decoding.reader.info.channels, len(timeline.figures.sounding))
+
+
+def _heard(decoding: Decoding, timeline: Timeline) -> HeardTrack:
+    info = decoding.reader.info
+    sounding = (int(number) + 1 for number in np.flatnonzero(timeline.figures.sounding))
+    return HeardTrack(info.tracks, info.track, _channels(decoding, timeline), tuple(sounding))
 
 
 def _warnings(decoding: Decoding, timeline: Timeline) -> list[str]:
@@ -209,26 +290,26 @@ def refusals(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _decoding(audio: AudioFile | bytes) -> Iterator[Decoding]:
+def _decoding(audio: AudioFile | bytes, track: int = 0) -> Iterator[Decoding]:
     with _stream(audio) as (stream, name, suffix), ExitStack() as stack:
         remarks: tuple[str, ...] = ()
         with refusals(name):
             repaired, remark = with_true_length(stream)
             if remark:
                 remarks = (remark,)
-            reader = _open_reader(repaired, name, suffix)
+            reader = _open_reader(repaired, name, suffix, track)
             stack.callback(reader.close)
         yield Decoding(reader, name, remarks)
 
 
-def _open_reader(stream: BinaryIO, name: str, suffix: str) -> ClosableReader:
+def _open_reader(stream: BinaryIO, name: str, suffix: str, track: int) -> ClosableReader:
     """Opens with FFmpeg where it is installed and knows the format, else with libsndfile. Raises
     InvalidInput."""
     try:
         from wordspot.indexer.sound.ffmpeg import FFmpegReader
     except ImportError:
         try:
-            return _sndfile(stream, name)
+            return _sndfile(stream, name, track)
         except InvalidInput as error:
             raise InvalidInput(
                 f"{error}; m4a and video containers need the extra: pip install 'wordspot[video]'"
@@ -236,18 +317,19 @@ def _open_reader(stream: BinaryIO, name: str, suffix: str) -> ClosableReader:
     parts = matroska_parts(stream)
     try:
         if len(parts) > 1:
-            return JoinedReader(parts, lambda part: FFmpegReader(part, name, suffix))
-        return FFmpegReader(stream, name, suffix)
+            return JoinedReader(parts, lambda part: FFmpegReader(part, name, suffix, track))
+        return FFmpegReader(stream, name, suffix, track)
     except InvalidInput:
         try:
-            return _sndfile(stream, name)
+            return _sndfile(stream, name, track)
         except InvalidInput:
             pass
         raise
 
 
-def _sndfile(stream: BinaryIO, name: str) -> SndfileReader:
+def _sndfile(stream: BinaryIO, name: str, track: int) -> SndfileReader:
     """Raises InvalidInput."""
+    check_track(track, 1, name)
     stream.seek(0)
     # libsndfile reads a descriptor much faster than a Python object.
     return SndfileReader(stream.fileno() if isinstance(stream, io.FileIO) else stream, name)
@@ -267,3 +349,7 @@ def _stream(audio: AudioFile | bytes) -> Iterator[tuple[BinaryIO, str, str]]:
             raise InvalidInput(f"{file.name} is empty, 0 bytes")
         stream.seek(0)
         yield stream, file.name, file.suffix
+
+
+def _too_long(name: str, max_seconds: float) -> str:
+    return f"{name} is longer than the {max_seconds:g} s allowed"

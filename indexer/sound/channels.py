@@ -1,4 +1,4 @@
-"""One channel of several: their mean, save for those that would hide the speech.
+"""One channel of several: one of them, or their mean, save for those that would hide the speech.
 
 Two faults hide all speech in a mean: a steady signal on one side (time code, a tone, hum) drowns it, and
 opposite phase cancels it. Both are looked for in cells of ten seconds of presentation time, so that a
@@ -23,12 +23,13 @@ QUIET_DB, SILENT_DB = -20.0, -55.0  # below the loudest second; of full scale
 STEADY_DB, MODULATED_DB = 5.0, 8.0  # between the 10th and 90th percentile of levels within a second
 DROWNING_DB = -25.0  # of a steady signal, relative to the level of speech
 OPPOSITE = -0.6  # correlation
+AUDIBLE = 10 ** (-50 / 20)  # peak of a channel that is not taken for silent, full scale 1
 
 
 class ChannelMixer:
     """Mixes a stretch of constant rate and channels, block by block.
 
-    left_out, inverted: seconds by channel.
+    left_out, inverted, sounding: seconds by channel.
     """
 
     def __init__(self, rate: int, channels: int, index: int) -> None:
@@ -41,10 +42,12 @@ class ChannelMixer:
         self._weights: NDArray[np.float32] | None = None
         self.left_out = np.zeros(channels)
         self.inverted = np.zeros(channels)
+        self.sounding = np.zeros(channels)
 
     def push(self, block: NDArray[np.float32]) -> Iterator[Samples]:
         """Yields the mono samples (n,) of a block (n, channels), later where a cell is not complete."""
         if self._plain:
+            self.sounding += len(block) / self._rate
             yield block[:, 0] if self._channels == 1 else block.mean(axis=1)
             return
         while len(block) >= self._room:
@@ -69,12 +72,40 @@ class ChannelMixer:
         seconds = len(cell) / self._rate
         self.left_out += seconds * (weights == 0)
         self.inverted += seconds * (weights < 0)
+        self.sounding += seconds * ((weights != 0) & (np.abs(cell).max(axis=0) >= AUDIBLE))
         before, self._weights = self._weights, weights
         if before is not None and (before != weights).any():
             fade = min(round(FADE_SECONDS * self._rate), len(cell))
             ramp = np.linspace(0, 1, fade, dtype=np.float32)
             mixed[:fade] = ramp * mixed[:fade] + (1 - ramp) * (cell[:fade] @ before)
         return mixed
+
+
+class ChannelPicker:
+    """Takes one channel of a stretch of constant rate and channels, block by block, as ChannelMixer mixes.
+
+    Where there is only one channel, that is it: a player gives it to every loudspeaker. A channel that a
+    stretch lacks is silent.
+    """
+
+    def __init__(self, rate: int, channels: int, channel: int) -> None:
+        """channel: its number, from 1."""
+        self._rate, self._column = rate, 0 if channels == 1 else channel - 1
+        self.left_out = np.zeros(channels)
+        self.inverted = np.zeros(channels)
+        self.sounding = np.zeros(channels)
+
+    def push(self, block: NDArray[np.float32]) -> Iterator[Samples]:
+        """Yields the channel's samples (n,) of a block (n, channels)."""
+        if self._column >= block.shape[1]:
+            yield np.zeros(len(block), np.float32)
+            return
+        self.sounding[self._column] += len(block) / self._rate
+        yield np.ascontiguousarray(block[:, self._column])
+
+    def finish(self) -> Iterator[Samples]:
+        """Yields nothing: no sound is held back."""
+        return iter(())
 
 
 def mixing_weights(cell: NDArray[np.float32], rate: int) -> NDArray[np.float32]:

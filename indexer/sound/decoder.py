@@ -25,12 +25,13 @@ from wordspot.indexer.sound.decoder_worker import (
     DATA,
     END,
     MAX_STARVED_WAITS,
+    NOTES,
     OUT_OF_MEMORY,
     READY,
-    WARNINGS,
 )
 from wordspot.indexer.sound.opened import AudioFile, OpenFile, opened
 from wordspot.indexer.sound.reader import AudioInfo
+from wordspot.indexer.sound.survey import HeardTrack, TrackSurvey
 
 START_SECONDS = 60.0
 SINGLE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -78,11 +79,18 @@ class IsolatedDecoder:
         """Calls that wait for a child."""
         return len(self._queue)
 
-    def probe(self, file: AudioFile) -> AudioInfo:
+    def probe(self, file: AudioFile, *, track: int = 0) -> AudioInfo:
         """Returns what a file says about itself, as audio.probe."""
         with opened(file) as content:
-            (body,) = self._ask(_request("probe", content), content.name, content)
+            (body,) = self._ask(_request("probe", content, track=track), content.name, content)
         return AudioInfo(**json.loads(bytes(body)))
+
+    def survey(self, file: AudioFile, *, max_seconds: float, track: int = 0) -> TrackSurvey:
+        """Returns how the channels of a track differ, as audio.survey."""
+        with opened(file) as content:
+            request = _request("survey", content, max_seconds=max_seconds, track=track)
+            *_, body = self._ask(request, content.name, content)
+        return TrackSurvey.of(json.loads(bytes(body)))
 
     def read_blocks(
         self,
@@ -92,21 +100,47 @@ class IsolatedDecoder:
         start: float = 0.0,
         stop: float | None = None,
         warnings: list[str] | None = None,
+        heard: list[HeardTrack] | None = None,
+        track: int = 0,
+        channel: int = 0,
     ) -> Iterator[Samples]:
         """Yields the blocks of a file, as audio.read_blocks."""
         with opened(file) as content:
-            request = _request("read_blocks", content, max_seconds=max_seconds, start=start, stop=stop)
-            for body in self._ask(request, content.name, content, warnings):
+            options = {"max_seconds": max_seconds, "start": start, "stop": stop}
+            request = _request("read_blocks", content, **options, track=track, channel=channel)
+            notes: list[memoryview] = []
+            for body in self._ask(request, content.name, content, notes):
                 if len(body):
                     yield np.frombuffer(body, np.float32).copy()  # aligned and writable
+        noticed, tracks = json.loads(bytes(notes[0]))
+        if warnings is not None:
+            warnings += noticed
+        if heard is not None:
+            heard += map(HeardTrack.of, tracks)
 
-    def read_stretch(self, file: AudioFile, start: float, stop: float, *, max_seconds: float) -> Samples:
+    def read_stretch(
+        self,
+        file: AudioFile,
+        start: float,
+        stop: float,
+        *,
+        max_seconds: float,
+        track: int = 0,
+        channel: int = 0,
+    ) -> Samples:
         """Returns a stretch of a file, as audio.read_stretch."""
-        return np.concatenate(list(self.read_blocks(file, max_seconds=max_seconds, start=start, stop=stop)))
+        blocks = self.read_blocks(
+            file, max_seconds=max_seconds, start=start, stop=stop, track=track, channel=channel
+        )
+        return np.concatenate(list(blocks))
 
-    def decode_bytes(self, data: bytes, *, max_seconds: float) -> Samples:
+    def decode_bytes(self, data: bytes, *, max_seconds: float, channel: int = 0) -> Samples:
         """Returns the sound of a file's bytes, as audio.decode_bytes."""
-        request: dict[str, object] = {"call": "decode_bytes", "max_seconds": max_seconds}
+        request: dict[str, object] = {
+            "call": "decode_bytes",
+            "max_seconds": max_seconds,
+            "channel": channel,
+        }
         (body,) = self._ask(request, "the audio", data)
         return np.frombuffer(body, np.float32).copy()
 
@@ -137,9 +171,9 @@ class IsolatedDecoder:
         request: dict[str, object],
         name: str,
         payload: bytes | OpenFile,
-        warnings: list[str] | None = None,
+        notes: list[memoryview] | None = None,
     ) -> Iterator[memoryview]:
-        """Yields the bodies of the DATA messages. Raises InvalidInput."""
+        """Yields the bodies of the DATA messages; `notes` takes those of NOTES. Raises InvalidInput."""
         child = self._take()
         answered = False
         try:
@@ -149,9 +183,9 @@ class IsolatedDecoder:
                 if kind == DATA:
                     yield body
                     continue
-                if kind == WARNINGS:
-                    if warnings is not None:
-                        warnings += json.loads(bytes(body))
+                if kind == NOTES:
+                    if notes is not None:
+                        notes.append(body)
                     continue
                 answered = True
                 if kind == END:

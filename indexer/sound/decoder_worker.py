@@ -25,28 +25,34 @@ from typing import Any
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.sound import audio
 from wordspot.indexer.sound.opened import OpenFile
+from wordspot.indexer.sound.survey import HeardTrack
 
-READY, DATA, WARNINGS, REFUSED, END = b"R", b"D", b"W", b"E", b"."
+READY, DATA, NOTES, REFUSED, END = b"R", b"D", b"N", b"E", b"."
 OUT_OF_MEMORY = 77  # exit status
 ALARM_MARGIN_SECONDS = 5.0
 MAX_STARVED_WAITS = 3  # times the seconds of a block, while other work keeps the child from running
 
 
 def answers(request: dict[str, Any], connection: Connection) -> Iterator[bytes]:
-    """Yields the messages before the last: JSON for probe, float32 samples otherwise (empty ones while a
-    place is sought), and the warnings as JSON."""
+    """Yields the messages before the last: JSON for probe and survey, float32 samples otherwise (empty ones
+    while a place is sought), and what was noted of them as JSON."""
     match request.pop("call"):
         case "probe":
             with _received(request, connection) as file:
-                yield DATA + json.dumps(asdict(audio.probe(file))).encode()
+                yield DATA + json.dumps(asdict(audio.probe(file, **request))).encode()
+        case "survey":
+            with _received(request, connection) as file:
+                for found in audio.survey_with_pauses(file, **request):
+                    yield DATA + (json.dumps(asdict(found)).encode() if found else b"")
         case "decode_bytes":
             yield DATA + audio.decode_bytes(connection.recv_bytes(), **request).tobytes()
         case "read_blocks":
             warnings: list[str] = []
+            heard: list[HeardTrack] = []
             with _received(request, connection) as file:
-                for block in audio.read_with_pauses(file, warnings=warnings, **request):
+                for block in audio.read_with_pauses(file, warnings=warnings, heard=heard, **request):
                     yield DATA + block.tobytes()
-            yield WARNINGS + json.dumps(warnings).encode()
+            yield NOTES + json.dumps([warnings, list(map(asdict, heard))]).encode()
 
 
 @contextmanager

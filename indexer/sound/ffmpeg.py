@@ -22,7 +22,7 @@ from av.format import Flags
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.sound.channels import STEADY_DB, level_and_modulation
 from wordspot.indexer.sound.pyav import SafeSeeks, samples_of
-from wordspot.indexer.sound.reader import AudioInfo, Chunk, Remarks, allowed_rate, line_of
+from wordspot.indexer.sound.reader import AudioInfo, Chunk, Remarks, allowed_rate, check_track, line_of
 from wordspot.indexer.sound.sndfile import UNKNOWN_LENGTH
 from wordspot.indexer.sound.timeline import DAMAGE_SECONDS, TOLERANCE_SECONDS, TimestampUnwrapper
 
@@ -76,21 +76,18 @@ _DECODING_ERRORS = (av.FFmpegError, OSError, ValueError, RuntimeError)
 class FFmpegReader:
     """A file that FFmpeg has opened, and the track of it that is heard.
 
-    The track is the one flagged as default, the first where none is; one that is silent or carries but a
-    steady signal gives way to the next that does not.
+    Unless it is told, the track is the one flagged as default, the first where none is; one that is silent or
+    carries but a steady signal gives way to the next that does not.
     """
 
-    def __init__(self, stream: BinaryIO, name: str, suffix: str) -> None:
-        """suffix: of the file's name. Raises InvalidInput."""
+    def __init__(self, stream: BinaryIO, name: str, suffix: str, track: int = 0) -> None:
+        """suffix: of the file's name. track: number among the audio tracks, from 1; 0 for the default.
+        Raises InvalidInput."""
         self._stream, self._name, self._suffix = stream, name, suffix
         self.remarks = Remarks()
         self._open(None)
         try:
-            tracks = self._track_numbers()
-            chosen = tracks[0]
-            if len(tracks) > 1:
-                chosen = next((track for track in tracks if self._carries_sound(track)), chosen)
-                self._remark_on_track(tracks, chosen)
+            chosen = self._chosen_track(track)
             self._open(chosen)
             self.info = self._information()
         except BaseException:
@@ -138,6 +135,22 @@ class FFmpegReader:
         for other in self._container.streams:
             if other.index != self._track.index and hasattr(other, "discard"):  # of later versions of PyAV
                 other.discard = av.stream.Discard.all
+
+    def _chosen_track(self, track: int) -> int:
+        """Returns the index of the track to be read. Raises InvalidInput."""
+        tracks = self._track_numbers()
+        if track:
+            check_track(track, len(self._container.streams.audio), self._name)
+            if track - 1 not in tracks:
+                raise InvalidInput(
+                    f"audio track {track} of {self._name} is of a codec that FFmpeg does not decode"
+                )
+            return track - 1
+        chosen = tracks[0]
+        if len(tracks) > 1:
+            chosen = next((number for number in tracks if self._carries_sound(number)), chosen)
+            self._remark_on_track(tracks, chosen)
+        return chosen
 
     def _track_numbers(self) -> list[int]:
         """Returns the tracks that can be decoded, those flagged as default first. Raises InvalidInput."""
@@ -192,6 +205,8 @@ class FFmpegReader:
             sample_rate=allowed_rate(context.sample_rate or 0, self._name),
             channels=context.channels,
             format=self._format.upper() if self._format in SNDFILE_NAMES else self._container.format.name,
+            tracks=len(self._container.streams.audio),
+            track=self._number + 1,
         )
 
     # Reading

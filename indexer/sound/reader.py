@@ -19,13 +19,16 @@ class AudioInfo:
     """What a file says about itself.
 
     seconds: the container's claim, None where it makes none. Nothing may be allocated or bounded by it.
-    sample_rate in Hz. format: FFmpeg's or libsndfile's name of the container.
+    sample_rate in Hz. format: FFmpeg's or libsndfile's name of the container. tracks: of audio, and track:
+    the number of the one that is read, from 1.
     """
 
     seconds: float | None
     sample_rate: int
     channels: int
     format: str
+    tracks: int = 1
+    track: int = 1
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,20 @@ def allowed_rate(rate: int, name: str) -> int:
             f"{name} has a sample rate of {rate} Hz, allowed are {LOWEST_RATE} to {HIGHEST_RATE} Hz"
         )
     return rate
+
+
+def check_track(track: int, tracks: int, name: str) -> None:
+    """Raises InvalidInput where a file has fewer audio tracks."""
+    if track > tracks:
+        raise InvalidInput(f"{name} has {tracks} audio track{'s' * (tracks != 1)}, there is no track {track}")
+
+
+def check_channel(channel: int, channels: int, name: str) -> None:
+    """Raises InvalidInput where a track has fewer channels."""
+    if channel > channels:
+        raise InvalidInput(
+            f"{name} has {channels} channel{'s' * (channels != 1)}, there is no channel {channel}"
+        )
 
 
 def line_of(text: object) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.records import SAMPLE_RATE, Samples
-from wordspot.indexer.sound.channels import ChannelMixer
+from wordspot.indexer.sound.channels import ChannelMixer, ChannelPicker
 from wordspot.indexer.sound.reader import Chunk
 from wordspot.indexer.sound.resampling import Resampler
 
@@ -75,7 +75,7 @@ class TimestampUnwrapper:
 @dataclass
 class TimelineFigures:
     """What was noticed. gaps: start, stop and whether damage made it. changes: time, rate, channels.
-    left_out, inverted: seconds by channel. small_gaps: seconds in gaps too short to be listed."""
+    left_out, inverted, sounding: seconds by channel. small_gaps: seconds in gaps too short to be listed."""
 
     end: float = 0.0
     gaps: list[tuple[float, float, bool]] = field(default_factory=list)
@@ -84,6 +84,7 @@ class TimelineFigures:
     changes: list[tuple[float, int, int]] = field(default_factory=list)
     left_out: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     inverted: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    sounding: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def lines(self) -> list[str]:
         """Returns lines for people, one a matter."""
@@ -124,8 +125,9 @@ class TimelineFigures:
 class Timeline:
     """The samples [first, last) at 16 kHz of a recording. figures: complete once all are read."""
 
-    def __init__(self, name: str, first: int, last: int) -> None:
-        self._name = name
+    def __init__(self, name: str, first: int, last: int, channel: int = 0) -> None:
+        """channel: its number, from 1; 0 for the mix."""
+        self._name, self._channel = name, channel
         self._clock, self._last = first, last
         self.figures = TimelineFigures()
 
@@ -140,7 +142,7 @@ class Timeline:
                 if run is not None:
                     yield from self._placed(run.finish())
                     self._note(run, chunk)
-                run = _Run(self._name, chunk)
+                run = _Run(self._name, chunk, self._channel)
             elif chunk.damaged:
                 self.figures.damages.append(chunk.time)
             yield from self._placed(run.push(chunk.samples))
@@ -176,7 +178,7 @@ class Timeline:
 
     def _count_channels(self, run: _Run) -> None:
         figures = self.figures
-        for name in ("left_out", "inverted"):
+        for name in ("left_out", "inverted", "sounding"):
             total, more = getattr(figures, name), getattr(run.mixer, name)
             width = max(len(total), len(more))
             setattr(
@@ -187,13 +189,17 @@ class Timeline:
 class _Run:
     """Sound without a gap, of constant rate and channels."""
 
-    def __init__(self, name: str, chunk: Chunk) -> None:
+    def __init__(self, name: str, chunk: Chunk, channel: int) -> None:
         self.rate, self.channels = chunk.rate, chunk.samples.shape[1]
         self._name = name
         self._begin = round(chunk.time * self.rate)  # in input samples, as are the next two
         self._count = 0
         self._stray_seconds = 0.0  # of sound since its timestamps began to differ
-        self.mixer = ChannelMixer(self.rate, self.channels, self._begin)
+        self.mixer: ChannelMixer | ChannelPicker = (
+            ChannelPicker(self.rate, self.channels, channel)
+            if channel
+            else ChannelMixer(self.rate, self.channels, self._begin)
+        )
         self._resampler = Resampler(self.rate)
         # Resampling begins where an input sample falls on an output sample: a stretch equals the whole.
         lead = self._begin % self._resampler.down

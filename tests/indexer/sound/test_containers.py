@@ -156,6 +156,19 @@ def test_the_track_flagged_as_default_is_heard(folder: Path, speech, flagged: in
     assert f"audio track {flagged + 1} of 2" in warnings[0]
 
 
+@pytest.mark.parametrize("track", [1, 2])
+def test_a_track_that_is_asked_for_is_heard(folder: Path, speech, track: int) -> None:
+    path, backwards = folder / "both.mkv", folder / "backwards.wav"
+    soundfile.write(backwards, speech[::-1], 16_000)
+    sound_files.ffmpeg("-i", folder / "speech.wav", "-i", backwards, "-map", "0:a", "-map", "1:a", path)
+    sound = np.concatenate(list(read_blocks(path, max_seconds=600.0, track=track)))
+    expected = speech[::-1] if track == 2 else speech
+    assert sound_files.place_of(expected[160_000:240_000], sound)[1] > 0.9
+    assert (probe(path).tracks, probe(path, track=track).track) == (2, track)
+    with pytest.raises(InvalidInput, match=r"both\.mkv has 2 audio tracks, there is no track 3"):
+        probe(path, track=3)
+
+
 @pytest.mark.parametrize("other", ["anullsrc", "sine=frequency=1000"])
 def test_a_default_track_without_speech_gives_way(folder: Path, speech, other: str) -> None:
     path = folder / "two.m4a"
