@@ -172,6 +172,8 @@ class Hit:
         detected: whether the hit is certain enough to be reported.
         p_correct: probability that the query is said there, 0 to 1; for an encoder without a calibration a
             guess from the score.
+        channel: on which it was found, from 1; 0 for the mix of several, and where there is only one.
+        track: of audio in which it was found, from 1; 0 for the one that a player would choose.
     """
 
     recording: str
@@ -181,6 +183,8 @@ class Hit:
     score: float
     detected: bool
     p_correct: float = 0.0
+    channel: int = 0
+    track: int = 0
 
 
 class Mode(StrEnum):
@@ -205,6 +209,7 @@ class SearchOptions:
         recordings: ids of the recordings to search; None means all.
         excluded: ids of recordings that are never ranked.
         mode: what the query and its hits have in common.
+        channel: number of the only channel to search, from 1; 0 for all.
     """
 
     top: int = 10
@@ -213,6 +218,7 @@ class SearchOptions:
     recordings: frozenset[str] | None = None
     excluded: frozenset[str] = frozenset()
     mode: Mode = Mode.SOUND
+    channel: int = 0
 
 
 @dataclass(frozen=True)

@@ -45,9 +45,17 @@ class Selection:
         return 0 if self.channels in (MIX, EACH) else int(self.channels)
 
     @property
+    def covers_default(self) -> bool:
+        """Whether it has all channels of the track that a player would choose, and no other track."""
+        return self.tracks == DEFAULT and self.channels in (MIX, EACH)
+
+    @property
     def track(self) -> int:
         """The number of the only track; 0 where that is not said."""
         return 0 if self.tracks in (DEFAULT, ALL) else int(self.tracks)
+
+
+DEFAULT_SELECTION = Selection()
 
 
 def _choice(value: str, name: str, words: tuple[str, str]) -> str:
@@ -90,6 +98,9 @@ class Stream:
         return channel in self.channels if self.channel else self.channels == (channel,)
 
 
+_MONO = Stream()
+
+
 @dataclass(frozen=True)
 class Layout:
     """What a recording consists of, and which streams of it are searched.
@@ -103,7 +114,7 @@ class Layout:
 
     tracks: int = 0
     channels: int = 1
-    streams: tuple[Stream, ...] = (Stream(),)
+    streams: tuple[Stream, ...] = (_MONO,)
     regions: tuple[int, ...] = ()
 
     def holding(self, regions: Sequence[int]) -> Layout:
@@ -125,6 +136,9 @@ class Layout:
         """Returns the layout as a text, which `decoded` reads."""
         streams = [[each.track, each.channel, *each.channels] for each in self.streams]
         return json.dumps([self.tracks, self.channels, streams, self.regions], separators=(",", ":"))
+
+
+ONE_STREAM = Layout()
 
 
 @lru_cache(maxsize=4_096)  # most recordings of an archive are alike

@@ -74,7 +74,23 @@ def assembled(
         frames=tuple(reader.frames for reader in readers),
         index=Snapshot(index, vectors),
         quarantined=quarantined,
+        region_stream=_streams(parts),
     )
+
+
+def _streams(parts: Sequence[OpenSegment]) -> NDArray[np.uint8] | None:
+    """Returns the ordinals of all regions' streams (R,); None where each recording has one."""
+    if all(len(entry.layout.streams) == 1 for part in parts for entry in part.entries):
+        return None
+    streams = [np.zeros(len(part.reader.regions), np.uint8) for part in parts]
+    for part, column in zip(parts, streams, strict=True):
+        for ordinal, entry in enumerate(part.entries):
+            if not entry.layout.regions:
+                continue
+            _, regions, _ = part.reader.extent(ordinal)
+            for count in itertools.accumulate(entry.layout.regions):
+                column[regions.start + count : regions.stop] += 1
+    return _read_only(np.concatenate(streams))
 
 
 def _column(

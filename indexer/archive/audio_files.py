@@ -80,8 +80,12 @@ def decodable_blocks(blocks: Iterator[Samples], name: str) -> Iterator[Samples]:
         raise InvalidInput(f"{name} cannot be decoded ({type(error).__name__}: {error})") from error
 
 
-def read_clip(decoder: Decoder, file: AudioFile, start: float, end: float) -> Samples:
+def read_clip(
+    decoder: Decoder, file: AudioFile, start: float, end: float, *, track: int = 0, channel: int = 0
+) -> Samples:
     """Returns the audio (samples,) of the seconds [start, end) of a file, at 16 kHz.
+
+    track, channel: their numbers, from 1; 0 for the one that a player would choose, and for the mix.
 
     Raises:
         InvalidInput: if the stretch is not valid, longer than MAX_CLIP_SECONDS or cannot be decoded.
@@ -90,18 +94,29 @@ def read_clip(decoder: Decoder, file: AudioFile, start: float, end: float) -> Sa
         raise InvalidInput(f"a clip must have 0 <= start < end, got {start} to {end} s")
     if end - start > MAX_CLIP_SECONDS:
         raise InvalidInput(f"a clip must last at most {MAX_CLIP_SECONDS:g} s, got {end - start:g} s")
-    return decoder.read_stretch(file, start, end, max_seconds=2 * MAX_CLIP_SECONDS)
+    return decoder.read_stretch(
+        file, start, end, max_seconds=2 * MAX_CLIP_SECONDS, track=track, channel=channel
+    )
 
 
 def read_regions(
-    decoder: Decoder, file: AudioFile, regions: Sequence[Region], *, max_seconds: float
+    decoder: Decoder,
+    file: AudioFile,
+    regions: Sequence[Region],
+    *,
+    max_seconds: float,
+    track: int = 0,
+    channel: int = 0,
 ) -> Iterator[Samples]:
     """Yields the audio (samples,) of regions of a file, which are in order of time and disjoint, at 16 kHz.
+
+    track, channel: as `read_clip` takes them.
 
     Raises:
         InvalidInput: if the file cannot be decoded or is longer than max_seconds.
     """
-    with closing_blocks(decoder.read_blocks(file, max_seconds=max_seconds)) as blocks:
+    reading = decoder.read_blocks(file, max_seconds=max_seconds, track=track, channel=channel)
+    with closing_blocks(reading) as blocks:
         buffer = SampleBuffer(blocks)
         remaining_blocks = iter(buffer)
         for region in regions:

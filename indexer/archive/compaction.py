@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import delete, select
 
@@ -26,6 +26,7 @@ from wordspot.indexer.archive.summaries import CompactionSummary
 from wordspot.indexer.archive.tables import Generation, IndexedRecording, Recording, Segment
 from wordspot.indexer.errors import DataLoss, Exhausted, StorageFailed
 from wordspot.indexer.faults import reach
+from wordspot.indexer.streams import Selection
 
 MAX_SEGMENT_BYTES = 512 * 2**20
 MAX_SEGMENT_RECORDINGS = 10_000
@@ -45,11 +46,13 @@ class SegmentContent:
         segment: row of the catalogue.
         recordings: number of recordings.
         live: ordinals of recordings that are not deleted.
+        layouts: of its recordings as text, by ordinal.
     """
 
     segment: Segment
     recordings: int
     live: tuple[int, ...]
+    layouts: Mapping[int, str | None] = field(default_factory=dict)
 
 
 def compact(
@@ -71,13 +74,13 @@ def compact(
         DataLoss: if a segment is damaged; it is in quarantine, and nothing else has changed.
         Exhausted: on a full disk; nothing has changed.
     """
-    present = _segment_contents(catalogue, served.generation)
+    present = segment_contents(catalogue, served.generation)
     old = [
         each for each in present if len(each.live) < each.recordings or each.segment.size < segment_bytes // 2
     ]
     if len(old) == 1 and len(old[0].live) == old[0].recordings:
         old = []
-    merged = _merge(catalogue, home, served, old, segment_bytes)
+    merged = merge_segments(catalogue, home, served, old, segment_bytes)
     with served.refresh_blocked():
         _replace(catalogue, home, served, old, merged)
         if old:
@@ -105,12 +108,12 @@ def merge_newest(
         cancelled: once it is set, what was not merged stays as it is.
     """
     try:
-        while old := newest_of_a_tier(_segment_contents(catalogue, served.generation)):
+        while old := newest_of_a_tier(segment_contents(catalogue, served.generation)):
             everything = [replace(each, live=tuple(range(each.recordings))) for each in old]
-            merged = _merge(catalogue, home, served, everything, MAX_SEGMENT_BYTES, cancelled.is_set)
+            merged = merge_segments(catalogue, home, served, everything, MAX_SEGMENT_BYTES, cancelled.is_set)
             with served.refresh_blocked():
                 _replace(catalogue, home, served, old, merged, same_rows=True)
-    except _Cancelled:
+    except MergingCancelled:
         _log.info("merging segments of generation %s was cancelled", served.generation)
     except (DataLoss, Exhausted, StorageFailed, OSError) as error:
         _log.warning("segments of generation %s were not merged: %s", served.generation, error)
@@ -167,11 +170,12 @@ def _replace(
         reach("compaction-cleaned")
 
 
-class _Cancelled(Exception):
+class MergingCancelled(Exception):
     """Merging was cancelled."""
 
 
-def _segment_contents(catalogue: Catalogue, generation: int) -> list[SegmentContent]:
+def segment_contents(catalogue: Catalogue, generation: int) -> list[SegmentContent]:
+    """Returns what the segments of a generation contain that are not in quarantine, the oldest first."""
     with catalogue.reading() as session:
         segments = session.scalars(
             select(Segment)
@@ -179,35 +183,48 @@ def _segment_contents(catalogue: Catalogue, generation: int) -> list[SegmentCont
             .order_by(Segment.id)
         ).all()
         places = session.execute(
-            select(IndexedRecording.segment_id, IndexedRecording.ordinal, Recording.deleted_at)
+            select(
+                IndexedRecording.segment_id,
+                IndexedRecording.ordinal,
+                Recording.deleted_at,
+                IndexedRecording.layout,
+            )
             .join(Recording, Recording.number == IndexedRecording.recording_number)
             .where(IndexedRecording.segment_id.in_([segment.id for segment in segments]))
             .order_by(IndexedRecording.segment_id, IndexedRecording.ordinal)
         ).all()
     live: dict[int, list[int]] = {segment.id: [] for segment in segments}
-    count = dict.fromkeys(live, 0)
-    for segment_id, ordinal, deleted_at in places:
-        count[segment_id] += 1
+    layouts: dict[int, dict[int, str | None]] = {segment.id: {} for segment in segments}
+    for segment_id, ordinal, deleted_at, layout in places:
+        layouts[segment_id][ordinal] = layout
         if deleted_at is None:
             live[segment_id].append(ordinal)
-    return [SegmentContent(segment, count[segment.id], tuple(live[segment.id])) for segment in segments]
+    return [
+        SegmentContent(each, len(layouts[each.id]), tuple(live[each.id]), layouts[each.id])
+        for each in segments
+    ]
 
 
-def _merge(
+def merge_segments(
     catalogue: Catalogue,
     home: Home,
     served: ServedGeneration,
     old: Sequence[SegmentContent],
     segment_bytes: int,
     cancelled: Callable[[], bool] = lambda: False,
+    selection: Selection | None = None,
 ) -> list[SealedSegment]:
-    """Copies the live recordings into new segments. Raises DataLoss, Exhausted, _Cancelled."""
+    """Copies the live recordings into new segments. Raises DataLoss, Exhausted, MergingCancelled.
+
+    selection: of the new segments; None for that of the generation.
+    """
+    selection = selection or served.selection
     sealed: list[SealedSegment] = []
     writer: SegmentWriter | None = None
     try:
         for each in old:
             if cancelled():
-                raise _Cancelled
+                raise MergingCancelled
             path = home.segments / each.segment.name
             # Damaged data must not get new checksums.
             try:
@@ -220,8 +237,9 @@ def _merge(
                 origins = stored_origins(session, reader.recordings)
             for ordinal in each.live:
                 if writer is None:
-                    writer = SegmentWriter(home.segments, served.encoder)
-                writer.copy(reader, ordinal, origins.get(reader.recordings[ordinal]))
+                    writer = SegmentWriter(home.segments, served.encoder, selection)
+                origin = origins.get(reader.recordings[ordinal])
+                writer.copy(reader, ordinal, origin, each.layouts.get(ordinal))
                 if writer.size >= segment_bytes or writer.recordings >= MAX_SEGMENT_RECORDINGS:
                     sealed.append(writer.seal())
                     writer = None

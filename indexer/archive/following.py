@@ -57,6 +57,7 @@ class FollowedArchives(ServedArchives):
             self._catalogue,
             generation.id,
             generation.encoder_info,
+            selection=generation.selection,
             segments=self._home.segments,
             cache=self._home.cache_of(generation.id),
             policy=self._policy,

@@ -29,6 +29,7 @@ from wordspot.indexer.errors import DataLoss
 from wordspot.indexer.faults import reach
 from wordspot.indexer.paths import readable
 from wordspot.indexer.records import EncoderInfo
+from wordspot.indexer.streams import Selection
 
 _log = logging.getLogger(__name__)
 
@@ -38,11 +39,12 @@ def target_generation(
     home: Home,
     archive: Archive,
     encoder: EncoderInfo,
+    selection: Selection,
     abandoned: list[str],
     *,
     lossy: bool = False,
 ) -> tuple[Generation, frozenset[int]]:
-    """Returns the generation of the encoder to index into; a new one if the archive has none.
+    """Returns the generation of the encoder and selection to index into; a new one if the archive has none.
 
     Damaged segments are taken out of it, so that their recordings are indexed again: the numbers of these are
     returned as well.
@@ -52,13 +54,14 @@ def target_generation(
         home: where the segments lie.
         archive: to index.
         encoder: to index with.
+        selection: of channels and tracks.
         abandoned: receives the names of segments that no generation has any more.
         lossy: whether damaged segments are taken out also where the files of their recordings are gone.
     """
     serving = lookups.generation_in_state(session, archive, GenerationState.SERVING)
     building = lookups.generation_in_state(session, archive, GenerationState.BUILDING)
     for generation in (serving, building):
-        if generation is not None and generation.encoder_info == encoder:
+        if generation is not None and (generation.encoder_info, generation.selection) == (encoder, selection):
             damaged = _damaged_segments(session, home, generation, lossy)
             numbers = frozenset(
                 session.scalars(
@@ -74,7 +77,7 @@ def target_generation(
         abandoned.extend(session.scalars(select(Segment.name).where(Segment.generation_id == building.id)))
         session.execute(delete(Generation).where(Generation.id == building.id))
     state = GenerationState.SERVING if serving is None else GenerationState.BUILDING
-    generation = Generation(archive_id=archive.id, encoder_info=encoder, state=state)
+    generation = Generation(archive_id=archive.id, encoder_info=encoder, selection=selection, state=state)
     session.add(generation)
     session.flush()
     return generation, frozenset()

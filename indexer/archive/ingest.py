@@ -22,6 +22,7 @@ from wordspot.indexer.archive import files
 from wordspot.indexer.archive.attempts import MAX_ATTEMPTS, Attempts
 from wordspot.indexer.archive.audio_files import SampleBuffer, closing_blocks, decodable_blocks
 from wordspot.indexer.archive.batches import Batch, BatchLimits, PendingRecording
+from wordspot.indexer.archive.listening import Listening
 from wordspot.indexer.archive.originals import ChangedFile, Originals
 from wordspot.indexer.archive.origins import Origin
 from wordspot.indexer.archive.peaks import PeakStore
@@ -35,7 +36,8 @@ from wordspot.indexer.records import (
     SectionEmbeddings,
     Segmenter,
 )
-from wordspot.indexer.sound.peaks import PeakMeter
+from wordspot.indexer.sound.peaks import PeakMeter, united
+from wordspot.indexer.streams import DEFAULT_SELECTION, Layout, Selection
 
 if TYPE_CHECKING:
     from wordspot.indexer.sound.audio import Decoder
@@ -52,6 +54,7 @@ class Ingest:
         segmenter: that finds speech and proposes spans.
         embedder: that embeds the spans.
         segments: directory of segments.
+        selection: which channels and tracks are searched.
         max_seconds: longer recordings fail.
         workers: threads, each with a recording and a segment of its own.
         limits: of a batch.
@@ -65,6 +68,7 @@ class Ingest:
     embedder: Embedder
     segments: Path
     max_seconds: float
+    selection: Selection = DEFAULT_SELECTION
     workers: int = 2
     limits: BatchLimits = field(default_factory=BatchLimits)
     peaks: PeakStore | None = None
@@ -144,11 +148,13 @@ class _ReadSection:
     Attributes:
         recording: its id.
         section: that was segmented.
+        stream: ordinal of the stream that it belongs to.
         regions: audio (samples,) of the section's regions.
     """
 
     recording: str
     section: Section
+    stream: int
     regions: tuple[Samples, ...]
 
 
@@ -162,6 +168,7 @@ class _RecordingEnd:
         problem: why it cannot be indexed, None if it can.
         warnings: of the decoder.
         origin: of the recording.
+        layout: its streams.
     """
 
     recording: str
@@ -169,6 +176,7 @@ class _RecordingEnd:
     problem: str | None = None
     warnings: tuple[str, ...] = ()
     origin: Origin | None = None
+    layout: Layout | None = None
 
 
 def _heard(end: _RecordingEnd) -> Origin | None:
@@ -230,39 +238,51 @@ class _IndexingWorker:
     def _read(self, source: PendingRecording) -> None:
         """Reads the recording's sections; ends early if the run has stopped."""
         ingest = self._ingest
-        warnings: list[str] = []
         ingest.attempts.begin(source.recording)
+        samples = 0
         try:
             with ingest.originals.opened(source.original) as file:
-                reading = ingest.decoder.read_blocks(file, max_seconds=ingest.max_seconds, warnings=warnings)
-                with closing_blocks(reading) as blocks:
-                    meter = PeakMeter()
-                    buffer = SampleBuffer(meter.passing(decodable_blocks(blocks, file.name)))
-                    for section in ingest.segmenter.segment(buffer):
-                        if self._stop:
-                            return
-                        self._take(source.recording, section, buffer)
-                        if self._problem is not None:
-                            break
-            if ingest.peaks is not None:
-                ingest.peaks.save(source.original.sha256, meter.peaks())
+                listening = Listening(ingest.decoder, file, ingest.selection, ingest.max_seconds)
+                meters: list[PeakMeter] = []
+                for stream, reading in enumerate(listening.streams()):
+                    meters.append(PeakMeter())
+                    with closing_blocks(reading) as blocks:
+                        buffer = SampleBuffer(meters[-1].passing(decodable_blocks(blocks, file.name)))
+                        self._listen(source.recording, stream, buffer)
+                    samples = max(samples, buffer.samples)
+                    if self._stop:
+                        return
+                    if self._problem is not None:
+                        break
+            if ingest.peaks is not None and ingest.selection.covers_default:
+                ingest.peaks.save(source.original.sha256, united([meter.peaks() for meter in meters]))
             end = _RecordingEnd(
                 source.recording,
-                buffer.samples / SAMPLE_RATE,
-                warnings=tuple(warnings),
+                samples / SAMPLE_RATE,
+                warnings=tuple(listening.warnings),
                 origin=source.origin,
+                layout=listening.layout(),
             )
         except (InvalidInput, ChangedFile) as error:
             end = _RecordingEnd(source.recording, problem=str(error))
         self._pending.append(end)
         self._write_if_full()
 
-    def _take(self, recording: str, section: Section, buffer: SampleBuffer) -> None:
+    def _listen(self, recording: str, stream: int, buffer: SampleBuffer) -> None:
+        """Reads the sections of a stream; ends early if the run has stopped or the encoder refuses one."""
+        for section in self._ingest.segmenter.segment(buffer):
+            if self._stop:
+                return
+            self._take(recording, stream, section, buffer)
+            if self._problem is not None:
+                return
+
+    def _take(self, recording: str, stream: int, section: Section, buffer: SampleBuffer) -> None:
         """Takes the audio of a section's regions from the buffer, to be embedded."""
         regions = tuple(buffer.cut(region) for region in section.regions)
         buffer.discard_before(section.stop)
         if regions:
-            self._pending.append(_ReadSection(recording, section, regions))
+            self._pending.append(_ReadSection(recording, section, stream, regions))
             self._samples += sum(map(len, regions))
             self._write_if_full()
 
@@ -287,11 +307,11 @@ class _IndexingWorker:
         for entry in entries:
             writer = self._writer_for(entry.recording)
             if isinstance(entry, _ReadSection):
-                self._append(writer, entry.section, next(embeddings))
+                self._append(writer, entry, next(embeddings))
                 continue
             problem = self._problem or entry.problem
             if problem is None:
-                writer.end_recording(entry.recording, _heard(entry))
+                writer.end_recording(entry.recording, _heard(entry), entry.layout)
                 self._seconds.append(entry.seconds)
                 if entry.warnings:
                     self._warnings[entry.recording] = entry.warnings
@@ -306,20 +326,21 @@ class _IndexingWorker:
     def _writer_for(self, recording: str) -> SegmentWriter:
         """Returns the writer of the segment, in which this recording has begun."""
         if self._writer is None:
-            self._writer = SegmentWriter(self._ingest.segments, self._ingest.embedder.info)
+            ingest = self._ingest
+            self._writer = SegmentWriter(ingest.segments, ingest.embedder.info, ingest.selection)
         if self._current is None:
             self._current = recording
             self._writer.begin_recording()
         return self._writer
 
     def _append(
-        self, writer: SegmentWriter, section: Section, embeddings: SectionEmbeddings | InvalidInput
+        self, writer: SegmentWriter, entry: _ReadSection, embeddings: SectionEmbeddings | InvalidInput
     ) -> None:
         try:
             if isinstance(embeddings, InvalidInput):
                 raise embeddings
             if self._problem is None:
-                writer.append(section, embeddings)
+                writer.append(entry.section, embeddings, entry.stream)
         except InvalidInput as error:
             self._problem = self._problem or str(error)
 

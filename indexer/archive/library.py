@@ -47,6 +47,7 @@ from wordspot.indexer.errors import InvalidInput, NotFound
 from wordspot.indexer.filters import RecordingFilter
 from wordspot.indexer.limits import DEFAULT_PAGE_ITEMS, MAX_RECORDING_SECONDS, MAX_UPLOAD_BYTES
 from wordspot.indexer.records import Embedder, Region, Samples, Segmenter
+from wordspot.indexer.streams import Stream
 from wordspot.indexer.vectors.policy import IndexPolicy
 
 if TYPE_CHECKING:
@@ -127,13 +128,14 @@ class Library:
                 self._home,
                 self._served,
                 self._locks,
-                ingest=lambda embedder: Ingest(
+                ingest=lambda embedder, selection: Ingest(
                     originals=originals,
                     attempts=Attempts(self._home.attempts),
                     decoder=indexing_decoder or decoder,
                     segmenter=segmenter,
                     embedder=embedder,
                     segments=self._home.segments,
+                    selection=selection,
                     max_seconds=max_recording_seconds,
                     workers=workers,
                     limits=limits or BatchLimits(),
@@ -310,23 +312,29 @@ class Library:
         NotFound."""
         self._home.deleting(partial(self._recordings.delete, archive, recording))
 
-    def clip(self, archive: str, recording: str, start: float, end: float) -> Samples:
+    def clip(
+        self, archive: str, recording: str, start: float, end: float, *, track: int = 0, channel: int = 0
+    ) -> Samples:
         """See Recordings.clip."""
-        return self._recordings.clip(archive, recording, start, end)
+        return self._recordings.clip(archive, recording, start, end, track=track, channel=channel)
 
     def peaks(self, archive: str, recording: str, start: float, end: float, buckets: int) -> PeakSummary:
         """See Recordings.peaks."""
         return self._recordings.peaks(archive, recording, start, end, buckets)
 
-    def region_audio(self, archive: str, recording: str, regions: Sequence[Region]) -> Iterator[Samples]:
+    def region_audio(
+        self, archive: str, recording: str, regions: Sequence[Region], stream: Stream | None = None
+    ) -> Iterator[Samples]:
         """See Recordings.region_audio."""
-        return self._recordings.region_audio(archive, recording, regions)
+        return self._recordings.region_audio(archive, recording, regions, stream)
 
     # Operations
 
-    def start_index(self, archive: str, encoder: str = "", request_id: str = "") -> OperationSummary:
+    def start_index(
+        self, archive: str, encoder: str = "", request_id: str = "", *, channels: str = "", tracks: str = ""
+    ) -> OperationSummary:
         """See Operations.start."""
-        return self.operations.start(archive, encoder, request_id)
+        return self.operations.start(archive, encoder, request_id, channels=channels, tracks=tracks)
 
     def repair(self, archive: str) -> OperationSummary:
         """See Operations.repair."""

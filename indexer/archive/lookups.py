@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 
@@ -30,6 +31,7 @@ from wordspot.indexer.archive.tables import (
 )
 from wordspot.indexer.errors import InvalidInput, NotFound
 from wordspot.indexer.limits import MAX_PAGE_ITEMS, MAX_REQUEST_ID_CHARACTERS
+from wordspot.indexer.streams import Layout, Selection, decoded
 
 
 def checked_page_limit(limit: int) -> int:
@@ -131,13 +133,14 @@ def check_fingerprint(request_id: str, earlier: str, fingerprint: str) -> None:
 
 
 def insert_operation(
-    encoder: str, request_id: str, fingerprint: str, session: Session, archive: Archive
+    encoder: str, selection: Selection, request_id: str, fingerprint: str, session: Session, archive: Archive
 ) -> Operation:
     """Inserts an operation of an archive, and the request that it answers unless its id is empty."""
     operation = Operation(
         id=uuid.uuid4().hex[:16],
         archive_id=archive.id,
         encoder=encoder,  # the requested name may be an alias
+        selection=selection,
         state=OperationState.RUNNING,
         recordings_total=0,
         created=now(),
@@ -182,8 +185,11 @@ def insert_segment(session: Session, generation: int, segment: SealedSegment) ->
             generation_id=generation,
             recording_number=numbers[recording],
             spans=spans,
+            layout=layout,
         )
-        for ordinal, (recording, spans) in enumerate(zip(segment.recordings, segment.spans, strict=True))
+        for ordinal, (recording, spans, layout) in enumerate(
+            itertools.zip_longest(segment.recordings, segment.spans, segment.layouts)
+        )
     )
 
 
@@ -212,6 +218,7 @@ def summary_of_archive(session: Session, archive: Archive) -> ArchiveSummary:
         name=archive.name,
         encoder="" if generation is None else generation.encoder,
         encoder_hash="" if generation is None else generation.encoder_hash,
+        selection=Selection() if generation is None else generation.selection,
         recordings=recordings,
         indexed_recordings=indexed,
         audio_seconds=float(seconds or 0.0),
@@ -227,12 +234,31 @@ def summaries_of_recordings(
 ) -> tuple[RecordingSummary, ...]:
     """Returns the summaries of recordings, in their order."""
     numbers = [recording.number for recording in recordings]
-    indexed = indexed_numbers(session, archive, numbers)
+    layouts = layouts_by_recording(session, archive, numbers)
     tags = tags_by_recording(session, numbers)
     return tuple(
-        _recording_summary(archive, recording, recording.number in indexed, tags[recording.number])
+        _recording_summary(archive, recording, layouts.get(recording.number), tags[recording.number])
         for recording in recordings
     )
+
+
+def layouts_by_recording(
+    session: Session, archive: Archive, recordings: Collection[int]
+) -> dict[int, Layout]:
+    """Returns the layouts of those recordings that are searchable, by number."""
+    rows = session.execute(
+        select(Recording.number, IndexedRecording.layout, Recording.channels)
+        .join(IndexedRecording, IndexedRecording.recording_number == Recording.number)
+        .join(Segment, Segment.id == IndexedRecording.segment_id)
+        .join(Generation, Generation.id == IndexedRecording.generation_id)
+        .where(
+            Generation.archive_id == archive.id,
+            Generation.state == GenerationState.SERVING,
+            Segment.damage.is_(None),
+            Recording.number.in_(recordings),
+        )
+    )
+    return {number: decoded(layout, channels) for number, layout, channels in rows}
 
 
 def indexed_numbers(
@@ -277,8 +303,9 @@ def recording_state(problem: str | None, indexed: bool) -> RecordingState:
 
 
 def _recording_summary(
-    archive: Archive, recording: Recording, indexed: bool, tags: Mapping[str, str]
+    archive: Archive, recording: Recording, layout: Layout | None, tags: Mapping[str, str]
 ) -> RecordingSummary:
+    """Returns the summary of a recording. layout: None where it is not searchable."""
     return RecordingSummary(
         id=recording.id,
         archive=archive.name,
@@ -288,11 +315,12 @@ def _recording_summary(
         sample_rate=recording.sample_rate,
         channels=recording.channels,
         format=recording.format,
-        state=recording_state(recording.problem, indexed),
+        state=recording_state(recording.problem, layout is not None),
         problem=recording.problem or "",
         created=recording.created,
         warnings=tuple((recording.warnings or "").splitlines()),
         tags=tags,
+        streams=layout.streams if layout is not None else (),
     )
 
 

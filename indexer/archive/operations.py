@@ -5,24 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from wordspot.indexer.archive import files, generations, lookups
-from wordspot.indexer.archive.batches import Batch, PendingRecording
+from wordspot.indexer.archive.batches import Batch
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
 from wordspot.indexer.archive.home_lock import holder_of
 from wordspot.indexer.archive.ingest import Ingest
 from wordspot.indexer.archive.locks import ArchiveLocks
+from wordspot.indexer.archive.plans import Task, planned, reuse
 from wordspot.indexer.archive.serving import ServedArchives
 from wordspot.indexer.archive.summaries import OperationSummary, Page
 from wordspot.indexer.archive.tables import (
     Archive,
-    Generation,
     GenerationState,
     Operation,
     OperationState,
@@ -33,30 +32,12 @@ from wordspot.indexer.faults import reach
 from wordspot.indexer.limits import DEFAULT_PAGE_ITEMS
 from wordspot.indexer.paths import readable
 from wordspot.indexer.records import Embedder
+from wordspot.indexer.streams import DEFAULT, MIX, Selection
 
 _log = logging.getLogger(__name__)
 
 _POLL_INTERVAL_S = 0.25
 _RESUMABLE = (OperationState.FAILED, OperationState.CANCELLED, OperationState.INTERRUPTED)
-
-
-@dataclass(frozen=True)
-class _Task:
-    """An operation that a thread runs.
-
-    Attributes:
-        operation: its id.
-        archive: name of the archive.
-        generation: that is indexed into.
-        sources: recordings to index.
-        cancelled: set to stop the thread.
-    """
-
-    operation: str
-    archive: str
-    generation: Generation
-    sources: tuple[PendingRecording, ...]
-    cancelled: threading.Event = field(default_factory=threading.Event)
 
 
 class Operations:
@@ -69,7 +50,7 @@ class Operations:
         served: ServedArchives,
         locks: ArchiveLocks,
         *,
-        ingest: Callable[[Embedder], Ingest],
+        ingest: Callable[[Embedder, Selection], Ingest],
         embedder_for: Callable[[str], Embedder],
         default_encoder: str,
         read_only: bool = False,
@@ -81,7 +62,7 @@ class Operations:
             home: where the segments lie.
             served: generations that are searched.
             locks: of the archives.
-            ingest: makes what indexes with an embedder.
+            ingest: makes what indexes with an embedder, and a selection of channels and tracks.
             embedder_for: by encoder name; raises NotFound.
             default_encoder: name, for archives without one.
             read_only: whether another process runs the operations, if any does.
@@ -95,7 +76,7 @@ class Operations:
         self._default_encoder = default_encoder
         self._changed = threading.Condition()
         self._changes = 0
-        self._running: dict[str, tuple[_Task, threading.Thread]] = {}
+        self._running: dict[str, tuple[Task, threading.Thread]] = {}
         self._closing = False
         self._read_only = read_only
         if read_only:
@@ -109,22 +90,30 @@ class Operations:
                     update(Operation).where(running).values(state=OperationState.INTERRUPTED, updated=now())
                 )
 
-    def start(self, archive: str, encoder: str = "", request_id: str = "") -> OperationSummary:
-        """Starts indexing what the archive's generation of an encoder lacks.
+    def start(
+        self, archive: str, encoder: str = "", request_id: str = "", *, channels: str = "", tracks: str = ""
+    ) -> OperationSummary:
+        """Starts indexing what the archive's generation of an encoder and a selection lacks.
 
-        An encoder other than the archive's, or with another hash, begins a new generation; the old one serves
-        until the new one is complete.
+        An encoder other than the archive's, or with another hash, begins a new generation, as does another
+        selection of channels and tracks; the old one serves until the new one is complete.
 
         Args:
             archive: its name.
             encoder: its name; empty for the archive's, or the default for an archive without one.
             request_id: a retry with the same id gets the first response; empty for none.
+            channels: as in Selection; empty for the archive's, or the default for an archive without one.
+            tracks: likewise.
 
         Raises:
             NotFound: if there is no such archive or encoder.
+            InvalidInput: if channels or tracks are none that can be selected.
             FailedPrecondition: if the archive is busy.
         """
+        wanted = Selection.parse(channels or MIX, tracks or DEFAULT)
         fingerprint = f"index with {encoder!r}"
+        if channels or tracks:
+            fingerprint += f", channels {channels!r}, tracks {tracks!r}"
         running = self._running_ids()
         with self._catalogue.reading() as session:
             row = lookups.archive_by_name(session, archive)
@@ -138,7 +127,11 @@ class Operations:
             encoder or (serving.encoder if serving is not None else self._default_encoder)
         )
 
-        insert = partial(lookups.insert_operation, embedder.info.name, request_id, fingerprint)
+        kept = Selection() if serving is None else serving.selection
+        selection = Selection(
+            wanted.channels if channels else kept.channels, wanted.tracks if tracks else kept.tracks
+        )
+        insert = partial(lookups.insert_operation, embedder.info.name, selection, request_id, fingerprint)
         return self._launch(archive, embedder, insert)
 
     def repair(self, archive: str) -> OperationSummary:
@@ -171,7 +164,7 @@ class Operations:
         return self._launch(
             archive,
             embedder,
-            partial(lookups.insert_operation, embedder.info.name, "", ""),
+            partial(lookups.insert_operation, embedder.info.name, serving.selection, "", ""),
             repair=True,
             everything=last != OperationState.SUCCEEDED,
         )
@@ -316,34 +309,41 @@ class Operations:
             with self._catalogue.writing() as session:
                 row = lookups.archive_by_name(session, archive)
                 operation = enter_row(session, row)
-                generation, damaged = generations.target_generation(
-                    session, self._home, row, embedder.info, abandoned, lossy=repair
+                task = planned(
+                    session,
+                    self._home,
+                    row,
+                    operation,
+                    embedder.info,
+                    abandoned,
+                    repair=repair,
+                    everything=everything,
                 )
-                sources = generations.unindexed_recordings(
-                    session, row, generation, None if everything else damaged
-                )
-                operation.recordings_total = operation.recordings_done + len(sources)
             for name in abandoned:
                 files.remove(self._home.segments / name)
             reach("index-started")
-            task = _Task(operation.id, archive, generation, sources)
             thread = threading.Thread(
                 target=self._run, args=(task, embedder), name=f"index-{archive}", daemon=True
             )
             with self._changed:
                 if self._closing:
                     raise FailedPrecondition("the library is closing; nothing can be started")
-                self._running[operation.id] = (task, thread)
+                self._running[task.operation] = (task, thread)
             thread.start()
         except BaseException:
             self._locks.release(archive)
             raise
-        return self.get(operation.id)
+        return self.get(task.operation)
 
-    def _run(self, task: _Task, embedder: Embedder) -> None:
+    def _run(self, task: Task, embedder: Embedder) -> None:
         state, problem = OperationState.FAILED, None
         try:
-            self._ingest(embedder).run(task.sources, partial(self._commit, task), task.cancelled)
+            sources = task.sources
+            if task.reuses:
+                sources = reuse(self._catalogue, self._home, self._served.of(task.archive), task)
+            self._ingest(embedder, task.generation.selection).run(
+                sources, partial(self._commit, task), task.cancelled
+            )
             if not task.cancelled.is_set():
                 generations.complete(
                     self._catalogue,
@@ -368,7 +368,7 @@ class Operations:
         finally:
             self._end(task, state, problem)
 
-    def _end(self, task: _Task, state: OperationState, problem: str | None) -> None:
+    def _end(self, task: Task, state: OperationState, problem: str | None) -> None:
         """Ends an operation, which counts as running until it has left _running: then the archive is
         unlocked."""
         try:
@@ -390,7 +390,7 @@ class Operations:
             self._changes += 1
             self._changed.notify_all()
 
-    def _commit(self, task: _Task, batch: Batch) -> None:
+    def _commit(self, task: Task, batch: Batch) -> None:
         generations.commit_batch(self._catalogue, task.operation, task.generation.id, batch)
         reach("batch-committed")
         if task.generation.state == GenerationState.SERVING:

@@ -38,6 +38,7 @@ class Origin:
         format: of the file.
         warnings: of its indexing, one a line.
         created: when it was added, ISO 8601.
+        layout: a Layout as text, None in a segment of an older version.
     """
 
     archive: str
@@ -52,6 +53,7 @@ class Origin:
     format: str
     warnings: str | None
     created: str
+    layout: str | None = None
 
     @classmethod
     def of(cls, archive: str, row: Recording) -> Origin:
@@ -65,7 +67,9 @@ class Origin:
         return Recording(archive_id=archive_id, created=datetime.fromisoformat(self.created), **own)
 
 
-_COPIED = [field.name for field in dataclasses.fields(Origin) if field.name not in ("archive", "created")]
+_COPIED = [
+    field.name for field in dataclasses.fields(Origin) if field.name not in ("archive", "created", "layout")
+]
 
 
 def stored_origins(session: Session, ids: Sequence[str]) -> dict[str, Origin]:

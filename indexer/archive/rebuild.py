@@ -31,6 +31,7 @@ from wordspot.indexer.archive.tables import (
 )
 from wordspot.indexer.errors import DataLoss
 from wordspot.indexer.records import EncoderInfo
+from wordspot.indexer.streams import Selection
 
 
 @dataclass(frozen=True)
@@ -160,15 +161,20 @@ def _fill(
     left_out: list[str] = []
     with catalogue.writing() as session:
         session.add(HomeIdentity(identity=identity))
-        for archive, encoder in _served(found).items():
+        for archive, (encoder, selection) in _served(found).items():
             row = Archive(name=archive, created=now())
             session.add(row)
             session.flush()
-            generation = Generation(archive_id=row.id, encoder_info=encoder, state=GenerationState.SERVING)
+            generation = Generation(
+                archive_id=row.id,
+                encoder_info=encoder,
+                selection=selection,
+                state=GenerationState.SERVING,
+            )
             session.add(generation)
             session.flush()
             live: dict[str, Recording] = {}
-            chosen, others = _chosen(found, archive, encoder)
+            chosen, others = _chosen(found, archive, encoder, selection)
             for each in reversed(chosen):
                 _list(session, row.id, generation.id, each, deleted, live)
             listed += chosen
@@ -176,20 +182,23 @@ def _fill(
     return listed, left_out
 
 
-def _served(found: Sequence[_Found]) -> dict[str, EncoderInfo]:
-    """Returns the encoder of each archive: the one that has most of its recordings."""
-    recordings: dict[tuple[str, EncoderInfo], set[str]] = {}
+def _served(found: Sequence[_Found]) -> dict[str, tuple[EncoderInfo, Selection]]:
+    """Returns encoder and selection of each archive: those that have most of its recordings."""
+    recordings: dict[tuple[str, EncoderInfo, Selection], set[str]] = {}
     for each in found:
         for origin in each.origins:
-            recordings.setdefault((origin.archive, each.reader.encoder), set()).add(origin.id)
-    best: dict[str, tuple[int, EncoderInfo]] = {}
-    for (archive, encoder), ids in recordings.items():
+            key = origin.archive, each.reader.encoder, each.reader.selection
+            recordings.setdefault(key, set()).add(origin.id)
+    best: dict[str, tuple[int, EncoderInfo, Selection]] = {}
+    for (archive, encoder, selection), ids in recordings.items():
         if archive not in best or len(ids) > best[archive][0]:
-            best[archive] = (len(ids), encoder)
-    return {archive: encoder for archive, (_, encoder) in sorted(best.items())}
+            best[archive] = (len(ids), encoder, selection)
+    return {archive: (encoder, selection) for archive, (_, encoder, selection) in sorted(best.items())}
 
 
-def _chosen(found: Sequence[_Found], archive: str, encoder: EncoderInfo) -> tuple[list[_Found], list[str]]:
+def _chosen(
+    found: Sequence[_Found], archive: str, encoder: EncoderInfo, selection: Selection
+) -> tuple[list[_Found], list[str]]:
     """Returns an archive's segments without those that a newer one has replaced, and why others are left
     out."""
     taken: set[str] = set()
@@ -200,6 +209,11 @@ def _chosen(found: Sequence[_Found], archive: str, encoder: EncoderInfo) -> tupl
         ids = {origin.id for origin in each.origins}
         if each.reader.encoder != encoder:
             others.append(f"segment {each.reader.name} is of encoder {each.reader.encoder.name!r}")
+        elif each.reader.selection != selection:
+            others.append(
+                f"segment {each.reader.name} is of channels {each.reader.selection.channels}, "
+                f"tracks {each.reader.selection.tracks}"
+            )
         elif ids & taken:
             others.append(f"segment {each.reader.name} has recordings that a newer one has as well")
         else:
@@ -244,5 +258,6 @@ def _list(
                 generation_id=generation,
                 recording_number=row.number,
                 spans=spans.stop - spans.start,
+                layout=origin.layout,
             )
         )

@@ -25,6 +25,7 @@ from wordspot.indexer.filters import RecordingFilter
 from wordspot.indexer.limits import DEFAULT_PAGE_ITEMS, MAX_CLIP_SECONDS, MAX_PEAK_BUCKETS
 from wordspot.indexer.records import SAMPLE_RATE, Region, Samples
 from wordspot.indexer.sound.peaks import PEAKS_PER_SECOND, PeakMeter, Peaks, peaks_of, reduced
+from wordspot.indexer.streams import Stream
 
 if TYPE_CHECKING:
     from wordspot.indexer.sound.audio import Decoder
@@ -130,7 +131,9 @@ class Recordings:
             self._audio.remove_unreferenced(row.location)
             self._peaks.remove(row.sha256)  # another recording of the same content has them taken again
 
-    def clip(self, archive: str, recording: str, start: float, end: float) -> Samples:
+    def clip(
+        self, archive: str, recording: str, start: float, end: float, *, track: int = 0, channel: int = 0
+    ) -> Samples:
         """Returns the audio (samples,) of a stretch of a recording, at 16 kHz.
 
         Args:
@@ -138,14 +141,19 @@ class Recordings:
             recording: its id.
             start: in seconds.
             end: in seconds, at most MAX_CLIP_SECONDS later; clipped to the end of the recording.
+            track: number of the audio track, from 1; 0 as it is indexed, which is the one that a player would
+                choose where there are several.
+            channel: its number, from 1; 0 as it is indexed, which is the mix where there are several.
 
         Raises:
             NotFound: if there is no such archive or recording.
-            InvalidInput: if the stretch is not valid.
+            InvalidInput: if the stretch is not valid, or there is no such track or channel.
             FailedPrecondition: if the file is missing or has changed.
         """
+        if not track and not channel:
+            track, channel = self._indexed_place(archive, recording)
         with self._originals.opened(self._original(archive, recording)) as file:
-            return read_clip(self._decoder, file, start, end)
+            return read_clip(self._decoder, file, start, end, track=track, channel=channel)
 
     def peaks(self, archive: str, recording: str, start: float, end: float, buckets: int) -> PeakSummary:
         """Returns the waveform of a stretch of a recording.
@@ -197,13 +205,29 @@ class Recordings:
             self._peaks.save(original.sha256, peaks)
         return peaks
 
-    def region_audio(self, archive: str, recording: str, regions: Sequence[Region]) -> Iterator[Samples]:
-        """Yields the audio (samples,) of regions, at 16 kHz, as it was indexed.
+    def region_audio(
+        self, archive: str, recording: str, regions: Sequence[Region], stream: Stream | None = None
+    ) -> Iterator[Samples]:
+        """Yields the audio (samples,) of regions of a stream, at 16 kHz, as it was indexed.
 
         Regions must be in order of time and disjoint. Raises what `clip` raises.
         """
+        stream = stream or Stream()
         with self._originals.opened(self._original(archive, recording)) as file:
-            yield from read_regions(self._decoder, file, regions, max_seconds=self._max_seconds)
+            yield from read_regions(
+                self._decoder,
+                file,
+                regions,
+                max_seconds=self._max_seconds,
+                track=stream.track,
+                channel=stream.channel,
+            )
+
+    def _indexed_place(self, archive: str, recording: str) -> tuple[int, int]:
+        """Returns track and channel of what is searched of a recording; zeros where that is more than one, or
+        nothing. Raises NotFound."""
+        streams = self.get(archive, recording).streams
+        return (streams[0].track, streams[0].channel) if len(streams) == 1 else (0, 0)
 
     def _original(self, archive: str, recording: str) -> Original:
         """Returns the recording's file. Raises NotFound."""

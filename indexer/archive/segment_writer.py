@@ -35,6 +35,7 @@ from wordspot.indexer.archive.segments import (
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.faults import reach
 from wordspot.indexer.records import EncoderInfo, Section, SectionEmbeddings
+from wordspot.indexer.streams import Layout, Selection
 from wordspot.indexer.vectors.checked import BLOCK_BYTES, block_checksums
 from wordspot.indexer.vectors.protocol import packed
 
@@ -50,15 +51,21 @@ class SegmentWriter:
     on one that fails, after which only `abort` may be called.
     """
 
-    def __init__(self, directory: Path, encoder: EncoderInfo) -> None:
-        """Begins a segment of the encoder in a directory of segments, which must exist."""
+    def __init__(self, directory: Path, encoder: EncoderInfo, selection: Selection | None = None) -> None:
+        """Begins a segment of the encoder in a directory of segments, which must exist.
+
+        selection: of the archive; None for the default.
+        """
         self._directory = directory
         self._encoder = encoder
+        self._selection = selection or Selection()
         self._name = uuid.uuid4().hex
         self._path = directory / f"{TEMPORARY}{self._name}"
         self._recordings: list[str] = []
         self._origins: list[Origin | None] = []
         self._spans: list[int] = []
+        self._layouts: list[str | None] = []
+        self._stream_regions: list[int] = []
         self._columns: tuple[_ColumnFile, ...] = ()
         try:
             with files.reporting_disk_errors("starting a segment"):
@@ -85,15 +92,27 @@ class SegmentWriter:
     def begin_recording(self) -> None:
         """Begins a recording, whose sections follow."""
         self._rollback_rows = self._rows()
+        self._stream_regions = []
 
-    def append(self, section: Section, embeddings: SectionEmbeddings) -> None:
+    def append(self, section: Section, embeddings: SectionEmbeddings, stream: int = 0) -> None:
         """Appends the next section of the current recording.
+
+        Args:
+            section: with what was found.
+            embeddings: of it.
+            stream: of the recording's layout, by ordinal; one after the other.
 
         Raises:
             ValueError: if shapes do not fit the section or the encoder, if spans are not in the order of
-                regions, or if a region is longer than MAX_REGION_TICKS.
+                regions, if a region is longer than MAX_REGION_TICKS, or if the stream has been completed.
             InvalidInput: if numbers are not finite.
         """
+        if stream < len(self._stream_regions) - 1:
+            raise ValueError(
+                f"streams must follow each other, got {stream} after {len(self._stream_regions) - 1}"
+            )
+        self._stream_regions += [0] * (stream + 1 - len(self._stream_regions))
+        self._stream_regions[stream] += len(section.regions)
         vectors, frames = self._checked(section, embeddings)
         ordinal = self.recordings
         regions = np.zeros(len(section.regions), dtype=REGION)
@@ -112,8 +131,17 @@ class SegmentWriter:
             self._regions.append(regions)
             self._span_table.append(spans)
 
-    def copy(self, source: SegmentReader, ordinal: int, origin: Origin | None = None) -> None:
-        """Copies one whole recording of another segment of the same encoder. origin: of the recording."""
+    def copy(
+        self,
+        source: SegmentReader,
+        ordinal: int,
+        origin: Origin | None = None,
+        layout: str | None = None,
+    ) -> None:
+        """Copies one whole recording of another segment of the same encoder.
+
+        origin: of the recording. layout: of it, as text.
+        """
         if source.encoder != self._encoder:
             raise ValueError(
                 f"segment {source.name} must be of encoder {self._encoder}, got {source.encoder}"
@@ -134,14 +162,27 @@ class SegmentWriter:
             for part in _parts(frames):
                 self._frames.append(_repacked(source.frames[part]))
             self._regions.append(moved_regions)
-        self.end_recording(source.recordings[ordinal], origin)
+        self._end_recording(source.recordings[ordinal], origin, layout)
 
-    def end_recording(self, recording: str, origin: Origin | None = None) -> int:
-        """Completes the recording under this id and returns its number of spans. origin: of the recording."""
+    def end_recording(
+        self, recording: str, origin: Origin | None = None, layout: Layout | None = None
+    ) -> int:
+        """Completes the recording under this id and returns its number of spans.
+
+        origin: of the recording. layout: of it; streams without regions are left out.
+        """
+        text = None
+        if layout is not None:
+            missing = len(layout.streams) - len(self._stream_regions)
+            text = layout.holding([*self._stream_regions, *[0] * missing]).encoded()
+        return self._end_recording(recording, origin, text)
+
+    def _end_recording(self, recording: str, origin: Origin | None, layout: str | None) -> int:
         spans = self._span_table.rows - self._rollback_rows[FILES.index("spans.npy")]
         self._recordings.append(recording)
-        self._origins.append(origin)
+        self._origins.append(origin and dataclasses.replace(origin, layout=layout))
         self._spans.append(spans)
+        self._layouts.append(layout)
         self._rollback_rows = self._rows()
         with files.reporting_disk_errors("writing a segment"):
             reach("recording-written")
@@ -152,6 +193,7 @@ class SegmentWriter:
         with files.reporting_disk_errors("writing a segment"):
             for column, rows in zip(self._columns, self._rollback_rows, strict=True):
                 column.truncate(rows)
+        self._stream_regions = []
 
     def seal(self) -> SealedSegment:
         """Makes the segment durable: syncs its files, renames the directory, syncs the parent."""
@@ -174,6 +216,7 @@ class SegmentWriter:
             recordings=tuple(self._recordings),
             spans=tuple(self._spans),
             size=self.size + sum(entry["size"] for entry in others.values()) + len(manifest),
+            layouts=tuple(self._layouts),
         )
 
     def abort(self) -> None:
@@ -229,9 +272,13 @@ class SegmentWriter:
         return {"rows": rows, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
     def _manifest(self, others: dict[str, Any]) -> dict[str, Any]:
+        selection = (
+            {} if self._selection == Selection() else {"selection": dataclasses.asdict(self._selection)}
+        )
         return {
             "format": FORMAT,
             "encoder": dataclasses.asdict(self._encoder),
+            **selection,
             "recordings": self._recordings,
             "files": {
                 name: {

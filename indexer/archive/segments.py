@@ -8,9 +8,11 @@ A segment is a directory that is immutable once it has its name:
     frames.npy    uint8 (F, H / 2) or int8 (F, H)
     checksums.npy uint32, CRC-32 of each block of the files above, one file after the other
     recordings.json  which recordings it has, see origins.py; not in segments of an older version
-    manifest.json format version, encoder, recording ids by ordinal, size and SHA-256 of each file
+    manifest.json format version, encoder, selection unless it is the default, recording ids by ordinal, size
+                  and SHA-256 of each file
 
-Rows are in the order of recordings, then of regions, then of time. Vectors and frames are stored as
+Rows are in the order of recordings, then of streams, then of regions, which is that of time. How many regions
+each stream of a recording has is in the catalogue, and in recordings.json. Vectors and frames are stored as
 directions, as `packed` returns them. The catalogue has the SHA-256 of the manifest, so that no byte is
 without a checksum: spans and regions are checked when a segment is opened, vectors and frames block by block
 when they are first read, everything by `verify`. segment_writer.py writes.
@@ -38,6 +40,7 @@ from numpy.typing import NDArray
 from wordspot.indexer.archive import files
 from wordspot.indexer.errors import FailedPrecondition, SegmentDamaged
 from wordspot.indexer.records import EncoderInfo
+from wordspot.indexer.streams import DEFAULT_SELECTION, Selection
 from wordspot.indexer.vectors.checked import BLOCK_BYTES, CheckedRows, block_checksums
 from wordspot.indexer.vectors.mapped import MappedArray, map_array
 from wordspot.indexer.vectors.stored import Packed
@@ -70,6 +73,7 @@ class SealedSegment:
         recordings: ids, by ordinal.
         spans: number of spans, by ordinal of the recording.
         size: in bytes.
+        layouts: as text, by ordinal of the recording; None where none is known.
     """
 
     name: str
@@ -77,6 +81,7 @@ class SealedSegment:
     recordings: tuple[str, ...]
     spans: tuple[int, ...]
     size: int
+    layouts: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +97,7 @@ class SegmentReader:
         spans: (N,) of SPAN.
         regions: (R,) of REGION.
         frames: uint8 (F, H / 2) or int8 (F, H).
+        selection: of the archive.
     """
 
     path: Path
@@ -101,6 +107,7 @@ class SegmentReader:
     spans: NDArray[np.void]
     regions: NDArray[np.void]
     frames: Packed
+    selection: Selection = DEFAULT_SELECTION
 
     @classmethod
     def open(
@@ -146,6 +153,7 @@ class SegmentReader:
             spans=mapped["spans.npy"].array,
             regions=mapped["regions.npy"].array,
             frames=rows["frames.npy"],
+            selection=Selection(**manifest.get("selection", {})),
         )
 
     def stamps(self) -> tuple[tuple[int, int, int], ...]:

@@ -31,6 +31,7 @@ from wordspot.indexer.archive.tables import Generation, GenerationState, Indexed
 from wordspot.indexer.archive.view import ArchiveView, RecordingEntry
 from wordspot.indexer.errors import DataLoss, Exhausted, FailedPrecondition, SegmentDamaged, StorageFailed
 from wordspot.indexer.records import EncoderInfo
+from wordspot.indexer.streams import Selection, decoded
 from wordspot.indexer.vectors.buckets import BucketedIndex
 from wordspot.indexer.vectors.policy import IndexPolicy
 from wordspot.indexer.vectors.stored import SegmentSpans
@@ -113,6 +114,7 @@ class ServedArchives:
             self._catalogue,
             generation.id,
             generation.encoder_info,
+            selection=generation.selection,
             segments=self._home.segments,
             cache=self._home.cache_of(generation.id),
             policy=self._policy,
@@ -127,6 +129,7 @@ class ServedGeneration:
     Attributes:
         generation: its row in the catalogue.
         encoder: that embedded it.
+        selection: of channels and tracks.
     """
 
     def __init__(
@@ -135,12 +138,13 @@ class ServedGeneration:
         generation: int,
         encoder: EncoderInfo,
         *,
+        selection: Selection,
         segments: Path,
         cache: Path,
         policy: IndexPolicy,
     ) -> None:
         self.generation = generation
-        self.encoder = encoder
+        self.encoder, self.selection = encoder, selection
         self._catalogue = catalogue
         self._segments = segments
         self._cache = cache
@@ -306,7 +310,7 @@ class ServedGeneration:
             ).all()
             new_names = [name for name, _ in rows if name not in self._parts]
             entries: dict[str, list[RecordingEntry]] = {name: [] for name in new_names}
-            for name, recording, path, seconds, deleted_at, content in session.execute(
+            for name, recording, path, seconds, deleted_at, content, layout, channels in session.execute(
                 select(
                     Segment.name,
                     Recording.id,
@@ -314,6 +318,8 @@ class ServedGeneration:
                     Recording.seconds,
                     Recording.deleted_at,
                     Recording.sha256,
+                    IndexedRecording.layout,
+                    Recording.channels,
                 )
                 .join(IndexedRecording, IndexedRecording.segment_id == Segment.id)
                 .join(Recording, Recording.number == IndexedRecording.recording_number)
@@ -321,7 +327,14 @@ class ServedGeneration:
                 .order_by(Segment.id, IndexedRecording.ordinal)
             ):
                 entries[name].append(
-                    RecordingEntry(recording, path, seconds or 0.0, deleted_at is None, content)
+                    RecordingEntry(
+                        recording,
+                        path,
+                        seconds or 0.0,
+                        deleted_at is None,
+                        content,
+                        decoded(layout, channels),
+                    )
                 )
         return {(name, sha256): entries.get(name, []) for name, sha256 in rows}
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from wordspot.indexer.archive.tables import OperationState
+from wordspot.indexer.streams import DEFAULT_SELECTION, Selection, Stream
 
 if TYPE_CHECKING:
     from wordspot.indexer.sound.peaks import Peaks
@@ -118,6 +119,7 @@ class ArchiveSummary:
         quarantined: those of them that are damaged.
         size: bytes of segments, cached index and uploaded audio.
         created: when.
+        selection: which channels and tracks it has.
     """
 
     name: str
@@ -131,6 +133,7 @@ class ArchiveSummary:
     size: int
     created: datetime
     quarantined: tuple[QuarantinedSegment, ...] = ()
+    selection: Selection = DEFAULT_SELECTION
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,7 @@ class RecordingSummary:
         warnings: of the decoder: damage, gaps, a wrong length in the header, which of several tracks or
             channels speech was taken from.
         tags: what its owner says of it.
+        streams: that are searched; none until it is.
     """
 
     id: str
@@ -167,6 +171,7 @@ class RecordingSummary:
     created: datetime
     warnings: tuple[str, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    streams: tuple[Stream, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, composite, mapped_column
 
 from wordspot.indexer.limits import MAX_TAG_KEY_CHARACTERS, MAX_TAG_VALUE_CHARACTERS
 from wordspot.indexer.records import EncoderInfo
+from wordspot.indexer.streams import Selection
 
 
 class GenerationState(StrEnum):
@@ -216,7 +217,7 @@ class RecordingVerdict(Base):
 
 
 class Generation(Base):
-    """All segments of an archive under one encoder; an archive has at most one a state.
+    """All segments of an archive under one encoder and selection; an archive has at most one a state.
 
     Attributes:
         id: of the row.
@@ -224,6 +225,8 @@ class Generation(Base):
         encoder: name of the encoder.
         encoder_hash: and the other columns of the encoder, as in EncoderInfo.
         encoder_info: these columns as a record.
+        channels: and `tracks`, as in Selection.
+        selection: these two as a record.
         state: a GenerationState.
     """
 
@@ -241,6 +244,9 @@ class Generation(Base):
     encoder_info: Mapped[EncoderInfo] = composite(
         "encoder", "encoder_hash", "dimension", "frame_dimension", "ticks_per_frame", "semantic_dimensions"
     )
+    channels: Mapped[str] = mapped_column(String(16), server_default="mix")
+    tracks: Mapped[str] = mapped_column(String(16), server_default="default")
+    selection: Mapped[Selection] = composite("channels", "tracks")
     state: Mapped[str] = mapped_column(String(16))
 
 
@@ -278,6 +284,7 @@ class IndexedRecording(Base):
         generation_id: the segment's generation.
         recording_number: the recording.
         spans: of the recording.
+        layout: a Layout as text; None in what an older version has indexed.
     """
 
     __tablename__ = "segment_recordings"
@@ -290,6 +297,7 @@ class IndexedRecording(Base):
         ForeignKey("recordings.number", ondelete="CASCADE"), index=True
     )
     spans: Mapped[int]
+    layout: Mapped[str | None]
 
 
 class Operation(Base):
@@ -300,6 +308,8 @@ class Operation(Base):
         id: public.
         archive_id: its archive.
         encoder: name of the encoder.
+        channels: and `tracks`, as in Selection.
+        selection: these two as a record.
         state: an OperationState.
         recordings_total: to be indexed.
         recordings_done: indexed.
@@ -318,6 +328,9 @@ class Operation(Base):
     id: Mapped[str] = mapped_column(String(32), unique=True)
     archive_id: Mapped[int] = mapped_column(ForeignKey("archives.id", ondelete="CASCADE"), index=True)
     encoder: Mapped[str]
+    channels: Mapped[str] = mapped_column(String(16), server_default="mix")
+    tracks: Mapped[str] = mapped_column(String(16), server_default="default")
+    selection: Mapped[Selection] = composite("channels", "tracks")
     state: Mapped[str] = mapped_column(String(16))
     recordings_total: Mapped[int]
     recordings_done: Mapped[int] = mapped_column(default=0)

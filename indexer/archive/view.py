@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from wordspot.indexer.archive.summaries import QuarantinedSegment
 from wordspot.indexer.records import EncoderInfo
+from wordspot.indexer.streams import ONE_STREAM, Layout, Stream
 from wordspot.indexer.vectors.protocol import IdSet, SpanIndex, unpacked
 from wordspot.indexer.vectors.stored import Packed, gather_rows
 
@@ -32,6 +33,7 @@ class RecordingEntry:
         duration: in seconds.
         alive: false once deleted, until compaction.
         content: SHA-256 of the file, hexadecimal.
+        layout: its streams.
     """
 
     id: str
@@ -39,6 +41,7 @@ class RecordingEntry:
     duration: float
     alive: bool
     content: str = ""
+    layout: Layout = ONE_STREAM
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ class ArchiveView:
         frames: one (f_i, H) a segment, as `packed` returns them; only directions are stored.
         index: ids are span numbers.
         quarantined: damaged segments that are left out.
+        region_stream: uint8 (R,), ordinals of streams within the regions' recordings; None where each
+            recording has one.
     """
 
     encoder: EncoderInfo
@@ -75,6 +80,7 @@ class ArchiveView:
     frames: Sequence[Packed]
     index: SpanIndex
     quarantined: tuple[QuarantinedSegment, ...] = ()
+    region_stream: NDArray[np.uint8] | None = None
 
     def without(self, deleted: Collection[str]) -> ArchiveView:
         """Returns the view with the recordings of these ids marked as deleted."""
@@ -106,6 +112,11 @@ class ArchiveView:
         """The first span of each recording, and the number of all spans (recordings + 1,)."""
         regions = np.searchsorted(self.region_recording, np.arange(len(self.recordings) + 1))
         return self.region_span[regions]
+
+    def stream(self, region: int) -> Stream:
+        """Returns the stream of a region."""
+        ordinal = 0 if self.region_stream is None else int(self.region_stream[region])
+        return self.recordings[int(self.region_recording[region])].layout.streams[ordinal]
 
     def span_ranges(self, recordings: Iterable[int]) -> list[tuple[int, int]]:
         """Returns first and one past the last span of each recording, which are ordinals."""

@@ -46,7 +46,10 @@ class Background:
         self._region_ticks = ticks[self._region_order]
         self._speech_ticks = np.cumsum(self._region_ticks)
         contents = keys_of([f"{settings.seed} {entry.content or entry.id}" for entry in view.recordings])
-        self._region_keys = derived_keys(contents[view.region_recording], view.region_start.astype(np.int64))
+        starts = view.region_start.astype(np.int64)
+        if view.region_stream is not None:
+            starts += view.region_stream.astype(np.int64) << 32
+        self._region_keys = derived_keys(contents[view.region_recording], starts)
         self._drawn: dict[int, tuple[Ints, Doubles]] = {}
         self._span_lengths, self._span_vectors = self._random_spans(view)
 

@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 
 from wordspot.indexer.archive.view import ArchiveView
 from wordspot.indexer.errors import FailedPrecondition, InvalidInput
-from wordspot.indexer.limits import MAX_CANDIDATES, MAX_HITS
+from wordspot.indexer.limits import MAX_CANDIDATES, MAX_HITS, MAX_STREAMS
 from wordspot.indexer.records import TICKS_PER_SECOND, Hit, Mode, SearchOptions, to_seconds
 from wordspot.indexer.search.background import Background
 from wordspot.indexer.search.calibration import Decision, decide
 from wordspot.indexer.search.candidates import nearest_candidates
 from wordspot.indexer.search.normalisation import impostor_rank, query_shift, short_archive_shift
-from wordspot.indexer.search.places import Places
+from wordspot.indexer.search.places import Places, distinct_places
 from wordspot.indexer.search.query import EmbeddedQuery
 from wordspot.indexer.search.recordings import RecordingTable
 from wordspot.indexer.search.reranking import places_by_alignment, places_by_similarity
@@ -98,8 +98,8 @@ class Finder:
             shifted: whether scores include the query-specific shift; if not, the caller adds it.
 
         Raises:
-            InvalidInput: if top or min_score is out of range.
-            NotFound: if a recording to search is not in the view.
+            InvalidInput: if top, min_score or channel is out of range.
+            NotFound: if a recording to search is not in the view, or none has the channel by itself.
             FailedPrecondition: if the query was embedded by another encoder than the view.
         """
         options = options or SearchOptions()
@@ -114,7 +114,7 @@ class Finder:
             candidates = nearest_candidates(view, query, allowed, min(depth, view.spans))
             if not len(candidates.region):
                 return outcome
-            places = self._places(view, statistics, query, candidates)
+            places = distinct_places(view, self._places(view, statistics, query, candidates))
             shift = self._shift(statistics, query, options, places.score)
             decision = decide(
                 query.calibration if self._settings.threshold is None else None,
@@ -148,6 +148,8 @@ class Finder:
             raise InvalidInput(f"top must be between 1 and {MAX_HITS:,}, got {options.top}")
         if options.min_score is not None and math.isnan(options.min_score):
             raise InvalidInput("min_score must be a number, got nan")
+        if not 0 <= options.channel <= MAX_STREAMS:
+            raise InvalidInput(f"channel must be between 0 and {MAX_STREAMS}, got {options.channel}")
         if query.encoder != view.encoder.hash:
             raise FailedPrecondition(
                 f"the query was embedded by encoder {query.encoder[:12]}, the archive by {view.encoder.name} "
@@ -219,9 +221,20 @@ def _hits(
     order = np.lexsort((places.start, rank[recording], -score, ~decision.detected))
     order = order[eligible[order]][:top]
     return order, tuple(
-        Hit(entry.id, entry.path, start, end, value, detected, probability)
-        for entry, start, end, value, detected, probability in zip(
+        Hit(
+            entry.id,
+            entry.path,
+            start,
+            end,
+            value,
+            detected,
+            probability,
+            stream.named_channel,
+            stream.track,
+        )
+        for entry, stream, start, end, value, detected, probability in zip(
             (view.recordings[n] for n in recording[order]),
+            map(view.stream, places.region[order].tolist()),
             (places.start[order] / TICKS_PER_SECOND).tolist(),
             (places.stop[order] / TICKS_PER_SECOND).tolist(),
             score[order].tolist(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,18 @@ def reduced(peaks: Peaks, buckets: int) -> Peaks:
     return np.stack(
         [np.minimum.reduceat(peaks[:, 0], edges), np.maximum.reduceat(peaks[:, 1], edges)], axis=1
     )
+
+
+def united(peaks: Sequence[Peaks]) -> Peaks:
+    """Returns the peaks of channels that are shown as one."""
+    if len(peaks) == 1:
+        return peaks[0]
+    whole = np.zeros((max(map(len, peaks), default=0), 2), np.int8)
+    for each in peaks:
+        shown = whole[: len(each)]
+        np.minimum(shown[:, 0], each[:, 0], out=shown[:, 0])
+        np.maximum(shown[:, 1], each[:, 1], out=shown[:, 1])
+    return whole
 
 
 def _edges(length: int, buckets: int) -> NDArray[np.int64]:

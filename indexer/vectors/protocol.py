@@ -70,6 +70,10 @@ class IdSet:
         _fill(bits, ranges)
         return IdSet(self.size, ~bits)
 
+    def intersection(self, other: IdSet | None) -> IdSet:
+        """Returns the ids that are in both; None has all."""
+        return self if other is None else IdSet(self.size, self.bits & other.bits)
+
     def mask(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Returns a mask (n,) of which ids (n,) are in the set."""
         inside = ids < self.size

@@ -29,6 +29,7 @@ from wordspot.indexer.records import (
     SectionEmbeddings,
 )
 from wordspot.indexer.sound.opened import AudioFile, OpenFile, opened
+from wordspot.indexer.sound.survey import HeardTrack
 
 ENCODER = EncoderInfo("fake", "f" * 64, dimension=12, frame_dimension=3, ticks_per_frame=2)
 OTHER_ENCODER = EncoderInfo("other", "0" * 64, dimension=8, frame_dimension=4, ticks_per_frame=3)
@@ -45,12 +46,13 @@ class Info:
     sample_rate: int
     channels: int
     format: str
+    tracks: int = 1
 
 
 class WaveDecoder:
     """16-bit mono WAV files at 16 kHz."""
 
-    def probe(self, file: AudioFile) -> Info:
+    def probe(self, file: AudioFile, *, track: int = 0) -> Info:
         with self._opened(file) as wav:
             if not wav.readframes(1):
                 raise InvalidInput(f"{name_of(file)} holds no audio")
@@ -64,7 +66,12 @@ class WaveDecoder:
         start: float = 0.0,
         stop: float | None = None,
         warnings: list[str] | None = None,
+        heard: list[HeardTrack] | None = None,
+        track: int = 0,
+        channel: int = 0,
     ) -> Iterator[Samples]:
+        if heard is not None:
+            heard.append(HeardTrack(1, 1, 1, (1,)))
         with self._opened(file) as wav:
             last = wav.getnframes() if stop is None else min(round(stop * SAMPLE_RATE), wav.getnframes())
             wav.setpos(min(round(start * SAMPLE_RATE), wav.getnframes()))
@@ -78,7 +85,16 @@ class WaveDecoder:
                     raise InvalidInput(f"{name_of(file)} ends before its header says")
                 yield np.frombuffer(data, dtype="<i2").astype(np.float32) / 32768
 
-    def read_stretch(self, file: AudioFile, start: float, stop: float, *, max_seconds: float) -> Samples:
+    def read_stretch(
+        self,
+        file: AudioFile,
+        start: float,
+        stop: float,
+        *,
+        max_seconds: float,
+        track: int = 0,
+        channel: int = 0,
+    ) -> Samples:
         return np.concatenate(list(self.read_blocks(file, max_seconds=max_seconds, start=start, stop=stop)))
 
     @contextmanager

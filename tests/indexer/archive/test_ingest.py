@@ -21,6 +21,7 @@ from wordspot.indexer.archive.segments import SegmentReader
 from wordspot.indexer.errors import Exhausted, FailedPrecondition, InvalidInput
 from wordspot.indexer.records import SAMPLES_PER_TICK, Region, Samples
 from wordspot.indexer.sound.opened import OpenFile
+from wordspot.indexer.sound.survey import HeardTrack
 
 ONE_EACH = BatchLimits(recordings=1, sections=1)
 
@@ -372,8 +373,9 @@ def test_the_audio_held_does_not_grow_with_the_recording(
                 alive -= len(self)
 
     class LongDecoder(fakes.WaveDecoder):
-        def read_blocks(self, path: Path, **options: object) -> Iterator[Samples]:
+        def read_blocks(self, path: Path, heard: list[HeardTrack], **options: object) -> Iterator[Samples]:
             nonlocal alive, most
+            heard.append(HeardTrack(1, 1, 1, (1,)))
             for _ in range(600):
                 block = Counted((16_000,), dtype=np.float32)
                 block[:] = 0.5

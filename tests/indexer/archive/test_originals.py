@@ -86,9 +86,9 @@ class ExchangingDecoder:
         self.act()
         return self._decoder.read_blocks(file, **options)  # type: ignore[no-any-return]
 
-    def read_stretch(self, file: OpenFile, start: float, stop: float, *, max_seconds: float) -> Samples:
+    def read_stretch(self, file: OpenFile, start: float, stop: float, **options: Any) -> Samples:
         self.act()
-        return self._decoder.read_stretch(file, start, stop, max_seconds=max_seconds)  # type: ignore[no-any-return]
+        return self._decoder.read_stretch(file, start, stop, **options)  # type: ignore[no-any-return]
 
 
 @pytest.fixture
