@@ -39,6 +39,10 @@ class Selection:
             _choice(tracks, "tracks", (DEFAULT, ALL)),
         )
 
+    def changed(self, channels: str, tracks: str) -> Selection:
+        """Returns the selection with others in place; empty ones stay as they are. Raises InvalidInput."""
+        return self.parse(channels or self.channels, tracks or self.tracks)
+
     @property
     def channel(self) -> int:
         """The number of the only channel; 0 where it is not one."""

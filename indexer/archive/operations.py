@@ -32,7 +32,7 @@ from wordspot.indexer.faults import reach
 from wordspot.indexer.limits import DEFAULT_PAGE_ITEMS
 from wordspot.indexer.paths import readable
 from wordspot.indexer.records import Embedder
-from wordspot.indexer.streams import DEFAULT, MIX, Selection
+from wordspot.indexer.streams import Selection
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Operations:
             ingest: makes what indexes with an embedder, and a selection of channels and tracks.
             embedder_for: by encoder name; raises NotFound.
             default_encoder: name, for archives without one.
-            read_only: whether another process runs the operations, if any does.
+            read_only: whether another process may run the operations.
         """
         self._catalogue = catalogue
         self._home = home
@@ -110,7 +110,7 @@ class Operations:
             InvalidInput: if channels or tracks are none that can be selected.
             FailedPrecondition: if the archive is busy.
         """
-        wanted = Selection.parse(channels or MIX, tracks or DEFAULT)
+        Selection().changed(channels, tracks)  # raises
         fingerprint = f"index with {encoder!r}"
         if channels or tracks:
             fingerprint += f", channels {channels!r}, tracks {tracks!r}"
@@ -128,9 +128,7 @@ class Operations:
         )
 
         kept = Selection() if serving is None else serving.selection
-        selection = Selection(
-            wanted.channels if channels else kept.channels, wanted.tracks if tracks else kept.tracks
-        )
+        selection = kept.changed(channels, tracks)
         insert = partial(lookups.insert_operation, embedder.info.name, selection, request_id, fingerprint)
         return self._launch(archive, embedder, insert)
 
