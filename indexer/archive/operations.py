@@ -127,8 +127,7 @@ class Operations:
             encoder or (serving.encoder if serving is not None else self._default_encoder)
         )
 
-        kept = Selection() if serving is None else serving.selection
-        selection = kept.changed(channels, tracks)
+        selection = (Selection() if serving is None else serving.selection).changed(channels, tracks)
         insert = partial(lookups.insert_operation, embedder.info.name, selection, request_id, fingerprint)
         return self._launch(archive, embedder, insert)
 
