@@ -18,7 +18,7 @@ import typer
 
 from wordspot.indexer.errors import InvalidInput
 from wordspot.services import reporting, settings
-from wordspot.services.commands import archive, data, models, token
+from wordspot.services.commands import archive, data, models, token, verdicts
 from wordspot.services.commands.adapt import adapt
 from wordspot.services.commands.backup import backup, restore
 from wordspot.services.commands.describe import chat, describe
@@ -63,6 +63,7 @@ for command in (
     app.command()(command)
 for name, group in (
     ("archive", archive.app),
+    ("verdicts", verdicts.app),
     ("models", models.app),
     ("data", data.app),
     ("token", token.app),

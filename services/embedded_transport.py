@@ -59,19 +59,20 @@ class EmbeddedTransport(Transport):
             self._resources = resources.pop_all()
 
     def add_files(
-        self, files: Sequence[Path], archive: str
+        self, files: Sequence[Path], archive: str, tags: Mapping[str, str]
     ) -> Iterator[tuple[Path, AddedRecording | InvalidInput]]:
         """Adds files by path, many in a call; yields each with what became of it."""
         for first in range(0, len(files), MAX_FILES_PER_CALL):
-            yield from self._add_by_path(files[first : first + MAX_FILES_PER_CALL], archive)
+            yield from self._add_by_path(files[first : first + MAX_FILES_PER_CALL], archive, tags)
 
     def _add_by_path(
-        self, paths: Sequence[Path], archive: str
+        self, paths: Sequence[Path], archive: str, tags: Mapping[str, str]
     ) -> Iterator[tuple[Path, AddedRecording | InvalidInput]]:
         request = archive_pb2.AddRecordingsRequest(
             archive=archive,
             files=[
-                archive_pb2.FileToAdd(path=path_text(path), request_id=uuid.uuid4().hex) for path in paths
+                archive_pb2.FileToAdd(path=path_text(path), request_id=uuid.uuid4().hex, tags=tags)
+                for path in paths
             ],
         )
         unanswered = iter(paths)

@@ -20,11 +20,13 @@ class FileQuery:
         path: of the file.
         start: in seconds; None for the whole file.
         end: in seconds; None for the whole file.
+        label: for messages and verdicts; empty for the path.
     """
 
     path: Path
     start: float | None = None
     end: float | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from wordspot.indexer.filters import RecordingFilter
+from wordspot.indexer.filters import RecordingFilter as RecordingFilter
 from wordspot.indexer.paths import path_text
 from wordspot.v1 import archive_pb2
+
+
+def filter_message(recording_filter: RecordingFilter | None) -> archive_pb2.RecordingFilter | None:
+    """Returns the message of a filter that a caller may leave out. Raises InvalidInput."""
+    return to_filter_message(recording_filter.checked()) if recording_filter else None
 
 
 def to_filter_message(recording_filter: RecordingFilter) -> archive_pb2.RecordingFilter:

@@ -6,7 +6,7 @@ from datetime import UTC
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from wordspot.indexer.verdicts import Verdict
+from wordspot.indexer.verdicts import Verdict as Verdict
 from wordspot.services.answers import from_interval, to_interval
 from wordspot.v1 import archive_pb2
 

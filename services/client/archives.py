@@ -13,20 +13,23 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from wordspot.indexer.errors import AlreadyExists
+from wordspot.indexer.tags import checked_tags
 from wordspot.services.client.indexing import Indexing, followed
 from wordspot.services.client.recordings import RecordingCalls
 from wordspot.services.client.records import IndexProgress, IndexReport
 from wordspot.services.client.searching import SearchCalls
+from wordspot.services.client.tag_tables import TagsByPath
+from wordspot.services.client.verdicts import VerdictCalls
 from wordspot.services.errors import translated
 from wordspot.v1 import archive_pb2
 
 
-class Client(RecordingCalls, SearchCalls):
+class Client(RecordingCalls, VerdictCalls, SearchCalls):
     """Archives and search, of a server or of this process.
 
     Args:
@@ -120,6 +123,8 @@ class Client(RecordingCalls, SearchCalls):
         progress: Callable[[IndexProgress], None] = lambda progress: None,
         *,
         follow_links: bool = False,
+        tags: Mapping[str, str] | None = None,
+        tags_by_path: TagsByPath | None = None,
     ) -> IndexReport:
         """Adds files and folders and makes them searchable; creates the archive where there is none.
 
@@ -131,6 +136,9 @@ class Client(RecordingCalls, SearchCalls):
             encoder: by name; None for the archive's own or the server's default.
             progress: called at every step.
             follow_links: whether links to folders that lie in folders are followed.
+            tags: that every file's recording gets, besides those that it has.
+            tags_by_path: of single recordings, by id, path or the end of their path; also of those that the
+                archive holds already. `wordspot.read_tag_table` reads them from a CSV file.
 
         Raises:
             InvalidInput: a path is neither a file nor a folder, or a new archive would stay empty.
@@ -140,7 +148,11 @@ class Client(RecordingCalls, SearchCalls):
             Interrupted: the keyboard has interrupted it.
         """
         return Indexing(self, self._transport, archive, progress).run(
-            paths, encoder, follow_links=follow_links
+            paths,
+            encoder,
+            follow_links=follow_links,
+            tags=checked_tags(tags or {}),
+            tags_by_path=tags_by_path or {},
         )
 
     # Operations

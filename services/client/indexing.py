@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Protocol
 from wordspot.indexer.errors import ArchiveError, FailedPrecondition, InvalidInput, NotFound
 from wordspot.services.client.files import FoundFiles, audio_files
 from wordspot.services.client.records import IndexProgress, IndexReport
+from wordspot.services.client.tag_tables import TagsByPath, tag_updates
 from wordspot.services.client.transport import Transport
 from wordspot.services.errors import CallEnded, ServiceError
 from wordspot.services.limits import INTERRUPT_TIMEOUT_S, WATCH_AGAIN_S
@@ -54,6 +55,11 @@ class ArchiveKeeper(OperationWatcher, Protocol):
     def start_index(self, archive: str, encoder: str | None) -> archive_pb2.Operation:
         """Starts indexing what an archive holds."""
 
+    def update_recordings(
+        self, updates: Sequence[archive_pb2.RecordingUpdate], archive: str
+    ) -> Iterator[archive_pb2.UpdatedRecording]:
+        """Yields what became of each change of a recording's tags."""
+
 
 @dataclass(frozen=True)
 class AddedFiles:
@@ -85,7 +91,13 @@ class Indexing:
     progress: Callable[[IndexProgress], None]
 
     def run(
-        self, paths: Iterable[str | Path], encoder: str | None, *, follow_links: bool = False
+        self,
+        paths: Iterable[str | Path],
+        encoder: str | None,
+        *,
+        follow_links: bool = False,
+        tags: Mapping[str, str],
+        tags_by_path: TagsByPath,
     ) -> IndexReport:
         """Returns what came of it. Arguments and errors are those of `Client.index`."""
         start = time.monotonic()
@@ -96,7 +108,8 @@ class Indexing:
         with self._removing_new(created):
             reason = self.transport.prepare_encoder(encoder, self.archive)
             before = self.client.archive(self.archive)
-            added = self._add(found.files)
+            added = self._add(found.files, tags)
+            untagged = self._tag(tags_by_path, added)
             operation = self.client.start_index(self.archive, encoder)
         operation = followed(self.client, operation, self.progress)
         changed = operation.recordings_done or operation.recordings_failed
@@ -113,6 +126,7 @@ class Indexing:
             archive=archive,
             seconds=time.monotonic() - start,
             encoder_reason=reason,
+            untagged=untagged,
         )
 
     def _ensured(self, paths: Sequence[str | Path], found: FoundFiles) -> bool:
@@ -143,13 +157,20 @@ class Indexing:
                     self.client.delete_archive(self.archive)
             raise
 
-    def _add(self, files: Sequence[Path]) -> AddedFiles:
+    def _tag(self, tags_by_path: TagsByPath, added: AddedFiles) -> dict[str, str]:
+        """Gives single recordings their tags; returns why some have not got them, by path."""
+        updates = tag_updates(tags_by_path, added.recordings)
+        outcomes = self.client.update_recordings(updates, self.archive)
+        named = zip(tags_by_path, outcomes, strict=True)
+        return {name: outcome.problem for name, outcome in named if outcome.problem}
+
+    def _add(self, files: Sequence[Path], tags: Mapping[str, str]) -> AddedFiles:
         """Puts files into the archive; one that cannot be read as audio becomes a problem."""
         recordings: list[tuple[Path, str, bool]] = []
         problems: dict[str, str] = {}
         self.progress(IndexProgress("adding", 0, len(files)))
         try:
-            for done, (path, added) in enumerate(self.transport.add_files(files, self.archive), 1):
+            for done, (path, added) in enumerate(self.transport.add_files(files, self.archive, tags), 1):
                 if isinstance(added, InvalidInput):
                     problems[str(path)] = str(added)
                 else:
@@ -225,6 +246,7 @@ def report(
     archive: archive_pb2.Archive,
     seconds: float,
     encoder_reason: str,
+    untagged: Mapping[str, str],
 ) -> IndexReport:
     """Returns what an indexing did.
 
@@ -251,6 +273,7 @@ def report(
         archive=archive,
         seconds=seconds,
         encoder_reason=encoder_reason,
+        untagged=dict(untagged),
         warnings={
             str(path): warnings[identity] for path, identity, _ in added.recordings if identity in warnings
         },

@@ -2,28 +2,105 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from wordspot.indexer.errors import InvalidInput
+from wordspot.indexer.filters import RecordingFilter
+from wordspot.indexer.tags import checked_tags
 from wordspot.services.answers import to_interval
 from wordspot.services.client.connection import Connection
+from wordspot.services.client.tag_tables import recording_update
 from wordspot.services.client.transport import AddedRecording
 from wordspot.services.errors import translated
+from wordspot.services.limits import MAX_UPDATES_PER_CALL
+from wordspot.services.recording_filters import filter_message
 from wordspot.v1 import archive_pb2
+
+_STATE = "RECORDING_STATE_"
 
 
 class RecordingCalls(Connection):
     """What a client does with recordings."""
 
-    def recordings(self, archive: str = "default") -> Iterator[archive_pb2.Recording]:
-        """Yields the recordings of an archive, in order of adding. Raises NotFound."""
-        request = archive_pb2.ListRecordingsRequest(archive=archive)
+    def recordings(
+        self,
+        archive: str = "default",
+        *,
+        filter: RecordingFilter | None = None,
+        states: Iterable[str] = (),
+    ) -> Iterator[archive_pb2.Recording]:
+        """Yields the recordings of an archive, in order of adding.
+
+        Args:
+            archive: its name.
+            filter: which they match; None for all.
+            states: "added", "indexed", "failed": in one of which they are; empty for any.
+
+        Raises:
+            NotFound: there is no such archive.
+            InvalidInput: the filter or a state is not valid.
+        """
+        request = archive_pb2.ListRecordingsRequest(
+            archive=archive, filter=filter_message(filter), states=map(_state, states)
+        )
         for page in self._pages(self._archives.ListRecordings, request):
             yield from page.recordings
 
-    def add(self, path: str | Path, archive: str = "default") -> AddedRecording:
+    def tags(self, archive: str = "default") -> Iterator[archive_pb2.TagCount]:
+        """Yields each tag that recordings of an archive have, and how many, in order of key and value.
+
+        Raises NotFound.
+        """
+        for page in self._pages(self._archives.ListTags, archive_pb2.ListTagsRequest(archive=archive)):
+            yield from page.tags
+
+    def tag(
+        self,
+        recording: str,
+        tags: Mapping[str, str],
+        archive: str = "default",
+        *,
+        removed: Sequence[str] = (),
+        replace: bool = False,
+    ) -> archive_pb2.Recording:
+        """Gives a recording tags, and returns it as it is afterwards.
+
+        Args:
+            recording: its id, its path, or the end of its path where no other path ends so.
+            tags: value by key: `[a-z][a-z0-9_-]{0,63}`; `date` is YYYY, YYYY-MM or YYYY-MM-DD.
+            archive: its name.
+            removed: keys of tags that it has no longer.
+            replace: whether it loses every tag that is not given.
+
+        Raises:
+            NotFound: there is no such archive.
+            InvalidInput: there is no such recording or more than one, or a tag is not valid.
+        """
+        update = recording_update(recording, tags=tags, removed=removed, replace=replace)
+        (updated,) = self.update_recordings([update], archive)
+        if updated.problem:
+            raise InvalidInput(updated.problem)
+        return updated.recording
+
+    def update_recordings(
+        self, updates: Sequence[archive_pb2.RecordingUpdate], archive: str = "default"
+    ) -> Iterator[archive_pb2.UpdatedRecording]:
+        """Yields what became of each change of a recording's tags, 1,000 a transaction. Raises NotFound."""
+        for first in range(0, len(updates), MAX_UPDATES_PER_CALL):
+            request = archive_pb2.UpdateRecordingsRequest(
+                archive=archive, updates=updates[first : first + MAX_UPDATES_PER_CALL]
+            )
+            with translated(self.address):
+                response: archive_pb2.UpdateRecordingsResponse = self._archives.UpdateRecordings(request)
+            yield from response.updates
+
+    def add(
+        self, path: str | Path, archive: str = "default", *, tags: Mapping[str, str] | None = None
+    ) -> AddedRecording:
         """Puts a file into the archive: by path without a server, by upload with one.
+
+        tags: that the recording gets, besides those that it has.
 
         Returns:
             The recording, and whether the archive held its content already.
@@ -31,7 +108,7 @@ class RecordingCalls(Connection):
         Raises:
             InvalidInput: the file cannot be read as audio.
         """
-        ((_, added),) = self._transport.add_files([Path(path).absolute()], archive)
+        ((_, added),) = self._transport.add_files([Path(path).absolute()], archive, checked_tags(tags or {}))
         if isinstance(added, InvalidInput):
             raise added
         return added
@@ -53,3 +130,11 @@ class RecordingCalls(Connection):
         )
         with translated(self.address):
             return b"".join(response.chunk for response in self._archives.GetClip(request))
+
+
+def _state(name: str) -> str:
+    """Returns the name of a state in the contract. Raises InvalidInput."""
+    names = [full.removeprefix(_STATE) for full in archive_pb2.RecordingState.keys()[1:]]
+    if name.upper() not in names:
+        raise InvalidInput(f"a state must be one of {', '.join(names).lower()}, got {name!r}")
+    return _STATE + name.upper()

@@ -31,6 +31,7 @@ class IndexReport:
     operation, archive: as they were at the end.
     seconds: spent.
     warnings: what was noticed of the sound of files that were indexed, by path.
+    untagged: why recordings that tags were given for by path have not got them, by that path.
     encoder_reason: why `auto` chose the encoder that it chose, where it did so in this process.
     """
 
@@ -45,3 +46,4 @@ class IndexReport:
     warnings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     ignored_files: tuple[str, ...] = ()
+    untagged: dict[str, str] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
 from wordspot.indexer.errors import InvalidInput, Overloaded
+from wordspot.indexer.filters import RecordingFilter
 from wordspot.indexer.records import Hit, Mode
 from wordspot.services.answers import SearchAnswer, from_message
 from wordspot.services.client.connection import Connection
@@ -15,6 +16,7 @@ from wordspot.services.client.retries import Retries
 from wordspot.services.errors import PeerUnavailable, translated
 from wordspot.services.examples import Query
 from wordspot.services.limits import DEFAULT_HITS
+from wordspot.services.recording_filters import filter_message
 from wordspot.v1 import search_pb2
 
 
@@ -33,6 +35,8 @@ class SearchCalls(Connection):
         encoder: str | None = None,
         speed_variants: int = 1,
         mode: str = Mode.SOUND,
+        filter: RecordingFilter | None = None,
+        with_verdicts: bool = False,
     ) -> list[Hit]:
         """Returns where a query occurs, detected hits first, each kind best first.
 
@@ -51,10 +55,13 @@ class SearchCalls(Connection):
                 time; finds more of other speakers.
             mode: whether places are to sound like the query ("sound"), to mean the same ("meaning"), or
                 "both"; the latter two need an encoder that knows meanings.
+            filter: search only the recordings that match, as if there were no others; None for all.
+            with_verdicts: use the verdicts of the query's label: places that are right join the examples,
+                places that are wrong are left out.
 
         Raises:
             InvalidInput: the query cannot be used, or an option is outside its limits.
-            NotFound: there is no such archive or recording.
+            NotFound: there is no such archive or recording, or none that matches the filter.
             FailedPrecondition: the archive is not indexed, or with another encoder.
         """
         (answer,) = self.search_batch(
@@ -67,6 +74,8 @@ class SearchCalls(Connection):
             encoder=encoder,
             speed_variants=speed_variants,
             mode=mode,
+            filter=filter,
+            with_verdicts=with_verdicts,
         )
         if answer.problem:
             raise InvalidInput(answer.problem)
@@ -86,6 +95,8 @@ class SearchCalls(Connection):
         encoder: str | None = None,
         speed_variants: int = 1,
         mode: str = Mode.SOUND,
+        filter: RecordingFilter | None = None,
+        with_verdicts: bool = False,
     ) -> Iterator[SearchAnswer]:
         """Yields one answer a query, in order, each as soon as it is known.
 
@@ -102,6 +113,8 @@ class SearchCalls(Connection):
             encoder=encoder or "",
             voices=speed_variants,
             mode=mode_value(mode),
+            filter=filter_message(filter),
+            with_verdicts=with_verdicts,
         )
         waiting = deque(queries)
         retries = Retries(self._retry_timeout)

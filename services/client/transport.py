@@ -11,7 +11,7 @@ import importlib.util
 import os
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -75,11 +75,11 @@ class Transport(ABC):
 
     @abstractmethod
     def add_files(
-        self, files: Sequence[Path], archive: str
+        self, files: Sequence[Path], archive: str, tags: Mapping[str, str]
     ) -> Iterator[tuple[Path, AddedRecording | InvalidInput]]:
         """Puts files into an archive; yields each with what became of it.
 
-        files: absolute paths.
+        files: absolute paths. tags: that their recordings get, besides those that they have.
         """
 
     @abstractmethod
@@ -109,12 +109,12 @@ class RemoteTransport(Transport):
             self._resources = resources.pop_all()
 
     def add_files(
-        self, files: Sequence[Path], archive: str
+        self, files: Sequence[Path], archive: str, tags: Mapping[str, str]
     ) -> Iterator[tuple[Path, AddedRecording | InvalidInput]]:
         """Uploads files one after another; yields each with what became of it."""
         for path in files:
             try:
-                yield path, self._upload(path, archive)
+                yield path, self._upload(path, archive, tags)
             except InvalidInput as error:
                 yield path, error
 
@@ -128,14 +128,14 @@ class RemoteTransport(Transport):
             if getattr(error, "code", lambda: None)() is not grpc.StatusCode.UNIMPLEMENTED:
                 raise from_call(error, self.address) from error
 
-    def _upload(self, path: Path, archive: str) -> AddedRecording:
+    def _upload(self, path: Path, archive: str, tags: Mapping[str, str]) -> AddedRecording:
         """Raises InvalidInput, PeerUnavailable, Overloaded."""
         try:
             file = path.open("rb")  # stays readable should the file be deleted meanwhile
         except OSError as error:
             raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
         with file:
-            return self._upload_file(file, _upload_header(file, path, archive))
+            return self._upload_file(file, _upload_header(file, path, archive, tags))
 
     def _upload_file(self, file: BufferedReader, header: archive_pb2.UploadHeader) -> AddedRecording:
         """Raises InvalidInput, PeerUnavailable, Overloaded."""
@@ -214,7 +214,9 @@ def _in_process() -> Any:
     return importlib.import_module(name)
 
 
-def _upload_header(file: BufferedReader, path: Path, archive: str) -> archive_pb2.UploadHeader:
+def _upload_header(
+    file: BufferedReader, path: Path, archive: str, tags: Mapping[str, str]
+) -> archive_pb2.UploadHeader:
     """Raises InvalidInput."""
     try:
         return archive_pb2.UploadHeader(
@@ -223,6 +225,7 @@ def _upload_header(file: BufferedReader, path: Path, archive: str) -> archive_pb
             sha256=hashlib.file_digest(file, "sha256").hexdigest(),
             size_bytes=file.tell(),
             request_id=uuid.uuid4().hex,
+            tags=tags,
         )
     except OSError as error:
         raise InvalidInput(f"cannot read {path}: {error.strerror}") from error

@@ -14,11 +14,12 @@ from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.paths import name_of_text
 from wordspot.services import settings
 from wordspot.services.client.archives import Client
-from wordspot.services.commands import console
+from wordspot.services.commands import console, recordings
 from wordspot.services.escapes import escaped
 from wordspot.v1 import archive_pb2
 
 app = typer.Typer(no_args_is_help=True, help="List, show, verify, repair, delete and compact archives.")
+app.add_typer(recordings.app, name="recordings")
 
 Name = Annotated[str, typer.Argument(metavar="ARCHIVE", help="The archive's name.")]
 

@@ -134,6 +134,8 @@ def _plain(field: Any, value: Any) -> Any:
         return value.ToJsonString()
     if isinstance(value, str):
         return name_of_text(value)
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        return dict(value)
     if field.message_type is not None and not isinstance(value, Message):
         return [as_dict(item) for item in value]
     if field.enum_type is not None:

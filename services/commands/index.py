@@ -8,9 +8,12 @@ from typing import Annotated
 
 import typer
 
+from wordspot.indexer.tags import checked_tags
 from wordspot.services.client.archives import Client
 from wordspot.services.client.records import IndexReport
+from wordspot.services.client.tag_tables import read_tag_table
 from wordspot.services.commands import console
+from wordspot.services.commands.filters import parsed_tags
 from wordspot.services.escapes import escaped
 from wordspot.services.interchange.schemas import INDEX, named
 
@@ -38,6 +41,19 @@ def index(
     follow_links: Annotated[
         bool, typer.Option("--follow-links", help="Follow links to folders that lie in folders.")
     ] = False,
+    tags: Annotated[
+        list[str] | None,
+        typer.Option("--tag", metavar="KEY=VALUE", help="What every file is tagged with, once or more."),
+    ] = None,
+    tag_table: Annotated[
+        Path | None,
+        typer.Option(
+            "--tags",
+            metavar="FILE",
+            parser=console.parsed_path,
+            help="A CSV file of tags: a column path, and one for each tag.",
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Name every file, also those that are left out.")
     ] = False,
@@ -46,6 +62,8 @@ def index(
     as_json: console.Json = False,
 ) -> None:
     """Add recordings to an archive and make them searchable."""
+    common = checked_tags(dict(parsed_tags(tags)))
+    table = {} if tag_table is None else read_tag_table(tag_table)
     with Client(address, wait_seconds=wait) as client, console.progress_bar() as move:
         report = client.index(
             paths or (),
@@ -53,19 +71,23 @@ def index(
             encoder,
             progress=lambda step: move(step.stage, step.done, step.total),
             follow_links=follow_links,
+            tags=common,
+            tags_by_path=table,
         )
     for path, problem in report.problems.items():
         console.warn(f"wordspot: not indexed: {problem if path in problem else f'{path}: {problem}'}")
     for path, warnings in report.warnings.items():
         for warning in warnings:
             console.warn(f"wordspot: {path}: {warning}")
+    for problem in report.untagged.values():
+        console.warn(f"wordspot: not tagged: {problem}")
     if as_json:
         console.print_json(_figures(report))
     else:
         console.print_line(_summary(report, UNBOUNDED if verbose else NAMED_PATHS))
     if report.encoder_reason and not as_json:
         console.print_line(f"encoder {report.encoder_reason}")
-    if report.problems:
+    if report.problems or report.untagged:
         raise typer.Exit(2)
 
 
@@ -81,6 +103,7 @@ def _figures(report: IndexReport) -> dict[str, object]:
         "skipped": report.skipped,
         "problems": report.problems,
         "warnings": report.warnings,
+        "untagged": report.untagged,
         "indexed": done.recordings_done,
         "indexed_audio_seconds": done.audio_seconds_done,
         "indexed_spans": done.spans_done,

@@ -14,7 +14,7 @@ from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.records import SPEED_VARIANTS, Mode
 from wordspot.services.answers import SearchAnswer
 from wordspot.services.client.archives import Client
-from wordspot.services.commands import console
+from wordspot.services.commands import console, filters
 from wordspot.services.commands.clips import save_clips
 from wordspot.services.commands.exporting import (
     FORMAT_HELP,
@@ -116,6 +116,19 @@ Media = Annotated[
 Encoding = Annotated[
     str, typer.Option(help="Of the text of --from, where it is neither UTF-8 nor marked as UTF-16.")
 ]
+Label = Annotated[
+    str | None,
+    typer.Option(
+        "--label", metavar="LABEL", help="What is looked for: the name under which there are verdicts of it."
+    ),
+]
+WithVerdicts = Annotated[
+    bool,
+    typer.Option(
+        "--with-verdicts",
+        help="Places with the verdict right join the examples, those with wrong are left out.",
+    ),
+]
 Export = Annotated[
     str | None, typer.Option("--export", metavar="FORMAT", help=f"Export the hits, too. {FORMAT_HELP}")
 ]
@@ -146,6 +159,13 @@ def search(
     clips: SaveClips = None,
     export_format: Export = None,
     out: Out = None,
+    label: Label = None,
+    paths: filters.Paths = None,
+    folders: filters.Folders = None,
+    tags: filters.Tags = None,
+    since: filters.Since = None,
+    until: filters.Until = None,
+    with_verdicts: WithVerdicts = False,
     address: console.Address = None,
     as_json: console.Json = False,
 ) -> None:
@@ -162,7 +182,8 @@ def search(
         console.warn(f"wordspot: {hint}")
     target = _target(export_format, out, as_json=as_json)
     synthesis = SynthesisOptions(TypedQuery.language if language is None else language, speakers)
-    given = GivenQuery([*(query or ()), *(more or ())], text, recording, start, end)
+    wanted = filters.recording_filter(paths, folders, tags, since, until)
+    given = GivenQuery([*(query or ()), *(more or ())], text, recording, start, end, label)
     source = _QuerySource(given, batch, tier_file, tier, MediaOptions(recording, media), encoding)
     prepared = source.prepared(synthesis)
     with Client(address, read_only=True) as client:
@@ -177,6 +198,8 @@ def search(
             encoder=encoder,
             speed_variants=speed_variants,
             mode=mode,
+            filter=wanted,
+            with_verdicts=with_verdicts,
         )
         _Answers(queries, advice, source.many, as_json, clips, target).report(answers)
 
@@ -203,6 +226,8 @@ class _QuerySource:
         Raises typer.BadParameter, InvalidInput for what is wrong whatever the archive holds.
         """
         given = self.given
+        if self.many and given.label is not None:
+            raise typer.BadParameter("--label goes with one query: others have labels of their own")
         stretch = given.start is not None or given.end is not None
         if self.tier_file is None:
             if self.tier is not None or self.media.media is not None or self.encoding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
@@ -51,7 +51,7 @@ class GivenQuery:
     """A query as the options state it.
 
     files: spoken examples. text: to be synthesised. recording: by id. start, end: in seconds, of the
-    recording or of one file.
+    recording or of one file. label: what is looked for; None for what the query is named after.
     """
 
     files: Sequence[Path]
@@ -59,6 +59,7 @@ class GivenQuery:
     recording: str | None = None
     start: float | None = None
     end: float | None = None
+    label: str | None = None
 
     def named(self, synthesis: SynthesisOptions) -> NamedQuery:
         """Returns the query. Raises typer.BadParameter where options do not go together."""
@@ -85,7 +86,19 @@ class GivenQuery:
             name = f"{self.recording} {self.start:g}-{self.end:g}"
             examples.append((name, name, StoredQuery(self.recording, self.start, self.end)))
         names, labels, queries = zip(*examples, strict=True)
-        return NamedQuery(", ".join(names), ", ".join(dict.fromkeys(labels)), list(queries))
+        named = NamedQuery(", ".join(names), ", ".join(dict.fromkeys(labels)), list(queries))
+        return named if self.label is None else labelled(named, self.label)
+
+
+def labelled(named: NamedQuery, label: str) -> NamedQuery:
+    """Returns the query with a label, which comes back with its answer and names its verdicts."""
+    query = named.query
+    first, *others = [query] if isinstance(query, QueryExample) else query
+    if isinstance(first, str | Path):
+        first = FileQuery(Path(first))
+    if not isinstance(first, bytes):
+        first = replace(first, label=label)
+    return NamedQuery(label, label, [first, *others])
 
 
 def file_label(file: Path, start: float | None = None, end: float | None = None) -> str:
@@ -115,4 +128,5 @@ def _lines(batch: Path, synthesis: SynthesisOptions) -> Iterator[NamedQuery]:
             raise InvalidInput(
                 f"{batch}, line {number} must be a path, path<TAB>start<TAB>end or say<TAB>text, got {line!r}"
             )
-        yield NamedQuery(line, file_label(Path(path), *bounds), FileQuery(Path(path), *bounds))
+        start, end = bounds or (None, None)
+        yield NamedQuery(line, file_label(Path(path), start, end), FileQuery(Path(path), start, end))

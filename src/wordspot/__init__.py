@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from wordspot.services.client.archives import Client as Client
     from wordspot.services.client.models import Models as Models
     from wordspot.services.client.models import Sound as Sound
+    from wordspot.services.client.tag_tables import read_tag_table as read_tag_table
     from wordspot.services.examples import FileQuery as FileQuery
     from wordspot.services.examples import StoredQuery as StoredQuery
     from wordspot.services.examples import TypedQuery as TypedQuery
+    from wordspot.services.recording_filters import RecordingFilter as RecordingFilter
+    from wordspot.services.verdict_messages import Verdict as Verdict
 
     __version__: str
 else:
@@ -40,10 +43,13 @@ __all__ = [
     "Credentials",
     "FileQuery",
     "Models",
+    "RecordingFilter",
     "Sound",
     "StoredQuery",
     "TypedQuery",
+    "Verdict",
     "__version__",
+    "read_tag_table",
 ]
 
 _MODULES = {
@@ -52,7 +58,10 @@ _MODULES = {
         "access.credentials": ("Credentials",),
         "client.archives": ("Client",),
         "client.models": ("Models", "Sound"),
+        "client.tag_tables": ("read_tag_table",),
         "examples": ("FileQuery", "StoredQuery", "TypedQuery"),
+        "recording_filters": ("RecordingFilter",),
+        "verdict_messages": ("Verdict",),
     }.items()
     for name in names
 }
