@@ -18,7 +18,7 @@ import typer
 
 from wordspot.indexer.errors import InvalidInput
 from wordspot.services import reporting, settings
-from wordspot.services.commands import archive, data, models, token, verdicts
+from wordspot.services.commands import archive, data, models, open_page, token, verdicts
 from wordspot.services.commands.adapt import adapt
 from wordspot.services.commands.backup import backup, restore
 from wordspot.services.commands.describe import chat, describe
@@ -61,6 +61,7 @@ for command in (
     doctor,
 ):
     app.command()(command)
+app.command()(open_page.open)
 for name, group in (
     ("archive", archive.app),
     ("verdicts", verdicts.app),

@@ -7,7 +7,7 @@ The searcher calls segmenter and model host directly: no audio is sent from this
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from wordspot.models.temporary import PREFIX, temporary_folder
 from wordspot.services.errors import ServiceError
 from wordspot.services.local_peers import LocalEncoders, LocalSegmenter
 from wordspot.services.modelhost.repository import ModelRepository, load_models
-from wordspot.services.runtime import Server, create_server, serve
+from wordspot.services.runtime import Server, create_server, serve, stop_request
 from wordspot.services.settings import (
     GatewaySettings,
     ModelHostSettings,
@@ -153,6 +153,21 @@ def run(settings: EmbeddedSettings) -> None:
         serve(embedded.server, _gateway(embedded.private_address, settings.gateway))
     finally:
         embedded.close()
+
+
+def open_page(settings: EmbeddedSettings, shown: Callable[[str], None]) -> None:
+    """Serves the page alone until asked to end, the services behind it for this process only.
+
+    shown: called with the page's address once it is there.
+    """
+    load_compiled()
+    stop_requested = stop_request()
+    with EmbeddedServer(settings) as embedded:
+        gateway = _gateway(embedded.private_address, settings.gateway)
+        assert gateway is not None
+        with gateway:
+            shown(gateway.url)
+            stop_requested.wait()
 
 
 def _gateway(address: str, settings: GatewaySettings | None) -> Gateway | None:

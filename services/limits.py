@@ -109,6 +109,9 @@ WATCH_AGAIN_S = 0.5  # until an operation is watched anew whose stream a full se
 RETRY_DELAYS_S = (0.2, 0.5, 1.0, 2.0)  # between attempts at a service that is busy
 
 # HTTP.
+MAX_HEAD_BYTES = 32 * 1024  # of a request, its headers together
+MAX_HEADERS = 100
+MAX_REQUESTS = 512  # under way at once
 MAX_JSON_BYTES = 1024 * 1024  # of a body, unless another limit is named
 MAX_MEDIA_BODY_BYTES = 64 * 1024 * 1024  # of a body with sounds or pictures
 MAX_QUERIES_PER_REQUEST = 1_000

@@ -290,9 +290,11 @@ class GatewaySettings(Settings):
 
     any_port: another port, if that one is taken.
     spool: where uploads lie until they are complete; None for a folder among the temporary files.
+    note: file that says where HTTP listens as long as it does; None for nowhere.
     http_names: that requests may name in Host, besides addresses, `localhost` and the machine's own name.
     searcher, modelhost: addresses of the services behind it.
-    connection_idle_seconds: a connection without a request for so long is closed.
+    stream_idle_seconds: a caller who neither sends nor reads for so long, while it is the caller's turn, is
+    disconnected. connection_idle_seconds: a connection without a request for so long is closed.
     grace_seconds: what requests under way get when the server is asked to end.
     security: whose TLS and insecure count for HTTP, too. credentials: how services are reached; callers' own
     tokens are sent to them.
@@ -302,9 +304,11 @@ class GatewaySettings(Settings):
     http_port: int = 8080
     any_port: bool = False
     spool: Path | None = None
+    note: Path | None = None
     http_names: tuple[str, ...] = ()
     searcher: str = "127.0.0.1:50051"
     modelhost: str = "127.0.0.1:50053"
+    stream_idle_seconds: float = 30.0
     connection_idle_seconds: float = 300.0
     grace_seconds: float = 5.0
     security: ServerSettings = field(default_factory=ServerSettings)
@@ -312,6 +316,7 @@ class GatewaySettings(Settings):
 
     bounds: ClassVar[Bounds] = {
         "http_port": (0, 65_535),
+        "stream_idle_seconds": (0.1, 86_400),
         "connection_idle_seconds": (1, 86_400),
         "grace_seconds": (0, 3_600),
     }

@@ -12,6 +12,7 @@ home/               of this user alone, as is everything in it
     attempts/       see attempts.py
     scrubbed        its time of change is the end of the last scrub, see services/searcher/scrubbing.py
     cache/          index files, one directory a generation
+    page            where the page is, while a process serves it
     peaks/          waveforms of recordings, see peaks.py
     spool/          uploads over HTTP that are not complete, see services/gateway/spool.py
 """

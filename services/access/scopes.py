@@ -9,7 +9,7 @@ from wordspot.services.access.principals import Scope
 # By the name of the method. What stands nowhere needs ADMIN, so that a new method is closed until it is here.
 _READ = (
     # archives and search
-    *("GetArchive", "ListArchives", "GetRecording", "ListRecordings", "GetClip", "GetPeaks"),
+    *("GetServerInfo", "GetArchive", "ListArchives", "GetRecording", "ListRecordings", "GetClip", "GetPeaks"),
     *("GetOperation", "ListOperations", "WatchOperation", "ListVerdicts", "ListTags"),
     *("Search", "SearchStored"),
     # models

@@ -16,6 +16,7 @@ from wordspot.services import settings
 from wordspot.services.access.credentials import Credentials
 from wordspot.services.commands import console
 from wordspot.services.escapes import EscapingFormatter
+from wordspot.services.gateway.notes import NOTE
 from wordspot.services.settings import (
     GatewaySettings,
     ModelHostSettings,
@@ -138,7 +139,7 @@ def serve(
             _gateway_settings(environment, server, f"{server.host}:{server.port}", searcher, modelhost)
         )
         return
-    gateway = None if no_http else _beside(environment, http, server)
+    gateway = None if no_http else gateway_beside(environment, http, server)
     _run(which, server, segmenting, hosting, searching, gateway)
 
 
@@ -154,13 +155,14 @@ def _gateway_settings(
     return GatewaySettings.read(
         environment,
         spool=settings.home(environment) / "spool",
+        note=settings.home(environment) / NOTE,
         security=server,
         credentials=replace(Credentials.read(environment), token=""),  # callers bring their own
         **_set_flags(http_host=host, http_port=port, searcher=searcher, modelhost=modelhost),
     )
 
 
-def _beside(
+def gateway_beside(
     environment: Mapping[str, str], address: str | None, server: ServerSettings
 ) -> GatewaySettings | None:
     """Returns where HTTP listens beside the other services; None for nowhere.

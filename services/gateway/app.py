@@ -21,7 +21,9 @@ from fastapi import APIRouter, FastAPI
 from wordspot.models.temporary import temporary_folder
 from wordspot.services.errors import ServiceError
 from wordspot.services.gateway import openapi, problems
+from wordspot.services.gateway.connection import watched_protocol
 from wordspot.services.gateway.guard import Guard
+from wordspot.services.gateway.notes import forget, note
 from wordspot.services.gateway.page import mount_page
 from wordspot.services.gateway.peers import Addresses, Peers
 from wordspot.services.gateway.routes import (
@@ -38,7 +40,7 @@ from wordspot.services.gateway.routes import (
 )
 from wordspot.services.gateway.spool import Spool
 from wordspot.services.gateway.uploads import Uploads
-from wordspot.services.limits import MAX_JSON_BYTES, MAX_MEDIA_BODY_BYTES
+from wordspot.services.limits import MAX_HEAD_BYTES, MAX_JSON_BYTES, MAX_MEDIA_BODY_BYTES
 from wordspot.services.runtime import check_exposure, stop_request
 from wordspot.services.settings import GatewaySettings, ServerSettings
 
@@ -135,10 +137,12 @@ class Gateway:
         shown = "127.0.0.1" if settings.http_host in ("0.0.0.0", "::", "") else settings.http_host
         scheme = "http" if listening.tls_certificate is None else "https"
         self.url = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}"
+        self._note = settings.note
         self._app = create_app(addresses, settings)
         config = uvicorn.Config(
             self._app,
-            http="h11",
+            http=watched_protocol(settings.stream_idle_seconds),
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             ws="none",
             lifespan="on",
             log_config=None,
@@ -161,9 +165,13 @@ class Gateway:
         self._thread.start()
         if not self._server.ready.wait(START_TIMEOUT_S):
             raise ServiceError(f"HTTP did not start within {START_TIMEOUT_S:g} s")
+        if self._note is not None:
+            note(self._note, self.url)
 
     def stop(self) -> None:
         """Takes no new requests, ends streams of events, gives other requests some seconds."""
+        if self._note is not None:
+            forget(self._note)
         self._server.should_exit = True
         self._thread.join()
         self._socket.close()

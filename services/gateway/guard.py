@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from wordspot.services.gateway.peers import caller_metadata
 from wordspot.services.gateway.problems import Problem
+from wordspot.services.limits import MAX_HEAD_BYTES, MAX_HEADERS, MAX_REQUESTS
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -58,6 +59,7 @@ class Guard:
         self._app = app
         self._names = {"localhost", socket.gethostname().lower(), *(name.lower() for name in names)}
         self._body_limit = body_limit
+        self._under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,16 +79,46 @@ class Guard:
                 answered["X-Request-Id"] = request_id
             await send(message)
 
+        self._under_way += 1
+        try:
+            await self._admit(scope, receive, send_guarded, headers, request_id)
+        finally:
+            self._under_way -= 1
+
+    async def _admit(
+        self, scope: Scope, receive: Receive, send: Send, headers: Headers, request_id: str
+    ) -> None:
+        """Has the application answer the request if it may be answered."""
         caller_metadata.set(_metadata(headers, request_id))
         limit = self._body_limit(scope["path"])
         try:
             self._check_host(headers)
             _check_origin(scope["method"], headers)
             _check_length(headers, limit)
+            self._check_load(headers)
         except Problem as problem:
-            await problem.send(scope, receive, send_guarded)
+            await problem.send(scope, receive, send)
             return
-        await _Exchange(receive, limit, has_body(headers)).run(self._app, scope, send_guarded)
+        await _Exchange(receive, limit, has_body(headers)).run(self._app, scope, send)
+
+    def _check_load(self, headers: Headers) -> None:
+        """Raises Problem for too many headers, or too many requests."""
+        count, size = len(headers), sum(len(name) + len(value) for name, value in headers.raw)
+        if count > MAX_HEADERS or size > MAX_HEAD_BYTES:
+            raise Problem(
+                431,
+                f"a request must have at most {MAX_HEADERS} headers of {MAX_HEAD_BYTES:,} bytes in all, got "
+                f"{count} of {size:,}",
+                limit=MAX_HEADERS if count > MAX_HEADERS else MAX_HEAD_BYTES,
+            )
+        if self._under_way > MAX_REQUESTS:
+            raise Problem(
+                429,
+                f"{self._under_way:,} requests are under way, {MAX_REQUESTS:,} may be",
+                kind="overloaded",
+                limit=MAX_REQUESTS,
+                retry_after=1.0,
+            )
 
     def _check_host(self, headers: Headers) -> None:
         """Raises Problem for a name that is not this machine's."""

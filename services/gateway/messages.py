@@ -88,7 +88,7 @@ def _single_type(field: Any) -> Any:
             return str
         return _model(field.message_type)
     if field.enum_type is not None:
-        return Literal[tuple(_enum_names(field.enum_type).values())]
+        return Literal[tuple(enum_names(field.enum_type).values())]
     if field.cpp_type in _FLOATS:
         return float
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
@@ -103,12 +103,12 @@ def _single_type(field: Any) -> Any:
 
 def _default(field: Any) -> Any:
     if field.enum_type is not None:
-        return _enum_names(field.enum_type)[0]
+        return enum_names(field.enum_type)[0]
     return "" if isinstance(field.default_value, bytes) else field.default_value
 
 
 @cache
-def _enum_names(enumeration: Any) -> Mapping[int, str]:
+def enum_names(enumeration: Any) -> Mapping[int, str]:
     """Returns the names in lower case without the enumeration's own."""
     zero = str(enumeration.values_by_number[0].name)
     prefix = zero.removesuffix("UNSPECIFIED")
@@ -152,7 +152,7 @@ def _value(field: Any, value: Any, place: str) -> Any:
             422, f"{place} must be a finite number, got {value}", kind="invalid-request", field=place
         )
     if field.enum_type is not None:
-        return next(number for number, name in _enum_names(field.enum_type).items() if name == value)
+        return next(number for number, name in enum_names(field.enum_type).items() if name == value)
     if field.type == FieldDescriptor.TYPE_BYTES:
         try:
             return base64.b64decode(value, validate=True)
@@ -180,7 +180,7 @@ def _converter(field: Any) -> Callable[[Any], Any]:
         is_time = field.message_type.full_name == _TIMESTAMP
         return Timestamp.ToJsonString if is_time else plain
     if field.enum_type is not None:
-        names = _enum_names(field.enum_type)
+        names = enum_names(field.enum_type)
         return lambda value: names.get(value, str(value))
     if field.cpp_type in _FLOATS:
         return lambda value: value if math.isfinite(value) else None

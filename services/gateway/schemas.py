@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from wordspot.services.gateway.messages import JsonMessage, model_of
+from wordspot.services.gateway.messages import JsonMessage, enum_names, model_of
 from wordspot.services.limits import (
     DEFAULT_PAGE_ITEMS,
     MAX_NAME_CHARACTERS,
@@ -17,6 +17,7 @@ from wordspot.v1 import archive_pb2, models_pb2, search_pb2
 
 if TYPE_CHECKING:  # models made at run time are no types to a type checker
     Archive: TypeAlias = JsonMessage
+    StateName: TypeAlias = str
     Filter: TypeAlias = JsonMessage
     TagPage: TypeAlias = JsonMessage
     Updates: TypeAlias = JsonMessage
@@ -33,6 +34,7 @@ if TYPE_CHECKING:  # models made at run time are no types to a type checker
     SynthesisBody: TypeAlias = JsonMessage
 else:
     Archive = model_of(archive_pb2.Archive)
+    StateName = Literal[tuple(enum_names(archive_pb2.RecordingState.DESCRIPTOR).values())[1:]]
     Filter = model_of(archive_pb2.RecordingFilter)
     TagPage = model_of(archive_pb2.ListTagsResponse)
     Updates = model_of(archive_pb2.UpdateRecordingsRequest, without="archive")
@@ -73,6 +75,7 @@ class Info(BaseModel):
     default_encoder: str
     limits: dict[str, int]
     synthesis: bool = Field(description="Whether queries can be typed.")
+    languages: list[str] = Field(description="In which, as espeak-ng names them.")
     read_only: bool
 
 
@@ -141,7 +144,7 @@ class ListingQuery(BaseModel):
     tag: list[str] = Field(default_factory=list, description="KEY=VALUE, each of which it has.")
     date_from: str = ""
     date_to: str = ""
-    state: list[Literal["added", "indexed", "failed", "missing"]] = Field(default_factory=list)
+    state: list[StateName] = Field(default_factory=list)
 
     @field_validator("tag")
     @classmethod

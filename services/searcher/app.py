@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 from wordspot.indexer.records import Embedder, Segmenter
@@ -18,7 +19,7 @@ from wordspot.services.pricing import ByteBudget, priced
 from wordspot.services.readiness import check_home, check_peer
 from wordspot.services.runtime import Service, create_server, open_channel, serve
 from wordspot.services.settings import SearcherSettings, ServerSettings
-from wordspot.v1 import archive_pb2_grpc, search_pb2_grpc
+from wordspot.v1 import archive_pb2, archive_pb2_grpc, search_pb2_grpc
 
 if TYPE_CHECKING:
     from wordspot.indexer.sound.audio import Decoder
@@ -167,7 +168,7 @@ def _services(
             check()
 
     archives, searches = (
-        confined(priced(ArchiveServicer(resources.library, resources.slots))),
+        confined(priced(ArchiveServicer(resources.library, resources.slots, _info(options)))),
         confined(priced(SearchServicer(resources))),
     )
     return (
@@ -181,6 +182,21 @@ def _services(
             lambda server: search_pb2_grpc.add_SearchServiceServicer_to_server(searches, server),
             check_searches,
         ),
+    )
+
+
+def _info(options: SearcherSettings) -> archive_pb2.GetServerInfoResponse:
+    from wordspot.models import espeak
+    from wordspot.models.errors import SynthesisError
+
+    languages: tuple[str, ...] = ()
+    with suppress(SynthesisError):
+        languages = espeak.languages()
+    return archive_pb2.GetServerInfoResponse(
+        version=metadata.version("wordspot"),
+        default_encoder=options.default_encoder,
+        read_only=options.read_only,
+        synthesis_languages=languages,
     )
 
 

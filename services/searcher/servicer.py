@@ -50,11 +50,28 @@ from wordspot.v1 import archive_pb2, archive_pb2_grpc, search_pb2, search_pb2_gr
 
 
 class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
-    """ArchiveService on an open library. slots: of work that keeps a core busy, shared with searches."""
+    """ArchiveService on an open library.
 
-    def __init__(self, library: Library, slots: WorkSlots) -> None:
+    Args:
+        library: open.
+        slots: of work that keeps a core busy, shared with searches.
+        info: what the server says of itself.
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        slots: WorkSlots,
+        info: archive_pb2.GetServerInfoResponse | None = None,
+    ) -> None:
+        self._info = info or archive_pb2.GetServerInfoResponse()
         self._library = library
         self._slots = slots
+
+    def GetServerInfo(
+        self, request: archive_pb2.GetServerInfoRequest, context: grpc.ServicerContext
+    ) -> archive_pb2.GetServerInfoResponse:
+        return self._info
 
     def CreateArchive(
         self, request: archive_pb2.CreateArchiveRequest, context: grpc.ServicerContext

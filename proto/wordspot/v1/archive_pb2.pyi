@@ -152,6 +152,22 @@ class Tag(_message.Message):
     value: str
     def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
 
+class GetServerInfoRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetServerInfoResponse(_message.Message):
+    __slots__ = ("version", "default_encoder", "read_only", "synthesis_languages")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_ENCODER_FIELD_NUMBER: _ClassVar[int]
+    READ_ONLY_FIELD_NUMBER: _ClassVar[int]
+    SYNTHESIS_LANGUAGES_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    default_encoder: str
+    read_only: bool
+    synthesis_languages: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[str] = ..., default_encoder: _Optional[str] = ..., read_only: _Optional[bool] = ..., synthesis_languages: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class CreateArchiveRequest(_message.Message):
     __slots__ = ("name",)
     NAME_FIELD_NUMBER: _ClassVar[int]

@@ -35,6 +35,11 @@ class ArchiveServiceStub:
         Args:
             channel: A grpc.Channel.
         """
+        self.GetServerInfo = channel.unary_unary(
+                '/wordspot.v1.ArchiveService/GetServerInfo',
+                request_serializer=wordspot_dot_v1_dot_archive__pb2.GetServerInfoRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_archive__pb2.GetServerInfoResponse.FromString,
+                _registered_method=True)
         self.CreateArchive = channel.unary_unary(
                 '/wordspot.v1.ArchiveService/CreateArchive',
                 request_serializer=wordspot_dot_v1_dot_archive__pb2.CreateArchiveRequest.SerializeToString,
@@ -170,6 +175,13 @@ class ArchiveServiceStub:
 class ArchiveServiceServicer:
     """Owns archives: which recordings they hold and how far these are indexed.
     """
+
+    def GetServerInfo(self, request, context):
+        """What the server is and can do, for clients that show it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
 
     def CreateArchive(self, request, context):
         """Missing associated documentation comment in .proto file."""
@@ -355,6 +367,11 @@ class ArchiveServiceServicer:
 
 def add_ArchiveServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
+            'GetServerInfo': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetServerInfo,
+                    request_deserializer=wordspot_dot_v1_dot_archive__pb2.GetServerInfoRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_archive__pb2.GetServerInfoResponse.SerializeToString,
+            ),
             'CreateArchive': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateArchive,
                     request_deserializer=wordspot_dot_v1_dot_archive__pb2.CreateArchiveRequest.FromString,
@@ -496,6 +513,33 @@ def add_ArchiveServiceServicer_to_server(servicer, server):
 class ArchiveService:
     """Owns archives: which recordings they hold and how far these are indexed.
     """
+
+    @staticmethod
+    def GetServerInfo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/wordspot.v1.ArchiveService/GetServerInfo',
+            wordspot_dot_v1_dot_archive__pb2.GetServerInfoRequest.SerializeToString,
+            wordspot_dot_v1_dot_archive__pb2.GetServerInfoResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
 
     @staticmethod
     def CreateArchive(request,

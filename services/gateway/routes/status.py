@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import metadata
-from importlib.util import find_spec
 from typing import Literal
 
 from fastapi import APIRouter, Response
@@ -11,7 +9,7 @@ from fastapi import APIRouter, Response
 from wordspot.services import limits
 from wordspot.services.gateway.peers import ThePeers
 from wordspot.services.gateway.schemas import Health, Info
-from wordspot.v1 import embedding_pb2
+from wordspot.v1 import archive_pb2, embedding_pb2
 
 router = APIRouter(tags=["status"])
 api = APIRouter(tags=["status"])
@@ -50,11 +48,15 @@ async def info(peers: ThePeers) -> Info:
     answer: embedding_pb2.ListEncodersResponse = await peers.encoders.ListEncoders(
         embedding_pb2.ListEncodersRequest()
     )
+    server: archive_pb2.GetServerInfoResponse = await peers.archives.GetServerInfo(
+        archive_pb2.GetServerInfoRequest()
+    )
     return Info(
-        version=metadata.version("wordspot"),
+        version=server.version,
         encoders=sorted(encoder.name for encoder in answer.encoders),
-        default_encoder=limits.AUTO,
+        default_encoder=server.default_encoder,
         limits=_LIMITS,
-        synthesis=find_spec("espeakng_loader") is not None,
-        read_only=False,
+        synthesis=bool(server.synthesis_languages),
+        languages=list(server.synthesis_languages),
+        read_only=server.read_only,
     )

@@ -3,15 +3,25 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import requests
 
+from tests.services.conftest import BandEncoder
 from wordspot.services.errors import ServiceError
 from wordspot.services.gateway.app import Gateway
+from wordspot.services.gateway.notes import served_page
 from wordspot.services.gateway.peers import Addresses
-from wordspot.services.settings import GatewaySettings
+from wordspot.services.runtime import Service
+from wordspot.services.settings import GatewaySettings, ServerSettings, SettingsError
+from wordspot.v1 import archive_pb2, archive_pb2_grpc
 
 NOWHERE = Addresses("127.0.0.1:1", "127.0.0.1:1")
 HEAVY = ("torch", "faiss", "librosa", "sklearn", "scipy", "numba", "onnxruntime", "sqlalchemy", "typer")
@@ -121,3 +131,105 @@ def test_it_imports_nothing_heavy() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"
+
+
+@pytest.fixture
+def impatient() -> Iterator[tuple[str, int]]:
+    with Gateway(NOWHERE, GatewaySettings(http_port=0, stream_idle_seconds=0.4)) as gateway:
+        host, port = gateway.url.removeprefix("http://").split(":")
+        yield host, int(port)
+
+
+HEAD = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+BODY = b"PUT /api/v1/archives/a/uploads/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n123"
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET", HEAD, HEAD + b"\r\n" + HEAD])
+def test_a_caller_who_does_not_finish_a_request_is_disconnected(
+    impatient: tuple[str, int], sent: bytes
+) -> None:
+    with socket.create_connection(impatient, timeout=30) as connection:
+        connection.sendall(sent)
+        with suppress(ConnectionResetError):
+            while connection.recv(65_536):
+                pass
+
+
+def test_a_connection_between_requests_stays(impatient: tuple[str, int]) -> None:
+    with requests.Session() as session:
+        url = f"http://{impatient[0]}:{impatient[1]}/health"
+        for _ in range(3):
+            assert session.get(url, timeout=30).status_code == 200
+            assert threading.Event().wait(0.6) is False
+
+
+def test_too_many_headers_are_refused(served: Any, refused: Any) -> None:
+    many = {f"X-{number}": "1" for number in range(120)}
+    assert refused(served.call("GET", "/health", headers=many), 431)["limit"] == 100
+    assert served.call("GET", "/health", headers={"X-Long": "a" * 40_000}).status_code == 431
+
+
+def test_tokens_are_sent_on_to_the_services(serving: Any, tmp_path: Path) -> None:
+    seen: list[dict[str, str]] = []
+
+    class Archives(archive_pb2_grpc.ArchiveServiceServicer):
+        def GetArchive(self, request: Any, context: Any) -> Any:
+            seen.append(dict(context.invocation_metadata()))
+            return archive_pb2.GetArchiveResponse()
+
+    def register(server: Any) -> None:
+        archive_pb2_grpc.add_ArchiveServiceServicer_to_server(Archives(), server)
+
+    _, address = serving(Service("wordspot.v1.ArchiveService", register))
+    with Gateway(Addresses(address, address), GatewaySettings(http_port=0)) as gateway:
+        headers = {"Authorization": "Bearer ws_1", "X-Request-Id": "r-1"}
+        answer = requests.get(f"{gateway.url}/api/v1/archives/a", headers=headers, timeout=60)
+    assert answer.status_code == 200
+    assert (seen[0]["authorization"], seen[0]["x-request-id"]) == ("Bearer ws_1", "r-1")
+
+
+def test_beyond_this_machine_it_needs_what_grpc_needs() -> None:
+    with pytest.raises(SettingsError, match=r"without TLS .* and tokens .*--insecure"):
+        Gateway(NOWHERE, GatewaySettings(http_host="0.0.0.0", http_port=0))
+    insecure = ServerSettings(insecure=True)
+    with Gateway(NOWHERE, GatewaySettings(http_host="0.0.0.0", http_port=0, security=insecure)) as gateway:
+        assert requests.get(f"{gateway.url}/health", timeout=60).status_code == 200
+
+
+def test_a_page_that_is_served_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / "home" / "page"
+    with Gateway(NOWHERE, GatewaySettings(http_port=0, note=path)) as gateway:
+        assert served_page(path) == gateway.url
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert not path.exists()
+    path.write_text('{"url": "http://127.0.0.1:1", "process": 1}')
+    assert served_page(path) is None
+
+
+def test_a_stream_of_events_ends_with_the_server(
+    running: Callable[..., SimpleNamespace], recordings: dict[str, Path]
+) -> None:
+    encoder = BandEncoder()
+    entered, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        entered.set()
+        leave.wait(60)
+
+    encoder.before = hold
+    services = running(encoder)
+    gateway = Gateway(
+        Addresses(services.address, services.address), GatewaySettings(http_port=0, grace_seconds=60)
+    )
+    gateway.start()
+    api = f"{gateway.url}/api/v1"
+    requests.put(f"{api}/archives/a", timeout=60)
+    requests.post(f"{api}/archives/a/recordings", json={"path": str(recordings["tea"])}, timeout=60)
+    operation = requests.post(f"{api}/archives/a/index", timeout=60).json()["id"]
+    assert entered.wait(60)
+    with requests.get(f"{api}/operations/{operation}/events", stream=True, timeout=60) as stream:
+        assert next(stream.iter_lines()) == b"event: progress"
+        begin = time.monotonic()
+        gateway.stop()
+        assert time.monotonic() - begin < 30
+    leave.set()
