@@ -44,6 +44,14 @@ export function colour(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+/** Returns red, green and blue of a colour of the page, 0 to 255; minifying may have shortened it to three digits. */
+export function channels(name: string): [number, number, number] {
+  const digits = colour(name).replace('#', '');
+  const long = digits.length === 3 ? [...digits].map((digit) => digit + digit).join('') : digits;
+  const value = parseInt(long, 16);
+  return [value >> 16, (value >> 8) & 255, value & 255];
+}
+
 /** Draws a waveform, the marked share of it in the second colour. */
 export function draw(canvas: HTMLCanvasElement, found: { min: number[]; max: number[] }, from: number, to: number): void {
   const ratio = devicePixelRatio || 1;

@@ -1,7 +1,7 @@
 /** wavesurfer.js as the page sets it up. */
 
 import WaveSurfer, { type WaveSurferOptions } from 'wavesurfer.js';
-import { colour } from './peaks';
+import { channels, colour } from './peaks';
 
 const STEPS = 256;
 
@@ -21,8 +21,7 @@ function nonce(): string {
 
 /** Returns the rgba of a colour of the page, so far through. */
 export function clear(name: string, alpha: number): string {
-  const value = colour(name).replace('#', '');
-  const [red, green, blue] = [0, 2, 4].map((at) => parseInt(value.slice(at, at + 2), 16));
+  const [red, green, blue] = channels(name);
   return `rgba(${red}, ${green}, ${blue}, ${alpha})`;
 }
 
@@ -47,7 +46,7 @@ export function create(container: HTMLElement, options: Partial<WaveSurferOption
 
 /** Returns colours from that of the surface to that of the text, for a spectrogram of either appearance. */
 export function spectrogramColours(): number[][] {
-  const parts = (name: string) => [1, 3, 5].map((at) => parseInt(colour(name).slice(at, at + 2), 16) / 255);
+  const parts = (name: string) => channels(name).map((value) => value / 255);
   const stops = [parts('--surface'), parts('--wave-hit'), parts('--text')];
   return Array.from({ length: STEPS }, (_, step) => {
     const place = (step / (STEPS - 1)) ** 0.9 * 2;
