@@ -190,7 +190,7 @@ def spoken(*words: str, pause: float = 0.5, voice: int = 0) -> Samples:
     return np.concatenate(parts)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def say() -> Callable[..., Samples]:
     return spoken
 

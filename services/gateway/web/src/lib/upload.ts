@@ -36,9 +36,11 @@ export function send(
       fingerprint: async (input, options) =>
         `${archive} ${path} ${await defaultOptions.fingerprint!(input, options)}`,
       onProgress,
-      onAfterResponse: (_request, response) => {
-        outcome.recording = response.getHeader('Wordspot-Recording') || outcome.recording;
-        outcome.alreadyPresent ||= response.getHeader('Wordspot-Already-Present') === 'true';
+      onAfterResponse: (sent, response) => {
+        // The last piece is answered with the recording: 201 where it is new, else 200.
+        if (sent.getMethod() !== 'PATCH' || ![200, 201].includes(response.getStatus())) return;
+        outcome.alreadyPresent = response.getStatus() === 200;
+        outcome.recording = String((JSON.parse(response.getBody()) as { id?: string }).id ?? '');
       },
       onShouldRetry: (error) => {
         const status = (error as DetailedError).originalResponse?.getStatus() ?? 0;

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-WEB = Path(__file__).parents[3] / "services" / "gateway" / "web"
+WEB = Path(__file__).parents[4] / "services" / "gateway" / "web"
 DIST = WEB / "dist"
 MAX_SCRIPT_BYTES = 250_000
 SOURCES = re.search(r"SOURCES = (\[.*?\]);", (WEB / "sources.ts").read_text())
