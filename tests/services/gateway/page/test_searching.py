@@ -175,9 +175,7 @@ def test_a_recording_opens_at_a_hit_with_all_its_hits_and_plays_from_there(
     current = seen.page.locator("tr[aria-current=true]")
     assert seconds(current.inner_text()) == pytest.approx(start, abs=0.011)
     seen.button("Play", exact=True).click()
-    seen.until(
-        "window.sounding && !window.sounding.paused && window.sounding.currentTime > 0"
-    )
+    seen.until("window.sounding && !window.sounding.paused && window.sounding.currentTime > 0")
     played = seen.page.evaluate("window.played.at(-1)")
     assert played["source"].endswith(f"/recordings/{archive[Path(name).stem]}/audio")
     assert played["from"] == pytest.approx(start, abs=0.011)

@@ -148,8 +148,12 @@ export const recordings = (name: string): Promise<Recording[]> =>
 export const recording = async (name: string, id: string): Promise<Recording> =>
   read.recording(await json(at(name, 'recordings', id)));
 export const deleteRecording = (name: string, id: string) => json(at(name, 'recordings', id), 'DELETE');
-export const setTags = async (name: string, id: string, tags: Record<string, string>) =>
-  json(at(name, 'recordings', id), 'PATCH', { tags });
+/** Sets the tags of a recording to those given; of those before, the others are removed. */
+export const setTags = async (name: string, before: Recording, tags: Record<string, string>) => {
+  const removed = Object.keys(before.tags).filter((key) => !(key in tags));
+  const changes = { ...tags, ...Object.fromEntries(removed.map((key) => [key, null])) };
+  await json(at(name, 'recordings', before.id), 'PATCH', { tags: changes });
+};
 export const addPath = async (name: string, path: string, tags: Record<string, string>) =>
   json(at(name, 'recordings'), 'POST', { path, tags });
 
@@ -201,7 +205,8 @@ export async function* searchStream(name: string, message: SearchMessage, signal
 export const verdicts = (name: string, recordingId = ''): Promise<Verdict[]> =>
   pages(`${at(name, 'verdicts')}${recordingId ? `?recording=${encodeURIComponent(recordingId)}` : ''}`, 'verdicts', read.verdict);
 export async function addVerdicts(name: string, given: Omit<Verdict, 'id' | 'create_time'>[]): Promise<Verdict[]> {
-  const answer = (await json(at(name, 'verdicts'), 'POST', { verdicts: given })) as { verdicts: unknown[] };
+  const verdicts = given.map(({ start, end, ...rest }) => ({ ...rest, interval: { start_seconds: start, end_seconds: end } }));
+  const answer = (await json(at(name, 'verdicts'), 'POST', { verdicts })) as { verdicts: unknown[] };
   return answer.verdicts.map(read.verdict);
 }
 export const deleteVerdict = (name: string, id: string) => json(at(name, 'verdicts', id), 'DELETE');
@@ -230,9 +235,8 @@ export const streamModel = (name: string, what: string, body: unknown, signal?: 
 
 /** Returns the values that each tag has in an archive. */
 export async function tags(name: string): Promise<Record<string, string[]>> {
-  const answer = (await json(at(name, 'tags'))) as { keys?: Record<string, string[]>; tags?: { key: string; value: string }[] };
-  if (answer.keys) return answer.keys;
   const found: Record<string, string[]> = {};
-  for (const { key, value } of answer.tags ?? []) (found[key] ??= []).push(value);
+  for (const { key, value } of await pages(at(name, 'tags'), 'tags', (one) => one as { key: string; value: string }))
+    (found[key] ??= []).push(value);
   return found;
 }

@@ -108,6 +108,7 @@ export function result(value: unknown): SearchResult {
     },
     warnings: list(got['warnings']).map(text),
     advice: list(got['advice']).map(text),
+    problem: text(fields(got['problem'])['detail']),
   };
 }
 

@@ -106,6 +106,8 @@ export interface SearchResult {
   synthesis: { synthesiser: string; language: string; speakers: string[] } | null;
   warnings: string[];
   advice: string[];
+  /** Why this query of several could not be answered. */
+  problem: string;
 }
 
 export interface Verdict {

@@ -59,7 +59,6 @@ export class Verdicts {
         await api.deleteVerdict(this.archive, before.id);
         this.all = this.all.filter((one) => one !== before);
       } else {
-        if (before) await api.deleteVerdict(this.archive, before.id);
         const { recording, start, end, score, p_correct, channel } = hit;
         const added = await api.addVerdicts(this.archive, [
           { recording, start, end, query: label, correct, author: prefs.author, score, p_correct, channel },
