@@ -196,7 +196,7 @@ def test_a_recording_whose_file_is_missing_is_greyed(
 
     seen.page.route(re.compile(r"/recordings(\?|/[0-9a-f]+$)"), gone)
     seen.open("a/default")
-    assert seen.page.locator("tr.gone").first.get_by_text("file missing").is_visible()
+    seen.page.locator("tr.gone").first.get_by_text("file missing").wait_for()
     seen.open(f"a/default/r/{archive['tea']}")
     seen.page.get_by_text("is not there any more").wait_for()
     seen.open("a/default/search")

@@ -28,7 +28,7 @@ export function send(
   return new Promise((resolve, reject) => {
     const outcome: Outcome = { recording: '', alreadyPresent: false };
     const upload = new Upload(file, {
-      endpoint: at(archive, 'uploads'),
+      endpoint: new URL(at(archive, 'uploads'), location.href).href,
       chunkSize: CHUNK_BYTES,
       retryDelays: RETRY_DELAYS_MS,
       removeFingerprintOnSuccess: true,
