@@ -125,7 +125,9 @@ def test_confirmed_hits_are_signed_join_the_query_and_are_exported(
     (confirmed,) = [one for one in stored if one["correct"]]
     assert len(rows) == 1
     assert any(
-        abs(float(value) - confirmed["interval"]["start_seconds"]) < 0.01 for value in rows[0].values() if _is_number(value)
+        abs(float(value) - confirmed["interval"]["start_seconds"]) < 0.01
+        for value in rows[0].values()
+        if _is_number(value)
     )
     seen.button("Search again with 1 confirmed").click()
     seen.page.get_by_role("list", name="Examples of the query").get_by_role("listitem").nth(1).wait_for()
