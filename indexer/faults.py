@@ -31,6 +31,7 @@ FAULT_POINTS = (
     "generation-ready",
     "generation-swapped",
     "recording-deleted",
+    "refresh-committed",
     "archive-deleted",
     "compaction-sealed",
     "compaction-committed",

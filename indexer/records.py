@@ -174,6 +174,7 @@ class Hit:
             guess from the score.
         channel: on which it was found, from 1; 0 for the mix of several, and where there is only one.
         track: of audio in which it was found, from 1; 0 for the one that a player would choose.
+        missing: whether the recording's file is not there any more, so that there is no clip.
     """
 
     recording: str
@@ -185,6 +186,7 @@ class Hit:
     p_correct: float = 0.0
     channel: int = 0
     track: int = 0
+    missing: bool = False
 
 
 class Mode(StrEnum):

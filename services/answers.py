@@ -109,6 +109,7 @@ def _hit_message(hit: Hit) -> search_pb2.Hit:
         score=hit.score,
         detected=hit.detected,
         p_correct=hit.p_correct,
+        missing=hit.missing,
     )
 
 
@@ -121,6 +122,7 @@ def _hit(message: search_pb2.Hit) -> Hit:
         score=message.score,
         detected=message.detected,
         p_correct=message.p_correct,
+        missing=message.missing,
     )
 
 

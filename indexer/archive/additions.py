@@ -23,14 +23,16 @@ from sqlalchemy.orm import Session
 from wordspot.indexer.archive import files, lookups
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
-from wordspot.indexer.archive.insertions import AddResult, InspectedFile, insert_files
-from wordspot.indexer.archive.originals import Originals
+from wordspot.indexer.archive.insertions import CHANGES, AddResult, InspectedFile, insert_files
+from wordspot.indexer.archive.originals import Originals, settled_stamp
+from wordspot.indexer.archive.summaries import FileChange, FileStatus, RecordingSummary
 from wordspot.indexer.archive.tables import Archive, Recording, Request
 from wordspot.indexer.archive.uploads import StoredAudio, Upload, safe_suffix
-from wordspot.indexer.errors import ArchiveError, InvalidInput, NotFound, StorageFailed
+from wordspot.indexer.errors import ArchiveError, InvalidInput, NotAllowed, NotFound, StorageFailed
 from wordspot.indexer.faults import reach
 from wordspot.indexer.paths import path_text
-from wordspot.indexer.sound.opened import opened
+from wordspot.indexer.sound.opened import OpenFile, opened
+from wordspot.indexer.sound.reader import AudioInfo
 from wordspot.indexer.tags import checked_tags
 
 if TYPE_CHECKING:
@@ -42,6 +44,10 @@ InspectionT = TypeVar("InspectionT")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
+class Unseen(NotFound):
+    """There is no file of the expected content below the roots; nothing was added."""
+
+
 @dataclass(frozen=True)
 class Addition:
     """A file to be added.
@@ -50,11 +56,13 @@ class Addition:
         path: absolute, or below one of the roots.
         request_id: a retry with the same id gets the first response; empty for none.
         tags: that the recording gets, besides those that it has.
+        sha256: of the content that it must have, hexadecimal; empty for any.
     """
 
     path: Path
     request_id: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    sha256: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -90,6 +98,7 @@ class Additions:
         decoder: Decoder,
         *,
         max_upload_bytes: int,
+        changed: Callable[[str], None] = lambda archive: None,
     ) -> None:
         """Takes what additions need.
 
@@ -100,10 +109,11 @@ class Additions:
             originals: where files that are added by path are opened.
             decoder: of files, those that clients send included.
             max_upload_bytes: of one file.
+            changed: called with the name of an archive whose recordings have other paths or states now.
         """
         self._catalogue, self._home, self._audio, self._decoder = catalogue, home, audio, decoder
         self._originals = originals
-        self._max_upload = max_upload_bytes
+        self._max_upload, self._changed = max_upload_bytes, changed
 
     def add_paths(
         self, archive: str, additions: Sequence[Addition]
@@ -122,8 +132,10 @@ class Additions:
             results: Iterator[AddResult | InvalidInput] = iter(())
             if contents := [inspection for inspection in batch if isinstance(inspection, InspectedFile)]:
                 with self._audio.lock:
-                    results = iter(insert_files(self._catalogue, self._originals, archive, contents))
+                    inserted = insert_files(self._catalogue, self._originals, archive, contents)
                 reach("add-committed")
+                self._note(archive, inserted)
+                results = iter(inserted)
             yield [
                 next(results) if isinstance(inspection, InspectedFile) else inspection for inspection in batch
             ]
@@ -174,7 +186,7 @@ class Additions:
         start = time.monotonic()
 
         def inspect(addition: Addition) -> InspectedFile | AddResult:
-            return _previous_result(earlier_results, addition) or self._content(addition)
+            return _previous_result(earlier_results, addition) or self._content(archive, addition)
 
         with ThreadPoolExecutor(INSPECTION_THREADS, thread_name_prefix="adding") as pool:
             for inspection in _inspections(pool, inspect, additions):
@@ -210,29 +222,64 @@ class Additions:
                 for request_id, request in requests.items()
             }
 
-    def _content(self, addition: Addition) -> InspectedFile:
+    def _note(self, archive: str, results: Sequence[AddResult | InvalidInput]) -> None:
+        if any(not isinstance(each, InvalidInput) and each.status in CHANGES for each in results):
+            self._changed(archive)
+
+    def inspected(
+        self, archive: str, file: OpenFile, path: str, location: str, expected: str = ""
+    ) -> InspectedFile:
+        """Returns what is to be known of a file, which is read unless it is known by its stamp.
+
+        Args:
+            archive: name of the one that is to have it.
+            file: open.
+            path: for people.
+            location: where it lies.
+            expected: SHA-256 of its content; empty for any.
+
+        Raises:
+            NotFound: if there is no such archive.
+            Unseen: if its content is not the expected one.
+            InvalidInput: if it cannot be read or is not audio.
+        """
+        stamp = settled_stamp(file)
+        with self._catalogue.reading() as session:
+            row = lookups.archive_by_name(session, archive)
+            known = lookups.recording_by_stamp(session, row, location, stamp)
+        if known is not None and expected in ("", known.sha256):
+            info = AudioInfo(known.seconds, known.sample_rate, known.channels, known.format)
+            return InspectedFile(path, location, known.sha256, known.size, info, "", "", stamp=stamp)
+        try:
+            sha256, size = self._originals.content_of(file)
+        except OSError as error:
+            raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
+        if expected not in ("", sha256):
+            raise Unseen(f"{path} has another content here")
+        info = self._decoder.probe(file)
+        if settled_stamp(file) != stamp:
+            stamp = None
+        return InspectedFile(path, location, sha256, size, info, "", "", stamp=stamp)
+
+    def _content(self, archive: str, addition: Addition) -> InspectedFile:
         """Inspects the whole file. Raises what `add_paths` raises, and InvalidInput."""
         path = _storable_text(path_text(addition.path), "path")
         tags = checked_tags(addition.tags)
-        with self._originals.named(addition.path) as (file, location):
-            try:
-                sha256, size = self._originals.content_of(file)
-            except OSError as error:
-                raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
-            content = InspectedFile(
-                path=path,
-                location=_storable_text(path_text(location), "path"),
-                sha256=sha256,
-                size=size,
-                info=self._decoder.probe(file),
-                request_id=addition.request_id,
-                fingerprint=addition.fingerprint,
-                tags=tags,
-            )
+        try:
+            with self._originals.named(addition.path) as (file, location):
+                stored = _storable_text(path_text(location), "path")
+                content = self.inspected(archive, file, path, stored, addition.sha256)
+        except (NotAllowed, NotFound, InvalidInput) as error:
+            if addition.sha256 and not isinstance(error, Unseen):
+                raise Unseen(str(error)) from error
+            raise
+        content = replace(
+            content, request_id=addition.request_id, fingerprint=addition.fingerprint, tags=tags
+        )
         reach("add-inspected")
         return content
 
-    def _accept(self, archive: str, request: _UploadRequest, path: Path) -> AddResult:
+    def _accept(self, archive: str, request: _UploadRequest, path: Path) -> tuple[RecordingSummary, bool]:
         """Stores a complete upload: first the file, then the catalogue."""
         with opened(path) as file:
             info = self._decoder.probe(replace(file, name=request.filename))
@@ -263,11 +310,13 @@ class Additions:
                 raise
             self._audio.remove_unreferenced(location)
         reach("upload-committed")
-        return result
+        self._note(archive, [result])
+        return result.recording, result.present
 
     def _earlier_result(self, session: Session, archive: Archive, request: Request) -> AddResult:
         recording = session.get_one(Recording, request.recording_number)
-        return lookups.summary_of_recording(session, archive, recording), request.already_present
+        status = FileStatus.PRESENT if request.already_present else FileStatus.ADDED
+        return FileChange(lookups.summary_of_recording(session, archive, recording), status)
 
 
 def _inspections(

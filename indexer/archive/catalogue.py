@@ -39,7 +39,7 @@ from wordspot.indexer.archive.tables import Base
 from wordspot.indexer.errors import DataLoss, Exhausted, FailedPrecondition, StorageFailed
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-SCHEMA = "0006"  # the newest of migrations/versions
+SCHEMA = "0007"  # the newest of migrations/versions
 _BUSY_TIMEOUT_MS = 30_000
 _MAGIC = b"SQLite format 3\0"
 RESTORING_ADVICE = (

@@ -15,7 +15,14 @@ from wordspot.indexer.archive import lookups
 from wordspot.indexer.archive.quarantine import advising_repair, listed_manifest
 from wordspot.indexer.archive.serving import ServedArchives, ServedGeneration
 from wordspot.indexer.archive.summaries import QuarantinedSegment
-from wordspot.indexer.archive.tables import Generation, GenerationState, IndexedRecording, Recording, Segment
+from wordspot.indexer.archive.tables import (
+    Archive,
+    Generation,
+    GenerationState,
+    IndexedRecording,
+    Recording,
+    Segment,
+)
 from wordspot.indexer.archive.view import ArchiveView, RecordingEntry
 from wordspot.indexer.errors import FailedPrecondition
 
@@ -72,17 +79,20 @@ class FollowedGeneration(ServedGeneration):
         super().__init__(*arguments, **options)
         self._damage: dict[str, str] = {}
         self._followed: tuple[str, ...] = ()
+        self._revision: int | None = None
 
     def view(self) -> ArchiveView:
         """Returns a view of what is committed. Raises DataLoss, once, for new damage."""
         with self._refresh_lock:
-            segments, deleted = self._committed()
+            segments, deleted, revision = self._committed()
             if segments != self._followed:
                 self.forget_view()
+            if revision != self._revision:
+                self.reread_recordings()
             for recording in deleted - self._deleted:
                 self.hide_recording(recording)
             view = super().view()
-            self._followed = segments
+            self._followed, self._revision = segments, revision
             return view
 
     def quarantine(self, segment: str, problem: str) -> None:
@@ -96,11 +106,14 @@ class FollowedGeneration(ServedGeneration):
             raise _Replaced
         self._damage[segment] = problem
 
-    def _committed(self) -> tuple[tuple[str, ...], frozenset[str]]:
-        """Returns the names of segments and the ids of deleted recordings. Raises _Replaced."""
+    def _committed(self) -> tuple[tuple[str, ...], frozenset[str], int]:
+        """Returns the names of segments, the ids of deleted recordings and the archive's revision. Raises
+        _Replaced."""
         with self._catalogue.reading() as session:
-            if session.get(Generation, self.generation) is None:
+            generation = session.get(Generation, self.generation)
+            if generation is None:
                 raise _Replaced
+            revision = session.get_one(Archive, generation.archive_id).revision
             segments = session.scalars(
                 select(Segment.name)
                 .where(Segment.generation_id == self.generation, Segment.damage.is_(None))
@@ -111,7 +124,7 @@ class FollowedGeneration(ServedGeneration):
                 .join(IndexedRecording, IndexedRecording.recording_number == Recording.number)
                 .where(IndexedRecording.generation_id == self.generation, Recording.deleted_at.is_not(None))
             ).all()
-        return tuple(segments), frozenset(deleted)
+        return tuple(segments), frozenset(deleted), revision
 
     def _open_segments(self) -> None:
         """Raises _Replaced."""

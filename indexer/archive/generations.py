@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import Session
@@ -16,6 +17,7 @@ from wordspot.indexer.archive.originals import Original, Originals
 from wordspot.indexer.archive.origins import Origin
 from wordspot.indexer.archive.segments import SegmentReader, verify
 from wordspot.indexer.archive.serving import ServedArchives, ServedGeneration
+from wordspot.indexer.archive.succession import retire
 from wordspot.indexer.archive.tables import (
     Archive,
     Generation,
@@ -25,11 +27,13 @@ from wordspot.indexer.archive.tables import (
     Segment,
     now,
 )
-from wordspot.indexer.errors import DataLoss
+from wordspot.indexer.errors import DataLoss, FailedPrecondition
 from wordspot.indexer.faults import reach
-from wordspot.indexer.paths import readable
+from wordspot.indexer.paths import readable, readable_path
 from wordspot.indexer.records import EncoderInfo
 from wordspot.indexer.streams import Selection
+
+NAMED_PATHS = 3  # in a message
 
 _log = logging.getLogger(__name__)
 
@@ -143,6 +147,7 @@ def unindexed_recordings(
         .where(
             Recording.archive_id == archive.id,
             Recording.deleted_at.is_(None),
+            Recording.superseded_by.is_(None),
             Recording.number.not_in(indexed),
         )
         .order_by(Recording.number)
@@ -154,8 +159,13 @@ def unindexed_recordings(
     )
 
 
-def commit_batch(catalogue: Catalogue, operation_id: str, generation: int, batch: Batch) -> None:
-    """Makes a batch part of the generation and counts it in the operation, in one transaction."""
+def commit_batch(catalogue: Catalogue, operation_id: str, generation: int, batch: Batch) -> tuple[str, ...]:
+    """Makes a batch part of the generation and counts it in the operation, in one transaction.
+
+    Returns:
+        The ids of recordings whose successors have become searchable: these are deleted.
+    """
+    retired: tuple[str, ...] = ()
     with catalogue.writing() as session:
         operation = lookups.operation_by_id(session, operation_id)
         if batch.segment is not None:
@@ -173,14 +183,18 @@ def commit_batch(catalogue: Catalogue, operation_id: str, generation: int, batch
                     for recording, seconds in zip(batch.segment.recordings, batch.seconds, strict=True)
                 ],
             )
+            row = session.get_one(Generation, generation)
+            if row.state == GenerationState.SERVING:
+                retired = retire(session, row.archive_id, generation)
             operation.recordings_done += len(batch.segment.recordings)
             operation.spans_done += sum(batch.segment.spans)
         for recording, problem in batch.problems.items():
-            row = session.scalars(select(Recording).where(Recording.id == recording)).one()
-            row.problem = readable(problem)
+            failed = session.scalars(select(Recording).where(Recording.id == recording)).one()
+            failed.problem = readable(problem)
         operation.audio_seconds_done += sum(batch.seconds)
         operation.recordings_failed += len(batch.problems)
         operation.updated = now()
+    return retired
 
 
 def complete(
@@ -190,10 +204,22 @@ def complete(
     archive_name: str,
     generation: Generation,
     cancelled: threading.Event,
+    *,
+    drop_missing: bool = False,
 ) -> None:
     """Brings the index up to date; a generation that was built replaces the one that serves.
 
-    cancelled: once it is set, small segments stay as they are.
+    Args:
+        catalogue: of the home.
+        home: where the segments lie.
+        served: the generations that serve searches.
+        archive_name: of the archive.
+        generation: that was indexed into.
+        cancelled: once it is set, small segments stay as they are.
+        drop_missing: whether it replaces one that has recordings which it lacks.
+
+    Raises:
+        FailedPrecondition: if it lacks recordings that are searchable now.
     """
     if generation.state == GenerationState.SERVING:
         _bring_up_to_date(catalogue, home, served.of(archive_name), cancelled)
@@ -204,15 +230,67 @@ def complete(
         archive = lookups.archive_by_name(session, archive_name)
         old = lookups.generation_in_state(session, archive, GenerationState.SERVING)
         assert old is not None
+        if not drop_missing:
+            check_nothing_lost(session, old, generation)
         names = session.scalars(select(Segment.name).where(Segment.generation_id == old.id)).all()
         session.execute(delete(Generation).where(Generation.id == old.id))
         session.execute(
             update(Generation).where(Generation.id == generation.id).values(state=GenerationState.SERVING)
         )
+        retired = retire(session, archive.id, generation.id)
+    for recording in retired:
+        served.hide_recording(archive_name, recording)
     reach("generation-swapped")
     for name in names:
         files.remove(home.segments / name)
     files.remove(home.cache_of(old.id))
+
+
+def check_nothing_lost(session: Session, serving: Generation, successor: Generation) -> None:
+    """Raises FailedPrecondition if a generation has recordings that its successor lacks."""
+    indexed = select(IndexedRecording.recording_number)
+    there = indexed.where(IndexedRecording.generation_id == successor.id)
+    lost = session.scalars(
+        select(Recording.path)
+        .where(
+            Recording.deleted_at.is_(None),
+            Recording.number.in_(indexed.where(IndexedRecording.generation_id == serving.id)),
+            Recording.number.not_in(there),
+            Recording.superseded_by.is_(None) | Recording.superseded_by.not_in(there),
+        )
+        .order_by(Recording.number)
+    ).all()
+    if lost:
+        raise losing(lost, serving.encoder)
+
+
+def check_readable(catalogue: Catalogue, home: Home, serving: Generation) -> None:
+    """Raises FailedPrecondition if recordings of a generation cannot be read again."""
+    originals = Originals(home.root, ())
+    with catalogue.reading() as session:
+        rows = session.scalars(
+            select(Recording)
+            .join(IndexedRecording, IndexedRecording.recording_number == Recording.number)
+            .where(
+                IndexedRecording.generation_id == serving.id,
+                Recording.deleted_at.is_(None),
+                Recording.superseded_by.is_(None),
+            )
+            .order_by(Recording.number)
+        ).all()
+    lost = [row.path for row in rows if originals.problem(Original.of(row)) is not None]
+    if lost:
+        raise losing(lost, serving.encoder)
+
+
+def losing(paths: Sequence[str], encoder: str) -> FailedPrecondition:
+    """Returns the refusal to drop recordings that cannot be read again. encoder: that they have."""
+    count = "1 recording" if len(paths) == 1 else f"{len(paths)} recordings"
+    names = ", ".join(map(readable_path, paths[:NAMED_PATHS])) + ", ..." * (len(paths) > NAMED_PATHS)
+    return FailedPrecondition(
+        f"{count} cannot be read again and would be lost, {names}: bring the files back, prune the archive, "
+        f"or index with --drop-missing; until then it is searched with encoder {encoder!r}"
+    )
 
 
 def _bring_up_to_date(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
@@ -12,7 +13,8 @@ from sqlalchemy.orm import Session
 from wordspot.indexer.archive import lookups
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.originals import Original, Originals
-from wordspot.indexer.archive.summaries import RecordingSummary
+from wordspot.indexer.archive.succession import note_change, supersede
+from wordspot.indexer.archive.summaries import FileChange, FileStatus
 from wordspot.indexer.archive.tables import Archive, Recording, Request, now
 from wordspot.indexer.archive.tagging import add_tags
 from wordspot.indexer.errors import InvalidInput
@@ -20,9 +22,12 @@ from wordspot.indexer.errors import InvalidInput
 if TYPE_CHECKING:
     from wordspot.indexer.sound.reader import AudioInfo
 
-# A recording, and whether its content was in the archive before.
-AddResult = tuple[RecordingSummary, bool]
-_Insertion = tuple[Recording, bool]
+AddResult = FileChange
+_Insertion = tuple[Recording, FileStatus, str]  # and the path that the recording had before
+
+
+# Of paths and states that views hold.
+CHANGES = (FileStatus.CHANGED, FileStatus.RENAMED, FileStatus.FOUND)
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class InspectedFile:
         request_id: of the request, or empty.
         fingerprint: of the request.
         tags: that the recording gets, checked.
+        stamp: of the file when it was read; None if it is not settled.
     """
 
     path: str
@@ -48,6 +54,7 @@ class InspectedFile:
     request_id: str
     fingerprint: str
     tags: Mapping[str, str] = field(default_factory=dict)
+    stamp: str | None = None
 
 
 def insert_files(
@@ -94,8 +101,10 @@ def insert_files(
         )
         recordings = [outcome[0] for outcome in outcomes if not isinstance(outcome, InvalidInput)]
         summaries = iter(lookups.summaries_of_recordings(session, row, recordings))
+        if any(not isinstance(outcome, InvalidInput) and outcome[1] in CHANGES for outcome in outcomes):
+            note_change(session, row.id)
         return [
-            outcome if isinstance(outcome, InvalidInput) else (next(summaries), outcome[1])
+            outcome if isinstance(outcome, InvalidInput) else FileChange(next(summaries), *outcome[1:])
             for outcome in outcomes
         ]
 
@@ -120,16 +129,41 @@ def _find_or_insert(
     content: InspectedFile,
     recordings_by_sha256: dict[str, Recording],
 ) -> _Insertion:
-    """Returns the recording of a content; a new one is inserted and added to recordings_by_sha256."""
+    """Returns the recording of a content; a new one is inserted and added to recordings_by_sha256.
+
+    What was added from the same file before is superseded.
+    """
     recording = recordings_by_sha256.get(content.sha256)
     if recording is None:
         recording = recordings_by_sha256[content.sha256] = _recording_row(archive, content)
         session.add(recording)
-        return recording, False
-    if originals.problem(Original.of(recording)) is not None:
-        # Its file is gone: from now on the same content is read from the new one.
+        changed = _supersedes(session, archive, recording, content)
+        return recording, FileStatus.CHANGED if changed else FileStatus.ADDED, ""
+    status, previous_path = FileStatus.PRESENT, ""
+    if recording.location == content.location:
+        status = FileStatus.PRESENT if recording.missing_since is None else FileStatus.FOUND
+        _settle(recording, content)
+    elif not originals.holds(Original.of(recording), recording.stamp):
+        # From now on the same content is read from the new file.
+        status, previous_path = FileStatus.RENAMED, recording.path
         recording.path, recording.location = content.path, content.location
-    return recording, True
+        _settle(recording, content)
+    if _supersedes(session, archive, recording, content) and status is FileStatus.PRESENT:
+        status = FileStatus.CHANGED
+    return recording, status, previous_path
+
+
+def _settle(recording: Recording, content: InspectedFile) -> None:
+    """Notes that the recording's file is there."""
+    recording.stamp = content.stamp
+    recording.missing_since = recording.superseded_by = None
+
+
+def _supersedes(session: Session, archive: Archive, recording: Recording, content: InspectedFile) -> bool:
+    """Has a recording succeed those that were added from the content's file; returns whether there are any.
+    Uploads are files of their own."""
+    absolute = Path(content.location).is_absolute()
+    return absolute and bool(supersede(session, archive, recording, content.location))
 
 
 def _earlier_requests(
@@ -140,7 +174,11 @@ def _earlier_requests(
     requests = lookups.answered_requests(session, archive, [content.request_id for content in contents])
     fingerprints = {request_id: request.fingerprint for request_id, request in requests.items()}
     insertions = {
-        request_id: (session.get_one(Recording, request.recording_number), request.already_present)
+        request_id: (
+            session.get_one(Recording, request.recording_number),
+            FileStatus.PRESENT if request.already_present else FileStatus.ADDED,
+            "",
+        )
         for request_id, request in requests.items()
         if request.recording_number is not None
     }
@@ -159,6 +197,7 @@ def _recording_row(archive: Archive, content: InspectedFile) -> Recording:
         sample_rate=content.info.sample_rate,
         channels=content.info.channels,
         format=content.info.format,
+        stamp=content.stamp,
         created=now(),
     )
 
@@ -170,5 +209,5 @@ def _request_row(archive: Archive, content: InspectedFile, insertion: _Insertion
         request_id=content.request_id,
         fingerprint=content.fingerprint,
         recording_number=insertion[0].number,
-        already_present=insertion[1],
+        already_present=insertion[1] not in (FileStatus.ADDED, FileStatus.CHANGED),
     )

@@ -27,6 +27,7 @@ from wordspot.indexer.archive.originals import Originals
 from wordspot.indexer.archive.peaks import PeakStore
 from wordspot.indexer.archive.quarantine import advising_repair, check_archive
 from wordspot.indexer.archive.recordings import Recordings
+from wordspot.indexer.archive.refreshing import Refreshing, RefreshStep
 from wordspot.indexer.archive.seal import Seal
 from wordspot.indexer.archive.serving import ServedArchives
 from wordspot.indexer.archive.summaries import (
@@ -114,6 +115,7 @@ class Library:
                 originals,
                 decoder,
                 max_upload_bytes=max_upload_bytes,
+                changed=lambda archive: self._served.reread_recordings(archive),
             )
             served = FollowedArchives if read_only else ServedArchives
             self._served = served(self._catalogue, self._home, index or IndexPolicy())
@@ -123,6 +125,9 @@ class Library:
                 self._catalogue, originals, self._audio, self._served, decoder, max_recording_seconds, peaks
             )
             self.tags, self.verdicts = Tags(self._catalogue), Verdicts(self._catalogue)
+            self._refreshing = Refreshing(
+                self._catalogue, originals, self._additions, self._audio, self._served
+            )
             self.operations = Operations(
                 self._catalogue,
                 self._home,
@@ -249,7 +254,7 @@ class Library:
 
     def add_path(
         self, archive: str, path: Path, request_id: str = "", tags: Mapping[str, str] | None = None
-    ) -> AddResult:
+    ) -> tuple[RecordingSummary, bool]:
         """Adds a file by path. Returns the recording, and whether its content was in the archive before.
 
         Args:
@@ -266,7 +271,7 @@ class Library:
         ((result,),) = self.add_paths(archive, [Addition(path, request_id, tags or {})])
         if isinstance(result, InvalidInput | NotFound):
             raise result
-        return result
+        return result.recording, result.present
 
     def add_paths(
         self, archive: str, additions: Sequence[Addition]
@@ -328,13 +333,39 @@ class Library:
         """See Recordings.region_audio."""
         return self._recordings.region_audio(archive, recording, regions, stream)
 
+    def refresh(self, archive: str, folders: Sequence[Path] = ()) -> Iterator[RefreshStep]:
+        """See Refreshing.refresh."""
+        self._home.ensure_writable()
+        return self._refreshing.refresh(archive, folders)
+
+    def prune(self, archive: str, folders: Sequence[Path] = ()) -> tuple[RecordingSummary, ...]:
+        """Deletes, also on a full disk, the recordings whose files are missing, and returns them. See
+        Refreshing.prune."""
+        pruned: list[RecordingSummary] = []
+
+        def delete() -> None:
+            for batch in self._refreshing.prune(archive, folders):
+                pruned.extend(batch)
+
+        self._home.deleting(delete)
+        return tuple(pruned)
+
     # Operations
 
     def start_index(
-        self, archive: str, encoder: str = "", request_id: str = "", *, channels: str = "", tracks: str = ""
+        self,
+        archive: str,
+        encoder: str = "",
+        request_id: str = "",
+        *,
+        channels: str = "",
+        tracks: str = "",
+        drop_missing: bool = False,
     ) -> OperationSummary:
         """See Operations.start."""
-        return self.operations.start(archive, encoder, request_id, channels=channels, tracks=tracks)
+        return self.operations.start(
+            archive, encoder, request_id, channels=channels, tracks=tracks, drop_missing=drop_missing
+        )
 
     def repair(self, archive: str) -> OperationSummary:
         """See Operations.repair."""

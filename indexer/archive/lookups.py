@@ -82,6 +82,25 @@ def live_recordings_by_sha256(
     return {recording.sha256: recording for recording in rows}
 
 
+def recording_by_stamp(
+    session: Session, archive: Archive, location: str, stamp: str | None
+) -> Recording | None:
+    """Returns the recording that was added from a file whose stamp has not changed since; None if there is
+    none."""
+    if stamp is None:
+        return None
+    return session.scalars(
+        select(Recording)
+        .where(
+            Recording.archive_id == archive.id,
+            Recording.location == location,
+            Recording.stamp == stamp,
+            Recording.deleted_at.is_(None),
+        )
+        .limit(1)
+    ).first()
+
+
 def operation_by_id(session: Session, operation: str) -> Operation:
     """Returns the operation. Raises NotFound."""
     row = session.scalars(select(Operation).where(Operation.id == operation)).one_or_none()
@@ -295,8 +314,11 @@ def summary_of_recording(session: Session, archive: Archive, recording: Recordin
     return summaries_of_recordings(session, archive, [recording])[0]
 
 
-def recording_state(problem: str | None, indexed: bool) -> RecordingState:
-    """Returns the state of a recording by its problem and by whether it is searchable."""
+def recording_state(problem: str | None, indexed: bool, missing: bool = False) -> RecordingState:
+    """Returns the state of a recording by its problem, and by whether it is searchable and its file is
+    missing."""
+    if missing and (indexed or problem is None):
+        return RecordingState.MISSING
     if indexed:
         return RecordingState.INDEXED
     return RecordingState.ADDED if problem is None else RecordingState.FAILED
@@ -315,7 +337,7 @@ def _recording_summary(
         sample_rate=recording.sample_rate,
         channels=recording.channels,
         format=recording.format,
-        state=recording_state(recording.problem, layout is not None),
+        state=recording_state(recording.problem, layout is not None, recording.missing_since is not None),
         problem=recording.problem or "",
         created=recording.created,
         warnings=tuple((recording.warnings or "").splitlines()),

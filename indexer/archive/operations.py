@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import func, select, update
@@ -19,6 +20,7 @@ from wordspot.indexer.archive.ingest import Ingest
 from wordspot.indexer.archive.locks import ArchiveLocks
 from wordspot.indexer.archive.plans import Task, planned, reuse
 from wordspot.indexer.archive.serving import ServedArchives
+from wordspot.indexer.archive.succession import retire
 from wordspot.indexer.archive.summaries import OperationSummary, Page
 from wordspot.indexer.archive.tables import (
     Archive,
@@ -91,7 +93,14 @@ class Operations:
                 )
 
     def start(
-        self, archive: str, encoder: str = "", request_id: str = "", *, channels: str = "", tracks: str = ""
+        self,
+        archive: str,
+        encoder: str = "",
+        request_id: str = "",
+        *,
+        channels: str = "",
+        tracks: str = "",
+        drop_missing: bool = False,
     ) -> OperationSummary:
         """Starts indexing what the archive's generation of an encoder and a selection lacks.
 
@@ -104,11 +113,12 @@ class Operations:
             request_id: a retry with the same id gets the first response; empty for none.
             channels: as in Selection; empty for the archive's, or the default for an archive without one.
             tracks: likewise.
+            drop_missing: whether recordings that are searchable and cannot be read again are dropped.
 
         Raises:
             NotFound: if there is no such archive or encoder.
             InvalidInput: if channels or tracks are none that can be selected.
-            FailedPrecondition: if the archive is busy.
+            FailedPrecondition: if the archive is busy, or recordings would be dropped.
         """
         Selection().changed(channels, tracks)  # raises
         fingerprint = f"index with {encoder!r}"
@@ -127,9 +137,11 @@ class Operations:
             encoder or (serving.encoder if serving is not None else self._default_encoder)
         )
 
+        if serving is not None and serving.encoder_info != embedder.info and not drop_missing:
+            generations.check_readable(self._catalogue, self._home, serving)
         selection = (Selection() if serving is None else serving.selection).changed(channels, tracks)
         insert = partial(lookups.insert_operation, embedder.info.name, selection, request_id, fingerprint)
-        return self._launch(archive, embedder, insert)
+        return self._launch(archive, embedder, insert, drop_missing=drop_missing)
 
     def repair(self, archive: str) -> OperationSummary:
         """Starts indexing anew, from their files, the recordings of damaged segments.
@@ -296,6 +308,7 @@ class Operations:
         *,
         repair: bool = False,
         everything: bool = True,
+        drop_missing: bool = False,
     ) -> OperationSummary:
         """Starts indexing what the archive's generation lacks; unless `everything`, only what damaged
         segments held. A repair takes damaged segments out even where recordings are lost."""
@@ -316,6 +329,12 @@ class Operations:
                     repair=repair,
                     everything=everything,
                 )
+                task = replace(task, drop_missing=drop_missing)
+                retired: tuple[str, ...] = ()
+                if task.generation.state == GenerationState.SERVING:
+                    retired = retire(session, row.id, task.generation.id)
+            for recording in retired:
+                self._served.hide_recording(archive, recording)
             for name in abandoned:
                 files.remove(self._home.segments / name)
             reach("index-started")
@@ -349,6 +368,7 @@ class Operations:
                     task.archive,
                     task.generation,
                     task.cancelled,
+                    drop_missing=task.drop_missing,
                 )
                 state = OperationState.SUCCEEDED
             elif self._closing:
@@ -388,10 +408,10 @@ class Operations:
             self._changed.notify_all()
 
     def _commit(self, task: Task, batch: Batch) -> None:
-        generations.commit_batch(self._catalogue, task.operation, task.generation.id, batch)
+        retired = generations.commit_batch(self._catalogue, task.operation, task.generation.id, batch)
         reach("batch-committed")
         if task.generation.state == GenerationState.SERVING:
-            self._served.of(task.archive).refresh()
+            self._served.of(task.archive).refresh(hiding=retired)
         self._notify()
 
 

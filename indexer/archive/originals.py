@@ -118,6 +118,23 @@ class Originals:
         except ChangedFile as error:
             return str(error)
 
+    def holds(self, original: Original, stamp: str | None) -> bool:
+        """Returns whether the file is what was added. It is read unless its stamp is the same."""
+        try:
+            with self._opened(original) as file:
+                if stamp is not None and stamp_of(file) == stamp:
+                    return True
+                self._check(file, original)
+                return True
+        except ChangedFile:
+            return False
+
+    @contextmanager
+    def current(self, original: Original) -> Iterator[OpenFile]:
+        """Gives what lies now where a recording was added from. Raises ChangedFile if there is no file."""
+        with self._opened(original, any_size=True) as file:
+            yield file
+
     def content_of(self, file: OpenFile) -> tuple[str, int]:
         """Returns SHA-256, hexadecimal, and size of an open file. Raises OSError."""
         sha256 = self._contents.sha256_of(file.descriptor)
@@ -147,8 +164,8 @@ class Originals:
         return next((root for root in self._roots if location.is_relative_to(root)), None)
 
     @contextmanager
-    def _opened(self, original: Original) -> Iterator[OpenFile]:
-        """Raises ChangedFile also for another size."""
+    def _opened(self, original: Original, *, any_size: bool = False) -> Iterator[OpenFile]:
+        """Raises ChangedFile, unless `any_size` also for another size."""
         path = self._home / text_path(original.location)
         upload = not Path(original.location).is_absolute()
         # What was added below a root that is none any more, or without a server, is still read.
@@ -163,7 +180,7 @@ class Originals:
             state = os.fstat(descriptor)
             if not stat.S_ISREG(state.st_mode):
                 raise ChangedFile(f"{original.name} is not a file any more")
-            if state.st_size != original.size:
+            if not any_size and state.st_size != original.size:
                 raise ChangedFile(
                     f"{original.name} has {state.st_size} bytes; it had {original.size} when it was added"
                 )
@@ -179,6 +196,19 @@ class Originals:
             raise ChangedFile(f"{original.name} cannot be read any more: {error.strerror}") from error
         if sha256 != original.sha256:
             raise ChangedFile(f"{original.name} has another content than when it was added")
+
+
+def stamp_of(file: OpenFile) -> str:
+    """Returns what the file system changes whenever somebody writes to a file or puts another in its
+    place."""
+    _, inode, *rest = _stamp(file.descriptor)
+    return ".".join(map(str, (inode, *rest)))
+
+
+def settled_stamp(file: OpenFile) -> str | None:
+    """Returns the stamp of a file; None if it was written to so recently that it may be so again unseen."""
+    settled = _stamp(file.descriptor)[-1] < time.time_ns() - round(SETTLED_S * 1e9)
+    return stamp_of(file) if settled else None
 
 
 class _KnownContents:

@@ -53,6 +53,7 @@ class Task:
         generation: that is indexed into.
         sources: recordings to index.
         reuses: whether other recordings are copied from the generation that serves, before.
+        drop_missing: whether recordings are dropped that cannot be read again.
         cancelled: set to stop the thread.
     """
 
@@ -61,6 +62,7 @@ class Task:
     generation: Generation
     sources: tuple[PendingRecording, ...]
     reuses: bool = False
+    drop_missing: bool = False
     cancelled: threading.Event = field(default_factory=threading.Event)
 
 

@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from wordspot.indexer.archive import lookups
 from wordspot.indexer.archive.audio_files import closing_blocks, decodable_blocks, read_clip, read_regions
@@ -16,8 +16,9 @@ from wordspot.indexer.archive.originals import Original, Originals
 from wordspot.indexer.archive.peaks import PeakStore
 from wordspot.indexer.archive.selection import check_selected, selected
 from wordspot.indexer.archive.serving import ServedArchives
+from wordspot.indexer.archive.succession import mark_deleted
 from wordspot.indexer.archive.summaries import Page, PeakSummary, RecordingState, RecordingSummary
-from wordspot.indexer.archive.tables import Recording, RecordingTag, RecordingVerdict, Request, now
+from wordspot.indexer.archive.tables import Recording
 from wordspot.indexer.archive.uploads import StoredAudio
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.faults import reach
@@ -123,9 +124,7 @@ class Recordings:
         with self._audio.lock:
             with self._catalogue.writing() as session:
                 row = lookups.live_recording(session, lookups.archive_by_name(session, archive), recording)
-                row.deleted_at = now()
-                for table in (Request, RecordingTag, RecordingVerdict):
-                    session.execute(delete(table).where(table.recording_number == row.number))
+                mark_deleted(session, [row.number])
             reach("recording-deleted")
             self._served.hide_recording(archive, recording)
             self._audio.remove_unreferenced(row.location)

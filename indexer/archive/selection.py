@@ -34,7 +34,7 @@ def selected(
         states: one of which they are in; empty for any.
     """
     rows = session.execute(
-        select(Recording.number, Recording.id, Recording.path, Recording.problem)
+        select(Recording.number, Recording.id, Recording.path, Recording.problem, Recording.missing_since)
         .where(*_conditions(archive, recording_filter))
         .order_by(Recording.number)
     ).all()
@@ -45,7 +45,12 @@ def selected(
         rows = [row for row in rows if row.number in dated]
     if states:
         indexed = lookups.indexed_numbers(session, archive)
-        rows = [row for row in rows if lookups.recording_state(row.problem, row.number in indexed) in states]
+        rows = [
+            row
+            for row in rows
+            if lookups.recording_state(row.problem, row.number in indexed, row.missing_since is not None)
+            in states
+        ]
     return [(row.number, row.id) for row in rows]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -104,10 +104,17 @@ class ServedArchives:
 
     def hide_recording(self, archive: str, recording: str) -> None:
         """Hides a deleted recording from searches that begin afterwards."""
-        with self._lock:
-            served = [group[archive] for group in (self._current, self._prepared) if archive in group]
-        for generation in served:
+        for generation in self._of_archive(archive):
             generation.hide_recording(recording)
+
+    def reread_recordings(self, archive: str) -> None:
+        """Has searches that begin afterwards know the recordings' paths, and which files are missing."""
+        for generation in self._of_archive(archive):
+            generation.reread_recordings()
+
+    def _of_archive(self, archive: str) -> list[ServedGeneration]:
+        with self._lock:
+            return [group[archive] for group in (self._current, self._prepared) if archive in group]
 
     def _open(self, generation: Generation) -> ServedGeneration:
         return ServedGeneration(
@@ -184,10 +191,15 @@ class ServedGeneration:
                     self.refresh()
         return view
 
-    def refresh(self) -> None:
+    def refresh(self, hiding: Collection[str] = ()) -> None:
         """Opens newly committed segments, adds them to the index and publishes a new view without those that
-        are damaged."""
+        are damaged.
+
+        hiding: ids of deleted recordings, which the new view is the first to lack.
+        """
         with self._refresh_lock:
+            with self._view_lock:
+                self._deleted.update(hiding)
             published = False
             while not published:
                 changes = self._quarantine_changes
@@ -222,6 +234,24 @@ class ServedGeneration:
             self._deleted.add(recording)
             if self._view is not None:
                 self._view = self._view.without({recording})
+
+    def reread_recordings(self) -> None:
+        """Has this and later views know the recordings' paths, and which files are missing."""
+        with self._refresh_lock:
+            if self._view is None:
+                self._parts = {}
+                return
+            entries = self._entries(list(self._parts))
+            if any(len(entries[name]) != len(part.entries) for name, part in self._parts.items()):
+                self._parts = {}  # a writer has replaced segments meanwhile
+                self.forget_view()
+                return
+            for name, part in self._parts.items():
+                self._parts[name] = dataclasses.replace(part, entries=tuple(entries[name]))
+            listed = [entry for part in self._parts.values() for entry in part.entries]
+            with self._view_lock:
+                if self._view is not None:
+                    self._view = self._view.with_entries(listed)
 
     @contextmanager
     def refresh_blocked(self) -> Iterator[None]:
@@ -308,9 +338,14 @@ class ServedGeneration:
                 .where(Segment.generation_id == self.generation, Segment.damage.is_(None))
                 .order_by(Segment.id)
             ).all()
-            new_names = [name for name, _ in rows if name not in self._parts]
-            entries: dict[str, list[RecordingEntry]] = {name: [] for name in new_names}
-            for name, recording, path, seconds, deleted_at, content, layout, channels in session.execute(
+        entries = self._entries([name for name, _ in rows if name not in self._parts])
+        return {(name, sha256): entries.get(name, []) for name, sha256 in rows}
+
+    def _entries(self, segments: Sequence[str]) -> dict[str, list[RecordingEntry]]:
+        """Returns the recordings of segments by the segment's name."""
+        with self._catalogue.reading() as session:
+            entries: dict[str, list[RecordingEntry]] = {name: [] for name in segments}
+            for name, recording, path, seconds, deleted, sha256, layout, channels, missing in session.execute(
                 select(
                     Segment.name,
                     Recording.id,
@@ -320,10 +355,11 @@ class ServedGeneration:
                     Recording.sha256,
                     IndexedRecording.layout,
                     Recording.channels,
+                    Recording.missing_since,
                 )
                 .join(IndexedRecording, IndexedRecording.segment_id == Segment.id)
                 .join(Recording, Recording.number == IndexedRecording.recording_number)
-                .where(Segment.name.in_(new_names))
+                .where(Segment.name.in_(segments))
                 .order_by(Segment.id, IndexedRecording.ordinal)
             ):
                 entries[name].append(
@@ -331,12 +367,13 @@ class ServedGeneration:
                         recording,
                         path,
                         seconds or 0.0,
-                        deleted_at is None,
-                        content,
+                        deleted is None,
+                        sha256,
                         decoded(layout, channels),
+                        missing is not None,
                     )
                 )
-        return {(name, sha256): entries.get(name, []) for name, sha256 in rows}
+        return entries
 
     def _current_index(self) -> BucketedIndex:
         names = list(self._parts)

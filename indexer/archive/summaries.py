@@ -24,11 +24,33 @@ class RecordingState(StrEnum):
         ADDED: not indexed yet.
         INDEXED: searchable.
         FAILED: could not be decoded or embedded.
+        MISSING: its file is not there any more, or has another content; searchable if it was indexed.
     """
 
     ADDED = "added"
     INDEXED = "indexed"
     FAILED = "failed"
+    MISSING = "missing"
+
+
+class FileStatus(StrEnum):
+    """What became of a file.
+
+    Attributes:
+        ADDED: new to the archive.
+        PRESENT: its content was there before.
+        CHANGED: another content than the one that was added from the same place.
+        RENAMED: content that lay elsewhere before.
+        MISSING: not there any more.
+        FOUND: there again.
+    """
+
+    ADDED = "added"
+    PRESENT = "present"
+    CHANGED = "changed"
+    RENAMED = "renamed"
+    MISSING = "missing"
+    FOUND = "found"
 
 
 @dataclass(frozen=True)
@@ -187,6 +209,28 @@ class TagCount:
     key: str
     value: str
     recordings: int
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """What became of a file.
+
+    Attributes:
+        recording: that stands for its content now.
+        status: of the file.
+        previous_path: of the recording, empty unless the file was renamed.
+        problem: why what lies there now cannot be used, empty if nothing does or it can.
+    """
+
+    recording: RecordingSummary
+    status: FileStatus
+    previous_path: str = ""
+    problem: str = ""
+
+    @property
+    def present(self) -> bool:
+        """Whether the content was in the archive before."""
+        return self.status not in (FileStatus.ADDED, FileStatus.CHANGED)
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,7 @@ class Archive(Base):
         id: of the row.
         name: unique.
         created: when.
+        revision: counts changes of its recordings' paths and states.
     """
 
     __tablename__ = "archives"
@@ -106,6 +107,7 @@ class Archive(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(String(64), unique=True)
     created: Mapped[datetime] = mapped_column(UtcTime)
+    revision: Mapped[int] = mapped_column(default=0, server_default="0")
 
 
 class Recording(Base):
@@ -127,6 +129,9 @@ class Recording(Base):
         warnings: of its last indexing, one a line, None if there are none.
         created: when it was added.
         deleted_at: set once deleted (tombstone); compaction removes the row.
+        stamp: by which the file at the location is known to be unchanged, None if it is not known.
+        missing_since: when the content was found not to be at the location any more, None while it is.
+        superseded_by: number of the recording that has taken its place there, None if none has.
     """
 
     __tablename__ = "recordings"
@@ -158,6 +163,9 @@ class Recording(Base):
     warnings: Mapped[str | None]
     created: Mapped[datetime] = mapped_column(UtcTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    stamp: Mapped[str | None] = mapped_column(String(100))
+    missing_since: Mapped[datetime | None] = mapped_column(UtcTime)
+    superseded_by: Mapped[int | None] = mapped_column(index=True)
 
 
 class RecordingTag(Base):

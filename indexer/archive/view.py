@@ -34,6 +34,7 @@ class RecordingEntry:
         alive: false once deleted, until compaction.
         content: SHA-256 of the file, hexadecimal.
         layout: its streams.
+        missing: whether the file is not there any more, or has another content.
     """
 
     id: str
@@ -42,6 +43,7 @@ class RecordingEntry:
     alive: bool
     content: str = ""
     layout: Layout = ONE_STREAM
+    missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,13 @@ class ArchiveView:
             replace(entry, alive=entry.alive and entry.id not in deleted) for entry in self.recordings
         )
         return replace(self, recordings=entries)
+
+    def with_entries(self, entries: Sequence[RecordingEntry]) -> ArchiveView:
+        """Returns the view with what is known now of its recordings, by ordinal; deleted ones stay so."""
+        pairs = zip(self.recordings, entries, strict=True)
+        return replace(
+            self, recordings=tuple(replace(new, alive=new.alive and old.alive) for old, new in pairs)
+        )
 
     @property
     def spans(self) -> int:

@@ -231,6 +231,7 @@ def _hits(
             probability,
             stream.named_channel,
             stream.track,
+            missing=entry.missing,
         )
         for entry, stream, start, end, value, detected, probability in zip(
             (view.recordings[n] for n in recording[order]),

@@ -125,6 +125,7 @@ class Client(RecordingCalls, VerdictCalls, SearchCalls):
         follow_links: bool = False,
         tags: Mapping[str, str] | None = None,
         tags_by_path: TagsByPath | None = None,
+        drop_missing: bool = False,
     ) -> IndexReport:
         """Adds files and folders and makes them searchable; creates the archive where there is none.
 
@@ -139,11 +140,12 @@ class Client(RecordingCalls, VerdictCalls, SearchCalls):
             tags: that every file's recording gets, besides those that it has.
             tags_by_path: of single recordings, by id, path or the end of their path; also of those that the
                 archive holds already. `wordspot.read_tag_table` reads them from a CSV file.
+            drop_missing: whether another encoder drops recordings that it cannot read again.
 
         Raises:
             InvalidInput: a path is neither a file nor a folder, or a new archive would stay empty.
             NotFound: there is no such encoder; without paths, also no such archive.
-            FailedPrecondition: the encoder's weights are missing.
+            FailedPrecondition: the encoder's weights are missing, or recordings would be dropped.
             IndexingEnded: the operation failed or was cancelled.
             Interrupted: the keyboard has interrupted it.
         """
@@ -153,6 +155,7 @@ class Client(RecordingCalls, VerdictCalls, SearchCalls):
             follow_links=follow_links,
             tags=checked_tags(tags or {}),
             tags_by_path=tags_by_path or {},
+            drop_missing=drop_missing,
         )
 
     # Operations
@@ -169,15 +172,21 @@ class Client(RecordingCalls, VerdictCalls, SearchCalls):
             for response in self._archives.WatchOperation(archive_pb2.WatchOperationRequest(id=operation)):
                 yield response.operation
 
-    def start_index(self, archive: str = "default", encoder: str | None = None) -> archive_pb2.Operation:
+    def start_index(
+        self, archive: str = "default", encoder: str | None = None, *, drop_missing: bool = False
+    ) -> archive_pb2.Operation:
         """Starts indexing what an archive holds, and returns the operation.
 
-        encoder: by name; None for the archive's own or the server's default.
+        encoder: by name; None for the archive's own or the server's default. drop_missing: whether another
+        one drops recordings that it cannot read again.
 
         Raises NotFound, FailedPrecondition.
         """
         request = archive_pb2.IndexArchiveRequest(
-            archive=archive, encoder=encoder or "", request_id=uuid.uuid4().hex
+            archive=archive,
+            encoder=encoder or "",
+            request_id=uuid.uuid4().hex,
+            drop_missing=drop_missing,
         )
         with translated(self.address):
             response: archive_pb2.IndexArchiveResponse = self._archives.IndexArchive(request)

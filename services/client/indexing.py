@@ -52,7 +52,7 @@ class ArchiveKeeper(OperationWatcher, Protocol):
     def recordings(self, archive: str) -> Iterator[archive_pb2.Recording]:
         """Yields the recordings of an archive."""
 
-    def start_index(self, archive: str, encoder: str | None) -> archive_pb2.Operation:
+    def start_index(self, archive: str, encoder: str | None, *, drop_missing: bool) -> archive_pb2.Operation:
         """Starts indexing what an archive holds."""
 
     def update_recordings(
@@ -98,6 +98,7 @@ class Indexing:
         follow_links: bool = False,
         tags: Mapping[str, str],
         tags_by_path: TagsByPath,
+        drop_missing: bool = False,
     ) -> IndexReport:
         """Returns what came of it. Arguments and errors are those of `Client.index`."""
         start = time.monotonic()
@@ -110,7 +111,7 @@ class Indexing:
             before = self.client.archive(self.archive)
             added = self._add(found.files, tags)
             untagged = self._tag(tags_by_path, added)
-            operation = self.client.start_index(self.archive, encoder)
+            operation = self.client.start_index(self.archive, encoder, drop_missing=drop_missing)
         operation = followed(self.client, operation, self.progress)
         changed = operation.recordings_done or operation.recordings_failed
         recordings = list(self.client.recordings(self.archive)) if changed else []

@@ -57,6 +57,12 @@ def index(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Name every file, also those that are left out.")
     ] = False,
+    drop_missing: Annotated[
+        bool,
+        typer.Option(
+            "--drop-missing", help="With another encoder: drop recordings that cannot be read again."
+        ),
+    ] = False,
     wait: console.Wait = None,
     address: console.Address = None,
     as_json: console.Json = False,
@@ -73,6 +79,7 @@ def index(
             follow_links=follow_links,
             tags=common,
             tags_by_path=table,
+            drop_missing=drop_missing,
         )
     for path, problem in report.problems.items():
         console.warn(f"wordspot: not indexed: {problem if path in problem else f'{path}: {problem}'}")

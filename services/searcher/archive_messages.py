@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from wordspot.indexer.archive.additions import Addition
+from wordspot.indexer.archive.additions import Addition, Unseen
 from wordspot.indexer.archive.insertions import AddResult
 from wordspot.indexer.archive.summaries import (
     ArchiveSummary,
     CheckSummary,
+    FileChange,
+    FileStatus,
     OperationSummary,
     PeakSummary,
     RecordingState,
@@ -55,7 +58,10 @@ def additions(files: Sequence[archive_pb2.FileToAdd]) -> list[Addition]:
         raise MalformedRequest(
             f"the number of files must be at most {MAX_FILES_PER_CALL:,}, got {len(files)}", "files"
         )
-    return [Addition(text_path(file.path), file.request_id, dict(file.tags)) for file in files]
+    return [
+        Addition(text_path(file.path), file.request_id, dict(file.tags), file.sha256.lower())
+        for file in files
+    ]
 
 
 def recording_states(values: Sequence[archive_pb2.RecordingState]) -> frozenset[RecordingState]:
@@ -87,12 +93,44 @@ def updated_recording(outcome: RecordingSummary | InvalidInput | NotFound) -> ar
     return archive_pb2.UpdatedRecording(recording=recording_message(outcome))
 
 
+def folder_paths(folders: Sequence[str]) -> list[Path]:
+    """Returns the folders that a request names. Raises MalformedRequest."""
+    paths = [text_path(folder) for folder in folders]
+    for path in paths:
+        if not path.is_absolute():
+            raise MalformedRequest(f"folders must be absolute paths, got {str(path)!r}", "folders")
+    return paths
+
+
 def added_file(outcome: AddResult | InvalidInput | NotFound) -> archive_pb2.AddedFile:
     """Returns the message of a file that was added, or could not be."""
+    if isinstance(outcome, Unseen):
+        return archive_pb2.AddedFile(
+            problem=readable(str(outcome)), status=archive_pb2.FileStatus.FILE_STATUS_UNSEEN
+        )
     if isinstance(outcome, InvalidInput | NotFound):
         return archive_pb2.AddedFile(problem=readable(str(outcome)))
-    recording, present = outcome
-    return archive_pb2.AddedFile(recording=recording_message(recording), already_present=present)
+    return archive_pb2.AddedFile(
+        recording=recording_message(outcome.recording),
+        already_present=outcome.present,
+        status=status_value(outcome.status),
+        previous_path=outcome.previous_path,
+    )
+
+
+def status_value(status: FileStatus) -> str:
+    """Returns the name of what became of a file, as messages have it."""
+    return f"FILE_STATUS_{status.name}"
+
+
+def change_message(change: FileChange) -> archive_pb2.FileChange:
+    """Returns the message of what became of a file."""
+    return archive_pb2.FileChange(
+        recording=recording_message(change.recording),
+        status=status_value(change.status),
+        previous_path=change.previous_path,
+        problem=readable(change.problem),
+    )
 
 
 def archive_message(summary: ArchiveSummary) -> archive_pb2.Archive:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import grpc
 
+from wordspot.indexer.archive.additions import Addition
 from wordspot.indexer.archive.library import Library
 from wordspot.indexer.archive.verdicts import VerdictFilter
 from wordspot.indexer.paths import text_path
@@ -13,7 +14,7 @@ from wordspot.indexer.sound.audio import write_wav
 from wordspot.services.access.tenancy import visible_tenant
 from wordspot.services.admission import WorkSlots
 from wordspot.services.answers import SearchAnswer, to_message
-from wordspot.services.limits import DEFAULT_PEAK_BUCKETS
+from wordspot.services.limits import DEFAULT_PAGE_ITEMS, DEFAULT_PEAK_BUCKETS
 from wordspot.services.recording_filters import from_filter_message
 from wordspot.services.runtime import (
     checked_chunk,
@@ -28,13 +29,16 @@ from wordspot.services.searcher.archive_messages import (
     added_file,
     additions,
     archive_message,
+    change_message,
     check_message,
+    folder_paths,
     operation_message,
     page_start,
     page_token,
     peaks_message,
     recording_message,
     recording_states,
+    status_value,
     tag_updates,
     updated_recording,
 )
@@ -124,6 +128,23 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
         operation = self._library.repair(request.name)
         return archive_pb2.RepairArchiveResponse(operation=operation_message(operation))
 
+    def RefreshArchive(
+        self, request: archive_pb2.RefreshArchiveRequest, context: grpc.ServicerContext
+    ) -> Iterator[archive_pb2.RefreshArchiveResponse]:
+        for step in self._library.refresh(request.name, folder_paths(request.folders)):
+            yield archive_pb2.RefreshArchiveResponse(
+                changes=map(change_message, step.changes), files_done=step.done, files_total=step.total
+            )
+            ensure_wanted()
+
+    def PruneArchive(
+        self, request: archive_pb2.PruneArchiveRequest, context: grpc.ServicerContext
+    ) -> Iterator[archive_pb2.PruneArchiveResponse]:
+        pruned = self._library.prune(request.name, folder_paths(request.folders))
+        for first in range(0, len(pruned), DEFAULT_PAGE_ITEMS):
+            batch = pruned[first : first + DEFAULT_PAGE_ITEMS]
+            yield archive_pb2.PruneArchiveResponse(recordings=map(recording_message, batch))
+
     def UploadRecording(
         self, request_iterator: Iterator[archive_pb2.UploadRecordingRequest], context: grpc.ServicerContext
     ) -> archive_pb2.UploadRecordingResponse:
@@ -147,11 +168,15 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
     def AddRecording(
         self, request: archive_pb2.AddRecordingRequest, context: grpc.ServicerContext
     ) -> archive_pb2.AddRecordingResponse:
-        recording, present = self._library.add_path(
-            request.archive, text_path(request.path), request.request_id, dict(request.tags)
-        )
+        addition = Addition(text_path(request.path), request.request_id, dict(request.tags))
+        ((added,),) = self._library.add_paths(request.archive, [addition])
+        if isinstance(added, Exception):
+            raise added
         return archive_pb2.AddRecordingResponse(
-            recording=recording_message(recording), already_present=present
+            recording=recording_message(added.recording),
+            already_present=added.present,
+            status=status_value(added.status),
+            previous_path=added.previous_path,
         )
 
     def AddRecordings(
@@ -252,7 +277,9 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
     def IndexArchive(
         self, request: archive_pb2.IndexArchiveRequest, context: grpc.ServicerContext
     ) -> archive_pb2.IndexArchiveResponse:
-        operation = self._library.start_index(request.archive, request.encoder, request.request_id)
+        operation = self._library.start_index(
+            request.archive, request.encoder, request.request_id, drop_missing=request.drop_missing
+        )
         return archive_pb2.IndexArchiveResponse(operation=operation_message(operation))
 
     def GetOperation(

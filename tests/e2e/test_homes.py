@@ -39,7 +39,7 @@ def text(catalogue: Path) -> None:
 
 
 CATALOGUES = {
-    newer: "of version 0001 to 0004, got 9999: a newer wordspot wrote it",
+    newer: "of version 0001 to 0007, got 9999: a newer wordspot wrote it",
     zero_header: "the catalogue is damaged: it differs from its checksum",
     cut: "the catalogue is damaged: it differs from its checksum",
     empty: "is empty",

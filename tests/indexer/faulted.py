@@ -123,8 +123,8 @@ def adding_many(request: dict[str, str]) -> None:
     it.create("words")
     wanted = [additions.Addition(it.noise(name), name) for name in "abcdef"]
     for answers in it.library.add_paths("words", wanted):
-        for recording, _ in answers:
-            it.acknowledge("recording", recording.id)
+        for answer in answers:
+            it.acknowledge("recording", answer.recording.id)
         it.arm()
 
 

@@ -250,8 +250,8 @@ def test_a_process_killed_at_any_point_loses_nothing_it_acknowledged(
             assert len(everything(library)) == (2 if point == "add-inspected" else 4)
             wanted = [Addition(tmp_path / "recordings" / f"{name}.wav", name) for name in "abcdef"]
             (again,) = library.add_paths("words", wanted)
-            assert {recording.id for recording, _ in again} == everything(library).keys() >= said.recordings
-            assert not any(present for _, present in again)
+            assert {each.recording.id for each in again} == everything(library).keys() >= said.recordings
+            assert not any(each.present for each in again)
         assert fakes.index(library, "words").state is OperationState.SUCCEEDED
         assert set(everything(library).values()) == {RecordingState.INDEXED}
         assert searchable(library) == everything(library).keys()

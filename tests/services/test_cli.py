@@ -147,7 +147,7 @@ def test_hits_as_json_have_the_fields_of_the_contract(run: Run, indexed: dict[st
     assert answer["query"] == str(tea)
     assert len(answer["hits"]) == 3
     for hit in answer["hits"]:
-        assert list(hit) == ["recording", "path", "start", "end", "score", "detected", "p_correct"]
+        assert list(hit) == ["recording", "path", "start", "end", "score", "detected", "p_correct", "missing"]
         assert 0 <= hit["p_correct"] <= 1
     scores = [hit["score"] for hit in answer["hits"]]
     assert scores == sorted(scores, reverse=True)
@@ -397,14 +397,16 @@ def test_nothing_is_deleted_unasked_where_the_input_is_no_terminal(
     assert len(lines(run("archive", "list", "--json")[1])) == 1
 
 
-def test_another_encoder_says_which_recordings_it_could_not_read_again(
-    run: Run, indexed: dict[str, Path]
-) -> None:
+def test_another_encoder_loses_no_recording_unasked(run: Run, indexed: dict[str, Path]) -> None:
     indexed["milk"].unlink()
-    code, output, errors = run("index", indexed["tea"], "--encoder", "filterbank", "--json")
-    assert code == 2
-    assert f"not indexed: {indexed['milk']} cannot be read any more" in errors
+    told = refused(run("index", indexed["tea"], "--encoder", "filterbank"))
+    assert f"1 recording cannot be read again and would be lost, {indexed['milk']}" in told
+    assert lines(run("archive", "list", "--json")[1])[0]["encoder"] == "naive"
+    code, output, _ = run("index", indexed["tea"], "--encoder", "filterbank", "--drop-missing", "--json")
+    assert (code, lines(output)[0]["indexed"]) == (2, 3)
     assert list(lines(output)[0]["problems"]) == [str(indexed["milk"])]
+    (archive,) = lines(run("archive", "list", "--json")[1])
+    assert (archive["encoder"], archive["indexed_recordings"]) == ("filterbank", 3)
 
 
 def test_nothing_to_index_creates_no_archive(run: Run, tmp_path: Path) -> None:

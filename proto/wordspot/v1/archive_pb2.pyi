@@ -17,6 +17,7 @@ class RecordingState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     RECORDING_STATE_ADDED: _ClassVar[RecordingState]
     RECORDING_STATE_INDEXED: _ClassVar[RecordingState]
     RECORDING_STATE_FAILED: _ClassVar[RecordingState]
+    RECORDING_STATE_MISSING: _ClassVar[RecordingState]
 
 class StoredKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -24,6 +25,17 @@ class StoredKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     STORED_KIND_SEGMENT: _ClassVar[StoredKind]
     STORED_KIND_UPLOAD: _ClassVar[StoredKind]
     STORED_KIND_CATALOGUE: _ClassVar[StoredKind]
+
+class FileStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    FILE_STATUS_UNSPECIFIED: _ClassVar[FileStatus]
+    FILE_STATUS_ADDED: _ClassVar[FileStatus]
+    FILE_STATUS_PRESENT: _ClassVar[FileStatus]
+    FILE_STATUS_CHANGED: _ClassVar[FileStatus]
+    FILE_STATUS_RENAMED: _ClassVar[FileStatus]
+    FILE_STATUS_MISSING: _ClassVar[FileStatus]
+    FILE_STATUS_FOUND: _ClassVar[FileStatus]
+    FILE_STATUS_UNSEEN: _ClassVar[FileStatus]
 
 class OperationState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -37,10 +49,19 @@ RECORDING_STATE_UNSPECIFIED: RecordingState
 RECORDING_STATE_ADDED: RecordingState
 RECORDING_STATE_INDEXED: RecordingState
 RECORDING_STATE_FAILED: RecordingState
+RECORDING_STATE_MISSING: RecordingState
 STORED_KIND_UNSPECIFIED: StoredKind
 STORED_KIND_SEGMENT: StoredKind
 STORED_KIND_UPLOAD: StoredKind
 STORED_KIND_CATALOGUE: StoredKind
+FILE_STATUS_UNSPECIFIED: FileStatus
+FILE_STATUS_ADDED: FileStatus
+FILE_STATUS_PRESENT: FileStatus
+FILE_STATUS_CHANGED: FileStatus
+FILE_STATUS_RENAMED: FileStatus
+FILE_STATUS_MISSING: FileStatus
+FILE_STATUS_FOUND: FileStatus
+FILE_STATUS_UNSEEN: FileStatus
 OPERATION_STATE_UNSPECIFIED: OperationState
 OPERATION_STATE_RUNNING: OperationState
 OPERATION_STATE_SUCCEEDED: OperationState
@@ -266,6 +287,50 @@ class RepairArchiveResponse(_message.Message):
     operation: Operation
     def __init__(self, operation: _Optional[_Union[Operation, _Mapping]] = ...) -> None: ...
 
+class RefreshArchiveRequest(_message.Message):
+    __slots__ = ("name", "folders")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FOLDERS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    folders: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., folders: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RefreshArchiveResponse(_message.Message):
+    __slots__ = ("changes", "files_done", "files_total")
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    FILES_DONE_FIELD_NUMBER: _ClassVar[int]
+    FILES_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    changes: _containers.RepeatedCompositeFieldContainer[FileChange]
+    files_done: int
+    files_total: int
+    def __init__(self, changes: _Optional[_Iterable[_Union[FileChange, _Mapping]]] = ..., files_done: _Optional[int] = ..., files_total: _Optional[int] = ...) -> None: ...
+
+class FileChange(_message.Message):
+    __slots__ = ("recording", "status", "previous_path", "problem")
+    RECORDING_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_PATH_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    recording: Recording
+    status: FileStatus
+    previous_path: str
+    problem: str
+    def __init__(self, recording: _Optional[_Union[Recording, _Mapping]] = ..., status: _Optional[_Union[FileStatus, str]] = ..., previous_path: _Optional[str] = ..., problem: _Optional[str] = ...) -> None: ...
+
+class PruneArchiveRequest(_message.Message):
+    __slots__ = ("name", "folders")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FOLDERS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    folders: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., folders: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PruneArchiveResponse(_message.Message):
+    __slots__ = ("recordings",)
+    RECORDINGS_FIELD_NUMBER: _ClassVar[int]
+    recordings: _containers.RepeatedCompositeFieldContainer[Recording]
+    def __init__(self, recordings: _Optional[_Iterable[_Union[Recording, _Mapping]]] = ...) -> None: ...
+
 class UploadRecordingRequest(_message.Message):
     __slots__ = ("header", "chunk")
     HEADER_FIELD_NUMBER: _ClassVar[int]
@@ -325,12 +390,16 @@ class AddRecordingRequest(_message.Message):
     def __init__(self, archive: _Optional[str] = ..., path: _Optional[str] = ..., request_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class AddRecordingResponse(_message.Message):
-    __slots__ = ("recording", "already_present")
+    __slots__ = ("recording", "already_present", "status", "previous_path")
     RECORDING_FIELD_NUMBER: _ClassVar[int]
     ALREADY_PRESENT_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_PATH_FIELD_NUMBER: _ClassVar[int]
     recording: Recording
     already_present: bool
-    def __init__(self, recording: _Optional[_Union[Recording, _Mapping]] = ..., already_present: _Optional[bool] = ...) -> None: ...
+    status: FileStatus
+    previous_path: str
+    def __init__(self, recording: _Optional[_Union[Recording, _Mapping]] = ..., already_present: _Optional[bool] = ..., status: _Optional[_Union[FileStatus, str]] = ..., previous_path: _Optional[str] = ...) -> None: ...
 
 class AddRecordingsRequest(_message.Message):
     __slots__ = ("archive", "files")
@@ -341,7 +410,7 @@ class AddRecordingsRequest(_message.Message):
     def __init__(self, archive: _Optional[str] = ..., files: _Optional[_Iterable[_Union[FileToAdd, _Mapping]]] = ...) -> None: ...
 
 class FileToAdd(_message.Message):
-    __slots__ = ("path", "request_id", "tags")
+    __slots__ = ("path", "request_id", "tags", "sha256")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -352,10 +421,12 @@ class FileToAdd(_message.Message):
     PATH_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
     path: str
     request_id: str
     tags: _containers.ScalarMap[str, str]
-    def __init__(self, path: _Optional[str] = ..., request_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    sha256: str
+    def __init__(self, path: _Optional[str] = ..., request_id: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., sha256: _Optional[str] = ...) -> None: ...
 
 class AddRecordingsResponse(_message.Message):
     __slots__ = ("files",)
@@ -364,14 +435,18 @@ class AddRecordingsResponse(_message.Message):
     def __init__(self, files: _Optional[_Iterable[_Union[AddedFile, _Mapping]]] = ...) -> None: ...
 
 class AddedFile(_message.Message):
-    __slots__ = ("recording", "already_present", "problem")
+    __slots__ = ("recording", "already_present", "problem", "status", "previous_path")
     RECORDING_FIELD_NUMBER: _ClassVar[int]
     ALREADY_PRESENT_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_PATH_FIELD_NUMBER: _ClassVar[int]
     recording: Recording
     already_present: bool
     problem: str
-    def __init__(self, recording: _Optional[_Union[Recording, _Mapping]] = ..., already_present: _Optional[bool] = ..., problem: _Optional[str] = ...) -> None: ...
+    status: FileStatus
+    previous_path: str
+    def __init__(self, recording: _Optional[_Union[Recording, _Mapping]] = ..., already_present: _Optional[bool] = ..., problem: _Optional[str] = ..., status: _Optional[_Union[FileStatus, str]] = ..., previous_path: _Optional[str] = ...) -> None: ...
 
 class GetRecordingRequest(_message.Message):
     __slots__ = ("archive", "recording")
@@ -613,14 +688,16 @@ class GetPeaksResponse(_message.Message):
     def __init__(self, interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., buckets: _Optional[int] = ..., peaks: _Optional[bytes] = ...) -> None: ...
 
 class IndexArchiveRequest(_message.Message):
-    __slots__ = ("archive", "encoder", "request_id")
+    __slots__ = ("archive", "encoder", "request_id", "drop_missing")
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     ENCODER_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    DROP_MISSING_FIELD_NUMBER: _ClassVar[int]
     archive: str
     encoder: str
     request_id: str
-    def __init__(self, archive: _Optional[str] = ..., encoder: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+    drop_missing: bool
+    def __init__(self, archive: _Optional[str] = ..., encoder: _Optional[str] = ..., request_id: _Optional[str] = ..., drop_missing: _Optional[bool] = ...) -> None: ...
 
 class IndexArchiveResponse(_message.Message):
     __slots__ = ("operation",)

@@ -75,6 +75,16 @@ class ArchiveServiceStub:
                 request_serializer=wordspot_dot_v1_dot_archive__pb2.RepairArchiveRequest.SerializeToString,
                 response_deserializer=wordspot_dot_v1_dot_archive__pb2.RepairArchiveResponse.FromString,
                 _registered_method=True)
+        self.RefreshArchive = channel.unary_stream(
+                '/wordspot.v1.ArchiveService/RefreshArchive',
+                request_serializer=wordspot_dot_v1_dot_archive__pb2.RefreshArchiveRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_archive__pb2.RefreshArchiveResponse.FromString,
+                _registered_method=True)
+        self.PruneArchive = channel.unary_stream(
+                '/wordspot.v1.ArchiveService/PruneArchive',
+                request_serializer=wordspot_dot_v1_dot_archive__pb2.PruneArchiveRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_archive__pb2.PruneArchiveResponse.FromString,
+                _registered_method=True)
         self.UploadRecording = channel.stream_unary(
                 '/wordspot.v1.ArchiveService/UploadRecording',
                 request_serializer=wordspot_dot_v1_dot_archive__pb2.UploadRecordingRequest.SerializeToString,
@@ -226,6 +236,22 @@ class ArchiveServiceServicer:
     def RepairArchive(self, request, context):
         """Starts indexing anew, from their files, the recordings of segments in quarantine. A recording
         whose file is missing or has changed gets a problem.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RefreshArchive(self, request, context):
+        """Looks at every file that was added by path. One with another content is added, and the recording of the former
+        content is searched until the new one is indexed. A recording whose file is gone is MISSING, unless the same
+        content lies elsewhere in a folder that recordings came from: then it was renamed. Sends what has changed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PruneArchive(self, request, context):
+        """Deletes the recordings that are MISSING, and sends them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -406,6 +432,16 @@ def add_ArchiveServiceServicer_to_server(servicer, server):
                     servicer.RepairArchive,
                     request_deserializer=wordspot_dot_v1_dot_archive__pb2.RepairArchiveRequest.FromString,
                     response_serializer=wordspot_dot_v1_dot_archive__pb2.RepairArchiveResponse.SerializeToString,
+            ),
+            'RefreshArchive': grpc.unary_stream_rpc_method_handler(
+                    servicer.RefreshArchive,
+                    request_deserializer=wordspot_dot_v1_dot_archive__pb2.RefreshArchiveRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_archive__pb2.RefreshArchiveResponse.SerializeToString,
+            ),
+            'PruneArchive': grpc.unary_stream_rpc_method_handler(
+                    servicer.PruneArchive,
+                    request_deserializer=wordspot_dot_v1_dot_archive__pb2.PruneArchiveRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_archive__pb2.PruneArchiveResponse.SerializeToString,
             ),
             'UploadRecording': grpc.stream_unary_rpc_method_handler(
                     servicer.UploadRecording,
@@ -720,6 +756,60 @@ class ArchiveService:
             '/wordspot.v1.ArchiveService/RepairArchive',
             wordspot_dot_v1_dot_archive__pb2.RepairArchiveRequest.SerializeToString,
             wordspot_dot_v1_dot_archive__pb2.RepairArchiveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RefreshArchive(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/wordspot.v1.ArchiveService/RefreshArchive',
+            wordspot_dot_v1_dot_archive__pb2.RefreshArchiveRequest.SerializeToString,
+            wordspot_dot_v1_dot_archive__pb2.RefreshArchiveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PruneArchive(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/wordspot.v1.ArchiveService/PruneArchive',
+            wordspot_dot_v1_dot_archive__pb2.PruneArchiveRequest.SerializeToString,
+            wordspot_dot_v1_dot_archive__pb2.PruneArchiveResponse.FromString,
             options,
             channel_credentials,
             insecure,

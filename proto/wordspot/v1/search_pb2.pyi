@@ -161,7 +161,7 @@ class Synthesis(_message.Message):
     def __init__(self, synthesiser: _Optional[str] = ..., language: _Optional[str] = ..., speakers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Hit(_message.Message):
-    __slots__ = ("recording", "path", "start_seconds", "end_seconds", "score", "detected", "p_correct")
+    __slots__ = ("recording", "path", "start_seconds", "end_seconds", "score", "detected", "p_correct", "missing")
     RECORDING_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     START_SECONDS_FIELD_NUMBER: _ClassVar[int]
@@ -169,6 +169,7 @@ class Hit(_message.Message):
     SCORE_FIELD_NUMBER: _ClassVar[int]
     DETECTED_FIELD_NUMBER: _ClassVar[int]
     P_CORRECT_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
     recording: str
     path: str
     start_seconds: float
@@ -176,4 +177,5 @@ class Hit(_message.Message):
     score: float
     detected: bool
     p_correct: float
-    def __init__(self, recording: _Optional[str] = ..., path: _Optional[str] = ..., start_seconds: _Optional[float] = ..., end_seconds: _Optional[float] = ..., score: _Optional[float] = ..., detected: _Optional[bool] = ..., p_correct: _Optional[float] = ...) -> None: ...
+    missing: bool
+    def __init__(self, recording: _Optional[str] = ..., path: _Optional[str] = ..., start_seconds: _Optional[float] = ..., end_seconds: _Optional[float] = ..., score: _Optional[float] = ..., detected: _Optional[bool] = ..., p_correct: _Optional[float] = ..., missing: _Optional[bool] = ...) -> None: ...

@@ -3,9 +3,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -24,6 +25,12 @@ from wordspot.indexer.errors import (
 )
 
 # Adding by path
+
+
+def lots_of(library: Library, wanted: Sequence[Addition]) -> Iterator[list[Any]]:
+    """The recording of each file, and whether its content was there before; or what was wrong."""
+    for lot in library.add_paths("words", wanted):
+        yield [each if isinstance(each, Exception) else (each.recording, each.present) for each in lot]
 
 
 def test_a_recording_is_added_where_it_lies(library: Library, noise: Callable[..., Path]) -> None:
@@ -140,7 +147,7 @@ def test_many_are_added_lot_by_lot_and_answered_in_order(
 ) -> None:
     (audio / "bad.wav").write_bytes(b"not audio")
     paths = [noise("a"), audio / "bad.wav", noise("b"), noise("c"), noise("d")]
-    lots = library.add_paths("words", [Addition(path) for path in paths])
+    lots = lots_of(library, [Addition(path) for path in paths])
     ((a, present), problem) = next(lots)
     assert not present
     assert isinstance(problem, InvalidInput)
@@ -157,7 +164,7 @@ def test_content_that_comes_twice_in_a_lot_is_recognised(
 ) -> None:
     path = noise("a")
     copy = Path(shutil.copy(path, audio / "copy.wav"))
-    (((first, fresh), (second, known)),) = library.add_paths("words", [Addition(path), Addition(copy)])
+    (((first, fresh), (second, known)),) = lots_of(library, [Addition(path), Addition(copy)])
     assert (first, fresh, known) == (second, False, True)
     assert identities(library) == [first.id]
 
@@ -171,14 +178,14 @@ def test_request_ids_hold_within_a_lot_and_after_it(library: Library, noise: Cal
         Addition(b, "r2"),
         Addition(b, "r" * 129),
     ]
-    ((first, again, other, second, long),) = library.add_paths("words", wanted)
+    ((first, again, other, second, long),) = lots_of(library, wanted)
     assert first == again
     assert first[1] is False
     assert "request id 'r1' was used for" in str(other)
     assert "at most 128 characters, got 129" in str(long)
     assert second[1] is False
     a.unlink()
-    ((later, *_),) = library.add_paths("words", wanted[:1])
+    ((later, *_),) = lots_of(library, wanted[:1])
     assert later == first == library.add_path("words", a, "r1")
     assert len(identities(library)) == 2
 
@@ -188,7 +195,7 @@ def test_an_id_of_an_operation_cannot_serve_for_an_addition(
 ) -> None:
     *_, last = library.watch_operation(library.start_index("words", request_id="r").id)
     assert last.state is OperationState.SUCCEEDED
-    ((problem, added),) = library.add_paths("words", [Addition(noise("a"), "r"), Addition(noise("b"))])
+    ((problem, added),) = lots_of(library, [Addition(noise("a"), "r"), Addition(noise("b"))])
     assert "request id 'r' was used for \"index with" in str(problem)
     assert identities(library) == [added[0].id]
 
@@ -197,7 +204,7 @@ def test_a_file_that_is_not_there_any_more_is_its_own_failure(
     library: Library, noise: Callable[..., Path], audio: Path
 ) -> None:
     wanted = [Addition(noise("a")), Addition(audio / "absent.wav"), Addition(noise("b"))]
-    ((first, absent, last),) = library.add_paths("words", wanted)
+    ((first, absent, last),) = lots_of(library, wanted)
     assert isinstance(absent, NotFound)
     assert "absent.wav" in str(absent)
     assert identities(library) == [first[0].id, last[0].id]
@@ -207,7 +214,7 @@ def test_what_came_before_a_refusal_is_kept_and_answered(
     library: Library, noise: Callable[..., Path]
 ) -> None:
     wanted = [Addition(noise("a")), Addition(Path("/etc/passwd")), Addition(noise("b"))]
-    lots = library.add_paths("words", wanted)
+    lots = lots_of(library, wanted)
     (((a, _),)) = next(lots)
     with pytest.raises(NotAllowed):
         next(lots)
