@@ -36,7 +36,7 @@ $(VENV)/.installed: $(PROJECTS)
 	touch $@
 
 debian: ## what some tests need of Debian: ffmpeg makes sound files, PostgreSQL and Chromium are tried against
-	apt-get install --yes ffmpeg postgresql chromium
+	apt-get install --yes curl ffmpeg postgresql chromium
 
 demo: $(DEMO_VENV)/.installed ## install search alone, start the services, index the sample archive, ask five spoken queries
 	$(DEMO_VENV)/bin/python deploy/demo/run.py

@@ -112,6 +112,7 @@ RETRY_DELAYS_S = (0.2, 0.5, 1.0, 2.0)  # between attempts at a service that is b
 MAX_HEAD_BYTES = 32 * 1024  # of a request, its headers together
 MAX_HEADERS = 100
 MAX_REQUESTS = 512  # under way at once
+MAX_MOMENT_SECONDS = 1e7  # of a recording
 MAX_JSON_BYTES = 1024 * 1024  # of a body, unless another limit is named
 MAX_MEDIA_BODY_BYTES = 64 * 1024 * 1024  # of a body with sounds or pictures
 MAX_QUERIES_PER_REQUEST = 1_000

@@ -182,11 +182,11 @@ class Recordings:
                 samples = read_clip(self._decoder, file, start, end)
             return PeakSummary(start, start + len(samples) / SAMPLE_RATE, peaks_of(samples, buckets))
         peaks = self._all_peaks(original)
-        first = math.floor(start * PEAKS_PER_SECOND)
-        last = min(math.ceil(end * PEAKS_PER_SECOND) if end else len(peaks), len(peaks))
-        if first >= last:
-            seconds = len(peaks) / PEAKS_PER_SECOND
+        seconds = len(peaks) / PEAKS_PER_SECOND
+        if start >= seconds:
             raise InvalidInput(f"start must lie before the end of the recording, {seconds:g} s, got {start}")
+        first = math.floor(start * PEAKS_PER_SECOND)
+        last = min(math.ceil(min(end or seconds, seconds) * PEAKS_PER_SECOND), len(peaks))
         part = reduced(peaks[first:last], buckets)
         return PeakSummary(first / PEAKS_PER_SECOND, last / PEAKS_PER_SECOND, part)
 

@@ -59,7 +59,7 @@ class ProblemBody(BaseModel):
     status: int
     detail: str = Field(description="What was received, and what is allowed.")
     field: str | None = Field(default=None, description="The part of the request that is wrong.")
-    limit: float | None = Field(default=None, description="The limit that was passed.")
+    limit: int | float | None = Field(default=None, description="The limit that was passed.")
     request_id: str
     retry_after: float | None = Field(
         default=None, description="Seconds after which the same request may succeed."
@@ -97,7 +97,7 @@ class Problem(Exception):
         *,
         kind: str = "",
         field: str = "",
-        limit: float | None = None,
+        limit: int | float | None = None,
         retry_after: float | None = None,
         errors: Sequence[FieldError] = (),
         headers: Mapping[str, str] | None = None,
@@ -252,10 +252,10 @@ def _shown(value: Any) -> str:
     return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}..."
 
 
-def _limits(error: Mapping[str, Any]) -> list[float]:
+def _limits(error: Mapping[str, Any]) -> list[int | float]:
     context = error.get("ctx", {})
     names = ("le", "lt", "ge", "gt", "max_length", "min_length")
-    return [float(context[name]) for name in names if isinstance(context.get(name), int | float)]
+    return [context[name] for name in names if isinstance(context.get(name), int | float)]
 
 
 def _of_status(code: grpc.StatusCode, text: str, details: Sequence[Any]) -> Problem:

@@ -14,6 +14,7 @@ from wordspot.services.limits import (
     MAX_EXAMPLES,
     MAX_HITS,
     MAX_LANGUAGE_CHARACTERS,
+    MAX_MOMENT_SECONDS,
     MAX_NAME_CHARACTERS,
     MAX_QUERIES_PER_REQUEST,
     MAX_QUERY_TEXT_CHARACTERS,
@@ -22,6 +23,8 @@ from wordspot.services.limits import (
     MAX_STORED_HITS,
     MAX_TEXT_CHARACTERS,
 )
+
+Moment = Annotated[float, Field(ge=0, le=MAX_MOMENT_SECONDS, allow_inf_nan=False)]
 
 
 class StoredExample(JsonMessage):
@@ -196,8 +199,8 @@ class OccurrenceBody(JsonMessage):
     query: Annotated[str, Field(max_length=MAX_QUERY_TEXT_CHARACTERS)] = ""
     recording: Name
     path: str = ""
-    start: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    end: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    start: Moment
+    end: Moment
     score: Seconds | None = None
     p_correct: Seconds | None = None
     detected: bool = True

@@ -8,8 +8,9 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ BLOCK = re.compile(
 )
 NUMBER = re.compile(r"-?\d+\.\d+")
 TOLERANCE = 0.1
+PAGE = "http://127.0.0.1:8080"
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,11 @@ def fits(shown: str, printed: str) -> bool:
 
 @dataclass(frozen=True)
 class Reader:
-    """Somebody with a folder to work in and a home."""
+    """Somebody with a folder to work in and a home. page: where HTTP is, in place of PAGE."""
 
     folder: Path
     home: Path
+    page: str = ""
 
     def run(self, *command: str) -> str:
         environment = os.environ | {
@@ -79,7 +82,12 @@ class Reader:
             "COLUMNS": "200",
         }
         ended = subprocess.run(
-            command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
+            [word.replace(PAGE, self.page) for word in command],
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert ended.returncode == 0, f"{shlex.join(command)}\n{ended.stdout}\n{ended.stderr}"
         return ended.stdout
@@ -104,6 +112,27 @@ def reader(tmp_path: Path) -> Reader:
     return Reader(folder, tmp_path / "home")
 
 
+@pytest.fixture
+def serving() -> Iterator[Callable[[Reader], str]]:
+    """Serves a reader's home; returns where HTTP is."""
+    with ExitStack() as closing:
+
+        def start(reader: Reader) -> str:
+            server = subprocess.Popen(
+                [sys.executable, "-m", "wordspot.services.cli", "serve", "all", "--port", "0"],
+                env=os.environ | {"WORDSPOT_HOME": str(reader.home)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
+            closing.enter_context(server)
+            closing.callback(server.terminate)
+            assert server.stdout is not None
+            return [server.stdout.readline() for _ in range(2)][1].split()[-1]
+
+        yield start
+
+
 SHOWN = [path for path in PAGES if blocks(path.read_text(encoding="utf-8"))]
 
 
@@ -113,6 +142,8 @@ def test_what_a_page_shows_runs_and_prints_what_it_shows(
 ) -> None:
     if path != START:
         shutil.copytree(request.getfixturevalue("indexed"), reader.home)
+    if any("$ curl" in block.code for block in blocks(path.read_text(encoding="utf-8"))):
+        reader = replace(reader, page=request.getfixturevalue("serving")(reader))
     python = ""
     for block in blocks(path.read_text(encoding="utf-8")):
         if block.kind == "python":
@@ -121,7 +152,7 @@ def test_what_a_page_shows_runs_and_prints_what_it_shows(
             continue
         for command, shown in commands(block.code):
             words = shlex.split(command)
-            assert words[0] in ("wordspot", "python"), f"line {block.line} of {path.name}: {command}"
+            assert words[0] in ("wordspot", "python", "curl"), f"line {block.line} of {path.name}: {command}"
             printed = [line for line in reader.run(*words).splitlines() if line.strip()]
             for number, line in enumerate(line for line in shown if line.strip()):
                 if line.strip() == "...":

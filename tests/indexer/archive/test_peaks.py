@@ -70,6 +70,7 @@ def test_they_go_with_the_recording(library: Library, indexed: tuple[str, Path])
         (2.0, 1.0, 5, "a stretch must have 0 <= start < end, got 2.0 to 1.0 s"),
         (-1.0, 1.0, 5, "a stretch must have 0 <= start"),
         (float("nan"), 1.0, 5, "a stretch must have 0 <= start"),
+        (1e307, 1e308, 5, "start must lie before the end"),
         (31.0, 40.0, 5, "start must lie before the end of the recording, 30 s, got 31"),
     ],
 )
