@@ -35,6 +35,9 @@ class Client(RecordingCalls, VerdictCalls, SearchCalls):
     Args:
         address: host:port of `wordspot serve`; None works on the home directory without a server.
         home: the home directory without a server; None means WORDSPOT_HOME or ~/.wordspot.
+        timeout: seconds that a server may take for a call that answers once, for a clip, and for each query
+            of a search, before DeadlinePassed is raised; None for no limit. Uploads and operations last as
+            long as they need.
         retry_timeout: seconds for which a call that an overloaded server turns away is repeated, after the
             delays that it asks for; 0 raises Overloaded at once. Only what is harmless to repeat is.
         wait_seconds: how long to wait for another process that has the home directory open for writing; None

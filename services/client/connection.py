@@ -20,6 +20,7 @@ class Connection:
         address: str | None = None,
         *,
         home: Path | None = None,
+        timeout: float | None = None,
         retry_timeout: float = RETRY_TIMEOUT_S,
         wait_seconds: float | None = None,
         read_only: bool = False,
@@ -29,11 +30,12 @@ class Connection:
             address,
             home,
             retry_timeout,
+            timeout=timeout,
             wait_seconds=wait_seconds,
             read_only=read_only,
             credentials=credentials,
         )
-        self._retry_timeout = retry_timeout
+        self._timeout, self._retry_timeout = timeout, retry_timeout
         self.address = self._transport.address
         self._archives, self._searches = self._transport.archives, self._transport.searches
 

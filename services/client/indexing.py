@@ -199,14 +199,24 @@ def followed(
     try:
         for latest in _changes(watcher, operation.id):
             operation = latest
-            done = operation.recordings_done + operation.recordings_failed
-            progress(IndexProgress("indexing", done, operation.recordings_total))
+            progress(progress_of(operation))
     except KeyboardInterrupt:
         ended = _cancelled(watcher, operation)
         raise Interrupted(
             f"interrupted: {ended.recordings_done} of {ended.recordings_total} recordings of archive "
             f"{ended.archive!r} are indexed; `wordspot resume {ended.id}` or the same command goes on"
         ) from None
+    return checked_end(operation)
+
+
+def progress_of(operation: archive_pb2.Operation) -> IndexProgress:
+    """Returns how far an operation has come."""
+    done = operation.recordings_done + operation.recordings_failed
+    return IndexProgress("indexing", done, operation.recordings_total)
+
+
+def checked_end(operation: archive_pb2.Operation) -> archive_pb2.Operation:
+    """Returns an operation that has ended. Raises IndexingEnded unless it succeeded."""
     if operation.state != archive_pb2.OPERATION_STATE_SUCCEEDED:
         state = archive_pb2.OperationState.Name(operation.state).removeprefix("OPERATION_STATE_").lower()
         raise IndexingEnded(

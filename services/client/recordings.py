@@ -41,9 +41,7 @@ class RecordingCalls(Connection):
             NotFound: there is no such archive.
             InvalidInput: the filter or a state is not valid.
         """
-        request = archive_pb2.ListRecordingsRequest(
-            archive=archive, filter=filter_message(filter), states=map(_state, states)
-        )
+        request = list_request(archive, filter, states)
         for page in self._pages(self._archives.ListRecordings, request):
             yield from page.recordings
 
@@ -87,10 +85,7 @@ class RecordingCalls(Connection):
         self, updates: Sequence[archive_pb2.RecordingUpdate], archive: str = "default"
     ) -> Iterator[archive_pb2.UpdatedRecording]:
         """Yields what became of each change of a recording's tags, 1,000 a transaction. Raises NotFound."""
-        for first in range(0, len(updates), MAX_UPDATES_PER_CALL):
-            request = archive_pb2.UpdateRecordingsRequest(
-                archive=archive, updates=updates[first : first + MAX_UPDATES_PER_CALL]
-            )
+        for request in update_requests(updates, archive):
             with translated(self.address):
                 response: archive_pb2.UpdateRecordingsResponse = self._archives.UpdateRecordings(request)
             yield from response.updates
@@ -130,6 +125,25 @@ class RecordingCalls(Connection):
         )
         with translated(self.address):
             return b"".join(response.chunk for response in self._archives.GetClip(request))
+
+
+def list_request(
+    archive: str, filter: RecordingFilter | None, states: Iterable[str]
+) -> archive_pb2.ListRecordingsRequest:
+    """Returns the message of the arguments of `RecordingCalls.recordings`. Raises InvalidInput."""
+    return archive_pb2.ListRecordingsRequest(
+        archive=archive, filter=filter_message(filter), states=map(_state, states)
+    )
+
+
+def update_requests(
+    updates: Sequence[archive_pb2.RecordingUpdate], archive: str
+) -> Iterator[archive_pb2.UpdateRecordingsRequest]:
+    """Yields the messages of changes, MAX_UPDATES_PER_CALL each."""
+    for first in range(0, len(updates), MAX_UPDATES_PER_CALL):
+        yield archive_pb2.UpdateRecordingsRequest(
+            archive=archive, updates=updates[first : first + MAX_UPDATES_PER_CALL]
+        )
 
 
 def _state(name: str) -> str:

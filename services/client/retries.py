@@ -19,6 +19,7 @@ from wordspot.services import errors
 from wordspot.services.limits import MAX_UNAVAILABLE_ATTEMPTS
 
 MODELS = "/wordspot.v1.ModelService/"
+BOUNDED = frozenset({"/wordspot.v1.ArchiveService/GetClip"})  # other streams last as long as their work
 
 Continuation = Callable[[grpc.ClientCallDetails, Any], Any]
 
@@ -35,29 +36,34 @@ class Retries:
         self._unavailable = 0
 
     def pause(self, error: Exception, delay_s: float | None = None) -> bool:
-        """Sleeps for the delay that a server asks for in the status behind an error.
+        """Sleeps as long as `delay` says. Returns False, without sleep, where there is no other attempt."""
+        delay = self.delay(error, delay_s)
+        if delay is None:
+            return False
+        time.sleep(delay)
+        return True
+
+    def delay(self, error: Exception, delay_s: float | None = None) -> float | None:
+        """Returns the delay that a server asks for in the status behind an error, in seconds.
 
         Args:
             error: of a call, or what it was translated to.
             delay_s: the delay where the server asks for none; None for no other attempt then.
 
         Returns:
-            False, without sleep, where the call is not to be tried again: the delay ends after the deadline,
-            or a service was unavailable MAX_UNAVAILABLE_ATTEMPTS times.
+            None where the call is not to be tried again: the delay ends after the deadline, or a service was
+            unavailable MAX_UNAVAILABLE_ATTEMPTS times.
         """
         call = _call_of(error)
         if call is None:
-            return False
+            return None
         if call.code() is grpc.StatusCode.UNAVAILABLE:
             self._unavailable += 1
             if self._unavailable == MAX_UNAVAILABLE_ATTEMPTS:
-                return False
+                return None
         hint = errors.retry_hint_of(call)
         delay = delay_s if hint is None else hint
-        if delay is None or time.monotonic() + delay >= self._end:
-            return False
-        time.sleep(delay)
-        return True
+        return None if delay is None or time.monotonic() + delay >= self._end else delay
 
 
 class RetryInterceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[type-arg]
@@ -90,6 +96,33 @@ class RetryInterceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientI
         )
 
 
+class DeadlineInterceptor(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):  # type: ignore[type-arg]
+    """Bounds the calls of a channel that have no deadline: those that answer once, and those of BOUNDED.
+
+    Args:
+        seconds: for all attempts together; None for no bound.
+    """
+
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds = seconds
+
+    def intercept_unary_unary(
+        self, continuation: Continuation, client_call_details: grpc.ClientCallDetails, request: Any
+    ) -> Any:
+        """Returns the call with its deadline."""
+        return continuation(self._bounded(client_call_details), request)
+
+    def intercept_unary_stream(
+        self, continuation: Continuation, client_call_details: grpc.ClientCallDetails, request: Any
+    ) -> Any:
+        """Returns the call, with a deadline if it is among BOUNDED."""
+        details = client_call_details
+        return continuation(self._bounded(details) if is_bounded(details.method) else details, request)
+
+    def _bounded(self, details: grpc.ClientCallDetails) -> Any:
+        return details if details.timeout is not None else _details_with(details, self._seconds)
+
+
 class _CallDetails(NamedTuple):
     """The attributes of a ClientCallDetails."""
 
@@ -101,28 +134,31 @@ class _CallDetails(NamedTuple):
     compression: Any
 
 
+def _details_with(details: grpc.ClientCallDetails, timeout: float | None) -> Any:
+    return _CallDetails(
+        details.method,
+        timeout,
+        details.metadata,
+        details.credentials,
+        details.wait_for_ready,
+        details.compression,
+    )
+
+
 class _Attempts:
     """The attempts at one call."""
 
     def __init__(self, details: grpc.ClientCallDetails, seconds: float) -> None:
         self._details = details
         self._begin = time.monotonic()
-        repeatable = details.method in repeatable_methods() or details.method.startswith(MODELS)
         limit = seconds if details.timeout is None else min(seconds, details.timeout)
-        self._retries = Retries(limit if repeatable else 0)
+        self._retries = Retries(limit if is_repeatable(details.method) else 0)
 
     def details(self) -> Any:
         """Returns what to make the next attempt with: what is left of the call's timeout."""
-        details = self._details
-        passed = time.monotonic() - self._begin
-        return _CallDetails(
-            details.method,
-            None if details.timeout is None else details.timeout - passed,
-            details.metadata,
-            details.credentials,
-            details.wait_for_ready,
-            details.compression,
-        )
+        timeout = self._details.timeout
+        left = None if timeout is None else timeout - (time.monotonic() - self._begin)
+        return _details_with(self._details, left)
 
     def another(self, error: Any) -> bool:
         """Returns whether to make another attempt, after a pause. The channel itself repeats UNAVAILABLE."""
@@ -146,6 +182,16 @@ def _responses(attempts: _Attempts, start: Callable[[Any], Any]) -> Iterator[Any
         finally:
             call.cancel()
         return
+
+
+def is_bounded(method: str) -> bool:
+    """Returns whether a call that answers with a stream ends soon. method: as /package.Service/Method."""
+    return method in BOUNDED
+
+
+def is_repeatable(method: str) -> bool:
+    """Returns whether a call is harmless to repeat. method: as /package.Service/Method."""
+    return method in repeatable_methods() or method.startswith(MODELS)
 
 
 @cache

@@ -103,17 +103,16 @@ class SearchCalls(Connection):
         A query that cannot be used gets an answer with a problem; anything else that goes wrong is raised.
         Arguments and errors are those of `search`.
         """
-        check_search_options(top, min_score)
-        options = search_pb2.SearchOptions(
-            archive=archive,
-            top_k=top,
+        options = search_options(
+            archive,
+            top=top,
             min_score=min_score,
-            include_undetected=all_hits,
+            all_hits=all_hits,
             recordings=recordings,
-            encoder=encoder or "",
-            voices=speed_variants,
-            mode=mode_value(mode),
-            filter=filter_message(filter),
+            encoder=encoder,
+            speed_variants=speed_variants,
+            mode=mode,
+            filter=filter,
             with_verdicts=with_verdicts,
         )
         waiting = deque(queries)
@@ -122,7 +121,8 @@ class SearchCalls(Connection):
             stream = QueryStream(options, waiting)
             try:
                 with translated(self.address):
-                    for response in self._searches.Search(stream.requests()):
+                    seconds = None if self._timeout is None else self._timeout * len(waiting)
+                    for response in self._searches.Search(stream.requests(), timeout=seconds):
                         waiting.popleft()
                         yield from_message(response.result)
                         retries = Retries(self._retry_timeout)
@@ -137,3 +137,32 @@ class SearchCalls(Connection):
             if problem is not None:
                 waiting.popleft()
                 yield SearchAnswer(problem=str(problem))
+
+
+def search_options(
+    archive: str,
+    *,
+    top: int,
+    min_score: float | None,
+    all_hits: bool,
+    recordings: Sequence[str],
+    encoder: str | None,
+    speed_variants: int,
+    mode: str,
+    filter: RecordingFilter | None,
+    with_verdicts: bool,
+) -> search_pb2.SearchOptions:
+    """Returns the message of the arguments of `SearchCalls.search`. Raises InvalidInput."""
+    check_search_options(top, min_score)
+    return search_pb2.SearchOptions(
+        archive=archive,
+        top_k=top,
+        min_score=min_score,
+        include_undetected=all_hits,
+        recordings=recordings,
+        encoder=encoder or "",
+        voices=speed_variants,
+        mode=mode_value(mode),
+        filter=filter_message(filter),
+        with_verdicts=with_verdicts,
+    )

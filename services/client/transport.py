@@ -23,7 +23,7 @@ from wordspot.indexer.errors import FailedPrecondition, InvalidInput
 from wordspot.indexer.paths import path_text
 from wordspot.services.access.credentials import Credentials
 from wordspot.services.channels import open_channel
-from wordspot.services.client.retries import Retries, RetryInterceptor
+from wordspot.services.client.retries import DeadlineInterceptor, Retries, RetryInterceptor
 from wordspot.services.errors import Overloaded, PeerUnavailable, from_call, translated
 from wordspot.services.limits import (
     ENCODER_TIMEOUT_S,
@@ -101,11 +101,25 @@ class Transport(ABC):
 class RemoteTransport(Transport):
     """To a running `wordspot serve`: files are uploaded."""
 
-    def __init__(self, address: str, retry_timeout: float, credentials: Credentials | None = None) -> None:
-        """retry_timeout: seconds for which a call is repeated that the server turned away."""
+    def __init__(
+        self,
+        address: str,
+        retry_timeout: float,
+        credentials: Credentials | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Opens the channel.
+
+        Args:
+            address: host:port.
+            retry_timeout: seconds for which a call is repeated that the server turned away.
+            credentials: as `open_channel` takes them.
+            timeout: seconds that a call may take; None for no limit.
+        """
         self._retry_timeout = retry_timeout
         with ExitStack() as resources:
-            super().__init__(address, resources, RetryInterceptor(retry_timeout), credentials=credentials)
+            interceptors = DeadlineInterceptor(timeout), RetryInterceptor(retry_timeout)
+            super().__init__(address, resources, *interceptors, credentials=credentials)
             self._resources = resources.pop_all()
 
     def add_files(
@@ -164,18 +178,20 @@ def open_transport(
     home: Path | None,
     retry_timeout: float = RETRY_TIMEOUT_S,
     *,
+    timeout: float | None = None,
     wait_seconds: float | None = None,
     read_only: bool = False,
     credentials: Credentials | None = None,
 ) -> Transport:
     """Returns the transport to a server, or without an address to the services of this process.
 
-    retry_timeout, credentials: of the former; one in seconds, the other None for what the environment says.
+    retry_timeout, timeout, credentials: of the former; in seconds, and None for what the environment says.
     home: of the latter; None means WORDSPOT_HOME or ~/.wordspot. For the others, and what is raised, see
     EmbeddedTransport.
     """
     if address is not None:
-        return RemoteTransport(address, retry_timeout, credentials or Credentials.read(os.environ))
+        credentials = credentials or Credentials.read(os.environ)
+        return RemoteTransport(address, retry_timeout, credentials, timeout)
     in_process: Transport = _in_process().EmbeddedTransport(
         home, wait_seconds=wait_seconds, read_only=read_only
     )

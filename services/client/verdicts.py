@@ -42,14 +42,7 @@ class VerdictCalls(Connection):
             NotFound: there is no such archive or recording.
             InvalidInput: a hit or a text cannot be one of a verdict.
         """
-        name = system_user() if author is None else author
-        return self.set_verdicts(
-            (
-                Verdict(hit.recording, hit.start, hit.end, query, correct, name, hit.score, hit.p_correct)
-                for hit in ([hits] if isinstance(hits, Hit) else hits)
-            ),
-            archive,
-        )
+        return self.set_verdicts(verdicts_on(hits, query, correct=correct, author=author), archive)
 
     def set_verdicts(self, verdicts: Iterable[Verdict], archive: str = "default") -> list[Verdict]:
         """Stores verdicts, up to 1,000 a transaction, and returns them as they are stored.
@@ -57,11 +50,8 @@ class VerdictCalls(Connection):
         One verdict a place and query: a later one replaces an earlier one of the same recording, query and
         channel whose stretch it shares to at least half of the shorter one. For what is raised see `judge`.
         """
-        waiting, stored = [verdict.checked() for verdict in verdicts], []
-        for batch in _batches(waiting):
-            request = archive_pb2.SetVerdictsRequest(
-                archive=archive, verdicts=[to_verdict_message(verdict) for verdict in batch]
-            )
+        stored: list[Verdict] = []
+        for request in set_requests(verdicts, archive):
             with translated(self.address):
                 response: archive_pb2.SetVerdictsResponse = self._archives.SetVerdicts(request)
             stored += [from_verdict_message(verdict) for verdict in response.verdicts]
@@ -96,7 +86,7 @@ class VerdictCalls(Connection):
 
     def delete_verdicts(self, ids: Iterable[str], archive: str = "default") -> None:
         """Deletes verdicts by their ids, up to 1,000 a transaction. Raises NotFound."""
-        for batch in _batches(list(ids)):
+        for batch in batches(list(ids)):
             with translated(self.address):
                 self._archives.DeleteVerdicts(archive_pb2.DeleteVerdictsRequest(archive=archive, ids=batch))
 
@@ -109,6 +99,22 @@ def system_user() -> str:
         return ""
 
 
-def _batches(items: Sequence[ItemT]) -> Iterator[Sequence[ItemT]]:
+def verdicts_on(
+    hits: Hit | Iterable[Hit], query: str, *, correct: bool, author: str | None
+) -> Iterator[Verdict]:
+    """Yields the verdicts on hits. Arguments are those of `VerdictCalls.judge`."""
+    name = system_user() if author is None else author
+    for hit in [hits] if isinstance(hits, Hit) else hits:
+        yield Verdict(hit.recording, hit.start, hit.end, query, correct, name, hit.score, hit.p_correct)
+
+
+def set_requests(verdicts: Iterable[Verdict], archive: str) -> Iterator[archive_pb2.SetVerdictsRequest]:
+    """Yields the messages that store verdicts. Raises InvalidInput before the first."""
+    for batch in batches([verdict.checked() for verdict in verdicts]):
+        yield archive_pb2.SetVerdictsRequest(archive=archive, verdicts=map(to_verdict_message, batch))
+
+
+def batches(items: Sequence[ItemT]) -> Iterator[Sequence[ItemT]]:
+    """Yields items, MAX_VERDICTS_PER_CALL at a time."""
     for first in range(0, len(items), MAX_VERDICTS_PER_CALL):
         yield items[first : first + MAX_VERDICTS_PER_CALL]

@@ -1,4 +1,4 @@
-"""Spoken-term retrieval: `Client` for archives and search, `Models` for the model service.
+"""Spoken-term retrieval: `Client` and `AsyncClient` for archives and search, `Models` for the model service.
 
 What lies below is imported at first use. The packages are links to the folders of the repository that hold
 them, so that tools see in a checkout what an installation has.
@@ -15,6 +15,7 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 if TYPE_CHECKING:
     from wordspot.services.access.credentials import Credentials as Credentials
     from wordspot.services.client.archives import Client as Client
+    from wordspot.services.client.async_archives import AsyncClient as AsyncClient
     from wordspot.services.client.models import Models as Models
     from wordspot.services.client.models import Sound as Sound
     from wordspot.services.client.tag_tables import read_tag_table as read_tag_table
@@ -39,6 +40,7 @@ else:
 
 
 __all__ = [
+    "AsyncClient",
     "Client",
     "Credentials",
     "FileQuery",
@@ -57,6 +59,7 @@ _MODULES = {
     for module, names in {
         "access.credentials": ("Credentials",),
         "client.archives": ("Client",),
+        "client.async_archives": ("AsyncClient",),
         "client.models": ("Models", "Sound"),
         "client.tag_tables": ("read_tag_table",),
         "examples": ("FileQuery", "StoredQuery", "TypedQuery"),
