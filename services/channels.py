@@ -18,6 +18,7 @@ from wordspot.services.access.bearer import AUTHORIZATION, BearerInterceptor
 from wordspot.services.access.credentials import Credentials
 from wordspot.services.access.tls import channel_credentials
 from wordspot.services.limits import MAX_CHUNK_BYTES, MAX_MESSAGE_BYTES
+from wordspot.services.telemetry.metadata import ContextInterceptor
 
 MESSAGE_OPTIONS = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -44,6 +45,7 @@ def open_channel(address: str, credentials: Credentials | None = None) -> grpc.C
         if secured is None
         else grpc.secure_channel(address, secured, channel_options())
     )
+    channel = grpc.intercept_channel(channel, ContextInterceptor())
     if credentials.token:
         channel = grpc.intercept_channel(channel, BearerInterceptor(credentials.token))
     return channel

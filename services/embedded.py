@@ -26,6 +26,7 @@ from wordspot.services.settings import (
     SegmenterSettings,
     ServerSettings,
 )
+from wordspot.services.telemetry.exposition import served
 from wordspot.v1.segmentation_pb2 import DETECTOR_UNSPECIFIED
 
 if TYPE_CHECKING:
@@ -102,13 +103,6 @@ class EmbeddedServer:
             private = str(folder / "socket")
             self.private_address = f"unix:{private}"
             listening = settings.server or ServerSettings(socket=private)
-            self.metrics_port: int | None = None
-            if settings.modelhost.metrics_port is not None:
-                from wordspot.services.modelhost import metrics
-
-                self.metrics_port = leaving.enter_context(
-                    metrics.served(models.statistics, listening.host, settings.modelhost.metrics_port)
-                )
             segmenters = segmenter.segmenters(settings.segmenter)
             archive = searcher.Searcher(
                 settings.searcher,
@@ -125,6 +119,13 @@ class EmbeddedServer:
             self.server: Server
             besides = private if settings.gateway is not None and settings.server is not None else ""
             self.server, _ = create_server(services, listening, besides)
+            self.metrics_port = leaving.enter_context(
+                served(
+                    lambda: [self.server.figures, modelhost.figures(models), archive.figures()],
+                    listening.metrics_host,
+                    listening.metrics_port,
+                )
+            )
             self._closing = leaving.pop_all()
 
     @property

@@ -167,6 +167,16 @@ def to_status(error: Exception) -> status_pb2.Status | None:
     return None
 
 
+def status_name(error: BaseException) -> str:
+    """Returns the name of the status that a call ends with which raises the error."""
+    if isinstance(error, GeneratorExit):
+        return _Code.CANCELLED.name
+    status = to_status(error) if isinstance(error, Exception) else None
+    if status is None:
+        return _Code.INTERNAL.name
+    return next(code.name for code in _Code if code.value[0] == status.code)
+
+
 def internal_status() -> status_pb2.Status:
     """Returns the status for an exception that no rule matches; it says only that there was one."""
     info = error_details_pb2.ErrorInfo(reason="INTERNAL", domain=DOMAIN)

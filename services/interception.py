@@ -24,6 +24,7 @@ from wordspot.services.access.guard import Guard
 from wordspot.services.admission import CallLimit
 from wordspot.services.errors import MalformedRequest, Overloaded
 from wordspot.services.idle import IdleWatch, WatchedCall
+from wordspot.services.telemetry.observation import Observation
 
 Behaviour = Callable[..., Any]
 
@@ -43,11 +44,18 @@ class CallInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gene
         watch: over calls whose callers are idle.
         health_pool: threads of the health service.
         guard: who may call; the health service answers anybody.
+        observation: what is told of calls.
     """
 
     def __init__(
-        self, limit: CallLimit, watch: IdleWatch, health_pool: ThreadPoolExecutor, guard: Guard
+        self,
+        limit: CallLimit,
+        watch: IdleWatch,
+        health_pool: ThreadPoolExecutor,
+        guard: Guard,
+        observation: Observation,
     ) -> None:
+        self._observation = observation
         self._guard = guard
         self._limit = limit
         self._watch = watch
@@ -81,6 +89,7 @@ class CallInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gene
         current_call.set(context)
         try:
             with (
+                self._observation.observed(method, context.invocation_metadata()),
                 self._guard.entered(method, context),
                 self._limit.admitted(),
                 self._watch.watched(context) as call,

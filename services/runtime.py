@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
@@ -34,6 +34,11 @@ from wordspot.services.limits import (
 )
 from wordspot.services.readiness import Readiness
 from wordspot.services.settings import ServerSettings, SettingsError
+from wordspot.services.telemetry.observation import Observation
+from wordspot.services.telemetry.tracing import Tracer
+
+if TYPE_CHECKING:
+    from wordspot.services.telemetry.calls import CallFigures
 
 T = TypeVar("T")
 
@@ -84,6 +89,7 @@ class Server:
     ) -> None:
         """private_socket: path of a Unix socket to listen on besides; "" for none."""
         check_exposure(settings)
+        self._observation = Observation(_figures(settings), _tracer(settings, services))
         self._settings = settings
         # Spare threads turn calls away while all others are taken.
         self._pool = ThreadPoolExecutor(settings.max_calls + SPARE_THREADS, thread_name_prefix="rpc")
@@ -93,7 +99,11 @@ class Server:
             self._pool,
             interceptors=[
                 CallInterceptor(
-                    CallLimit(settings.max_calls), self._watch, self._health_pool, _guard(settings)
+                    CallLimit(settings.max_calls),
+                    self._watch,
+                    self._health_pool,
+                    _guard(settings),
+                    self._observation,
                 )
             ],
             options=(
@@ -119,6 +129,11 @@ class Server:
             raise errors.ServiceError(f"cannot listen at {settings.address}: {error}") from error
         self.address = settings.address if settings.socket else f"{settings.host}:{self.port}"
 
+    @property
+    def figures(self) -> CallFigures | None:
+        """Of its calls; None where the settings have nobody read them."""
+        return self._observation.figures
+
     def start(self) -> None:
         """Takes calls from now on."""
         self._readiness.start()
@@ -133,6 +148,7 @@ class Server:
         self._watch.stop()
         for pool in (self._pool, self._health_pool):
             pool.shutdown(wait=False)
+        self._observation.close()
 
 
 def serve(server: Server, beside: Beside | None = None) -> None:
@@ -190,6 +206,22 @@ def _guard(settings: ServerSettings) -> Guard:
 
         provider = Verifier(Provider(settings.oidc_issuer, settings.oidc_audience, settings.oidc_keys))
     return open_guard(settings.tokens, provider, settings.audit_log)
+
+
+def _figures(settings: ServerSettings) -> CallFigures | None:
+    if settings.metrics_port is None:
+        return None
+    from wordspot.services.telemetry.calls import CallFigures
+
+    return CallFigures()
+
+
+def _tracer(settings: ServerSettings, services: Sequence[Service]) -> Tracer | None:
+    """Returns what spans go to, None for nowhere. Raises ServiceError."""
+    if not settings.traces:
+        return None
+    names = {service.name.rpartition(".")[2] for service in services}
+    return Tracer(settings.traces, f"wordspot {' '.join(sorted(names))}")
 
 
 def check_exposure(settings: ServerSettings) -> None:

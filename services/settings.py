@@ -89,6 +89,8 @@ class ServerSettings(Settings):
     oidc_issuer, oidc_audience, oidc_keys: of an identity provider whose tokens count too; the keys are an
     https URL or a file.
     audit_log: a file to which a line a call is appended.
+    metrics_host, metrics_port: where Prometheus finds figures, port 0 for any; None serves none.
+    traces: where spans go, "otlp" or the path of a file; "" for nowhere. log_format: text or json.
     insecure: listen beyond this machine although calls need no token or are not encrypted.
     """
 
@@ -109,14 +111,20 @@ class ServerSettings(Settings):
     oidc_keys: str = ""
     audit_log: Path | None = None
     insecure: bool = False
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
+    traces: str = ""
+    log_format: str = "text"
 
     bounds: ClassVar[Bounds] = {
+        "metrics_port": (0, 65_535),
         "port": (0, 65_535),
         "max_calls": (1, 10_000),
         "stream_idle_seconds": (0.1, 86_400),
         "connection_idle_seconds": (1, 86_400),
         "grace_seconds": (0, 3_600),
     }
+    choices: ClassVar[Choices] = {"log_format": ("text", "json")}
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -179,7 +187,6 @@ class ModelHostSettings(Settings):
     batch_sections, batch_seconds: what one batch holds at most.
     batch_examples: what one batch of a model that does not embed speech holds at most.
     batch_delay_ms: how long work waits for more of the batch. queue_sections: more waiting are turned away.
-    metrics_port: where Prometheus finds figures, 0 for any; None serves none.
     placements: of single models, as NAME=DEVICE or NAME=DEVICE/PRECISION with fp32, fp16 or bf16; what embeds
     speech runs with fp32.
     """
@@ -192,7 +199,6 @@ class ModelHostSettings(Settings):
     batch_examples: int = 64
     batch_delay_ms: float = 5.0
     queue_sections: int = 64
-    metrics_port: int | None = None
     placements: tuple[str, ...] = ()
 
     bounds: ClassVar[Bounds] = {
@@ -202,7 +208,6 @@ class ModelHostSettings(Settings):
         "batch_examples": (1, 1_024),
         "batch_delay_ms": (0, 1_000),
         "queue_sections": (1, 100_000),
-        "metrics_port": (0, 65_535),
     }
 
     def __post_init__(self) -> None:

@@ -10,6 +10,7 @@ from wordspot.indexer.records import Mode
 from wordspot.indexer.search.places import Places
 from wordspot.indexer.search.query import EmbeddedQuery
 from wordspot.indexer.search.windows import Windows, window_margin
+from wordspot.indexer.stages import stage
 from wordspot.indexer.vectors.buckets import NOMINAL_TICKS
 from wordspot.indexer.vectors.protocol import IdSet
 
@@ -19,6 +20,7 @@ Ints = NDArray[np.int64]
 SEARCHED_LENGTHS_TICKS = NOMINAL_TICKS[::2]  # a search takes in the lengths beside its own
 
 
+@stage("candidates")
 def nearest_candidates(
     view: ArchiveView, query: EmbeddedQuery, allowed: IdSet | None, k: int
 ) -> Places[np.float32]:

@@ -26,6 +26,7 @@ from wordspot.indexer.records import (
 )
 from wordspot.indexer.search.calibration import Calibration
 from wordspot.indexer.sound.endpointing import endpoints
+from wordspot.indexer.stages import stage
 from wordspot.indexer.vectors.protocol import normalised
 
 Floats = NDArray[np.float32]
@@ -76,6 +77,7 @@ class EmbeddedQuery:
         return self.stop - self.start
 
 
+@stage("end-pointing")
 def trim(samples: Samples, segmenter: Segmenter, interval: tuple[float, float] | None = None) -> QueryAudio:
     """Returns the query with its end points: the interval, or those that sound/endpointing.py finds.
 
@@ -137,6 +139,7 @@ def _interval_ticks(interval: tuple[float, float], ticks: int) -> tuple[int, int
     return to_tick(begin), min(to_tick(end), ticks)
 
 
+@stage("embedding")
 def embed_query(query: QueryAudio, embedder: Embedder, mode: Mode = Mode.SOUND) -> EmbeddedQuery:
     """Embeds the query as if it were part of a recording, with up to MAX_CONTEXT_SECONDS of context on each
     side.

@@ -21,6 +21,7 @@ from wordspot.indexer.search.places import Places
 from wordspot.indexer.search.query import EmbeddedQuery
 from wordspot.indexer.search.settings import SearchSettings
 from wordspot.indexer.search.windows import Windows
+from wordspot.indexer.stages import stage
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -44,6 +45,7 @@ def places_by_similarity(
     return Places(region[selected], start[selected], stop[selected], score)
 
 
+@stage("alignment")
 def places_by_alignment(
     view: ArchiveView,
     background: Background,

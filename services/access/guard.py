@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -13,17 +12,16 @@ from typing import Any, Protocol
 import grpc
 
 from wordspot.indexer.errors import NotAllowed
-from wordspot.services import errors
 from wordspot.services.access.audit import AuditLog
 from wordspot.services.access.bearer import AUTHORIZATION, BEARER
 from wordspot.services.access.principals import NOBODY, Principal, current_principal
 from wordspot.services.access.rates import CallRates
 from wordspot.services.access.scopes import needed_scope
 from wordspot.services.access.tokens import PREFIX, TokenFile
-from wordspot.services.errors import Unauthenticated
+from wordspot.services.errors import Unauthenticated, status_name
+from wordspot.services.telemetry.context import current_request_id
+from wordspot.services.telemetry.observation import texts
 
-REQUEST_ID = "x-request-id"
-MAX_REQUEST_ID_CHARACTERS = 128
 MAX_TOKEN_CHARACTERS = 8_192
 
 call_subject: ContextVar[dict[str, Any] | None] = ContextVar("subject of the call", default=None)
@@ -75,7 +73,7 @@ class Guard:
             NotAllowed: the token does not allow the method.
             Overloaded: the principal makes more calls than it may.
         """
-        metadata = _texts(context.invocation_metadata())
+        metadata = texts(context.invocation_metadata())
         begin, principal, outcome = time.monotonic(), NOBODY, "OK"
         subject: dict[str, Any] | None = None if self._audit is None else {}
         try:
@@ -85,12 +83,12 @@ class Guard:
             call_subject.set(subject)
             yield principal
         except BaseException as error:
-            outcome = _outcome(error)
+            outcome = status_name(error)
             raise
         finally:
             if self._audit is not None and subject is not None:
                 self._audit.write(
-                    request_id=_request_id(metadata),
+                    request_id=current_request_id.get(),
                     principal=principal.id,
                     tenant=principal.tenant,
                     peer=context.peer(),
@@ -146,22 +144,3 @@ def _bearer(metadata: Mapping[str, str]) -> str:
             f"a token must have at most {MAX_TOKEN_CHARACTERS:,} characters, got {len(token):,}"
         )
     return token.strip()
-
-
-def _request_id(metadata: Mapping[str, str]) -> str:
-    return metadata.get(REQUEST_ID, "")[:MAX_REQUEST_ID_CHARACTERS] or secrets.token_hex(8)
-
-
-def _texts(metadata: Iterable[Any] | None) -> Mapping[str, str]:
-    pairs: Sequence[Any] = tuple(metadata or ())
-    return {key: value for key, value in pairs if isinstance(value, str)}
-
-
-def _outcome(error: BaseException) -> str:
-    """Returns the name of the status that a call ends with."""
-    if isinstance(error, GeneratorExit):
-        return grpc.StatusCode.CANCELLED.name
-    status = errors.to_status(error) if isinstance(error, Exception) else None
-    if status is None:
-        return grpc.StatusCode.INTERNAL.name
-    return next(code.name for code in grpc.StatusCode if code.value[0] == status.code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +14,6 @@ import typer
 from wordspot.services import settings
 from wordspot.services.access.credentials import Credentials
 from wordspot.services.commands import console
-from wordspot.services.escapes import EscapingFormatter
 from wordspot.services.gateway.notes import NOTE
 from wordspot.services.settings import (
     GatewaySettings,
@@ -24,6 +22,7 @@ from wordspot.services.settings import (
     SegmenterSettings,
     ServerSettings,
 )
+from wordspot.services.telemetry import logs
 
 
 class ServiceName(StrEnum):
@@ -101,14 +100,15 @@ def serve(
         typer.Option("--insecure", help="Let other machines call without TLS or without tokens."),
     ] = None,
     metrics_port: Annotated[
-        int | None, typer.Option(help="Of the model host: where Prometheus finds figures; default nowhere.")
+        int | None, typer.Option(help="Where Prometheus finds figures, on this machine; default nowhere.")
     ] = None,
+    traces: Annotated[
+        str | None,
+        typer.Option(metavar="otlp|FILE", help="Where spans of calls and of the stages of searches go."),
+    ] = None,
+    log_format: Annotated[str | None, typer.Option(help="Of what is logged: text or json.")] = None,
 ) -> None:
     """Serve until interrupted; prints the address once ready."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(EscapingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # of builds that it tries in turn
     environment: Mapping[str, str] = os.environ
     home = settings.home(environment)
     securing = {
@@ -118,13 +118,17 @@ def serve(
         "tls_client_authority": tls_client_authority,
         "audit_log": audit_log,
         "insecure": insecure,
+        "metrics_port": metrics_port,
+        "traces": traces,
+        "log_format": log_format,
     }
     default_port = {} if environment.get("WORDSPOT_PORT") else {"port": PORTS[which]}
     server = ServerSettings.read(
         environment, **(default_port | _set_flags(host=host, port=port, reflection=reflection, **securing))
     )
+    logs.install(server.log_format)
     segmenting = SegmenterSettings.read(environment, detector=detector)
-    hosting = ModelHostSettings.read(environment, home=home, device=device, metrics_port=metrics_port)
+    hosting = ModelHostSettings.read(environment, home=home, device=device)
     searching = SearcherSettings.read(
         environment,
         home=home,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from wordspot.oip import inference_pb2_grpc
 from wordspot.services.modelhost.model_servicer import ModelServicer
@@ -12,7 +13,11 @@ from wordspot.services.modelhost.servicer import EmbeddingServicer
 from wordspot.services.pricing import priced
 from wordspot.services.runtime import Service, create_server, serve
 from wordspot.services.settings import ModelHostSettings, ServerSettings
+from wordspot.services.telemetry.exposition import served
 from wordspot.v1 import embedding_pb2_grpc, models_pb2_grpc
+
+if TYPE_CHECKING:
+    from wordspot.services.modelhost.metrics import StatisticsCollector
 
 NAME = "wordspot.v1.EmbeddingService"
 MODELS_NAME = "wordspot.v1.ModelService"
@@ -49,11 +54,20 @@ def services(models: ModelRepository, options: ModelHostSettings) -> list[Servic
     return [embedding_service(models), model_service(models), inference_service(models, options)]
 
 
+def figures(models: ModelRepository) -> StatisticsCollector:
+    """Returns what Prometheus is told of models."""
+    from wordspot.services.modelhost.metrics import StatisticsCollector
+
+    return StatisticsCollector(models.statistics)
+
+
 def run(server_settings: ServerSettings, options: ModelHostSettings) -> None:
     """Serves until asked to end; prints the address once ready."""
-    from wordspot.services.modelhost import metrics
-
     with closing(load_models(options)) as models:
         server, _ = create_server(services(models, options), server_settings)
-        with metrics.served(models.statistics, server_settings.host, options.metrics_port):
+        with served(
+            lambda: [server.figures, figures(models)],
+            server_settings.metrics_host,
+            server_settings.metrics_port,
+        ):
             serve(server)

@@ -1,12 +1,10 @@
-"""The statistics of the model host for Prometheus: http://HOST:PORT/metrics."""
+"""The statistics of the model host for Prometheus."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import accumulate
 
-from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.metrics_core import (
     CounterMetricFamily,
     HistogramMetricFamily,
@@ -15,7 +13,6 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from wordspot.services.errors import ServiceError
 from wordspot.services.modelhost.statistics import LATENCIES_S, Figures, Statistics
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -49,29 +46,6 @@ class StatisticsCollector(Collector):
             queue.add_metric(labels, figures.queued.count, figures.queued.ns / 1e9)
             batch.add_metric(labels, _batches(figures), figures.examples)
         yield from (requests, examples, latency, queue, batch)
-
-
-@contextmanager
-def served(statistics: Statistics, host: str, port: int | None) -> Iterator[int | None]:
-    """Serves the figures in the context, and yields the port; 0 takes any, None serves none.
-
-    Raises ServiceError where the port is taken.
-    """
-    if port is None:
-        yield None
-        return
-    registry = CollectorRegistry()
-    registry.register(StatisticsCollector(statistics))
-    try:
-        server, thread = start_http_server(port, host, registry)
-    except OSError as error:
-        raise ServiceError(f"cannot serve metrics at {host}:{port}: {error}") from error
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _latencies(figures: Figures) -> list[tuple[str, float]]:

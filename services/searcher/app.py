@@ -19,10 +19,12 @@ from wordspot.services.pricing import ByteBudget, priced
 from wordspot.services.readiness import check_home, check_peer
 from wordspot.services.runtime import Service, create_server, open_channel, serve
 from wordspot.services.settings import SearcherSettings, ServerSettings
+from wordspot.services.telemetry.exposition import served
 from wordspot.v1 import archive_pb2, archive_pb2_grpc, search_pb2_grpc
 
 if TYPE_CHECKING:
     from wordspot.indexer.sound.audio import Decoder
+    from wordspot.services.searcher.figures import SearcherFigures
     from wordspot.services.searcher.queries import SearchResources
 
 SEGMENTER_NAME = "wordspot.v1.SegmentationService"
@@ -96,12 +98,19 @@ class Searcher:
                 WorkSlots(_processors(), options.queue_seconds),
                 self.query_bytes,
             )
+            self._slots = resources.slots
             self.services = _services(options, resources, peers.checks)
             if options.resume and not options.read_only:
                 closing.enter_context(resuming(library))
             if options.scrub_hours and not options.read_only:
                 closing.enter_context(scrubbing(library, options.home / RECORD, 3600 * options.scrub_hours))
             self._closing = closing.pop_all()
+
+    def figures(self) -> SearcherFigures:
+        """Returns what Prometheus is told of archives and queries."""
+        from wordspot.services.searcher.figures import SearcherFigures
+
+        return SearcherFigures(self.library, self._slots, self.query_bytes)
 
     def close(self) -> None:
         """Interrupts indexing; what is committed stays, the rest can be resumed."""
@@ -210,6 +219,11 @@ def run(server_settings: ServerSettings, options: SearcherSettings) -> None:
     searcher = Searcher(options)
     try:
         server, _ = create_server(searcher.services, server_settings)
-        serve(server)
+        with served(
+            lambda: [server.figures, searcher.figures()],
+            server_settings.metrics_host,
+            server_settings.metrics_port,
+        ):
+            serve(server)
     finally:
         searcher.close()

@@ -102,10 +102,10 @@ def test_an_unknown_fault_is_an_error_that_lists_the_known() -> None:
 
 
 def test_a_field_that_may_be_nothing_is_read_as_its_type() -> None:
-    assert ModelHostSettings.read({}).metrics_port is None
-    assert ModelHostSettings.read({"WORDSPOT_METRICS_PORT": "9100"}).metrics_port == 9100
+    assert ServerSettings.read({}).metrics_port is None
+    assert ServerSettings.read({"WORDSPOT_METRICS_PORT": "9100"}).metrics_port == 9100
     with pytest.raises(SettingsError, match="metrics_port must be between 0 and 65,535, got 70000"):
-        ModelHostSettings.read({"WORDSPOT_METRICS_PORT": "70000"})
+        ServerSettings.read({"WORDSPOT_METRICS_PORT": "70000"})
 
 
 def test_a_user_without_a_home_directory_is_told_to_name_one(

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import socket
 import urllib.request
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -14,7 +12,6 @@ from wordspot.models import artifact
 from wordspot.models.artifact import TrainingRecord
 from wordspot.models.generators.vae import Vae, VaeConfig
 from wordspot.services.embedded import EmbeddedServer, EmbeddedSettings
-from wordspot.services.errors import ServiceError
 from wordspot.services.modelhost import metrics
 from wordspot.services.modelhost.statistics import Statistics
 from wordspot.services.settings import ModelHostSettings, SearcherSettings, ServerSettings
@@ -36,9 +33,9 @@ def test_calls_are_counted_for_prometheus(tmp_path: Path) -> None:
     vae = Vae(VaeConfig(height=8, width=6, hidden=(16,), code=4))
     artifact.save(vae, TrainingRecord("small"), tmp_path / "models/small")
     settings = EmbeddedSettings(
-        modelhost=ModelHostSettings(home=tmp_path, device="cpu", metrics_port=0),
+        modelhost=ModelHostSettings(home=tmp_path, device="cpu"),
+        server=ServerSettings(metrics_port=0),
         searcher=SearcherSettings(home=tmp_path),
-        server=ServerSettings(port=0),
     )
     with EmbeddedServer(settings) as embedded, Models(embedded.address) as models:
         assert embedded.metrics_port
@@ -70,13 +67,3 @@ def test_failures_are_counted_apart() -> None:
     assert (figures.answered.count, figures.examples, dict(figures.batches)[5].count) == (1, 5, 1)
     assert figures.latencies.index(1) == metrics.LATENCIES_S.index(5.0)
     assert statistics.of("small", "encode").answered.count == 1
-
-
-def test_a_port_in_use_is_told() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with (
-            pytest.raises(ServiceError, match=f"metrics at 127.0.0.1:{port}"),
-            metrics.served(Statistics(), "127.0.0.1", port),
-        ):
-            pass
