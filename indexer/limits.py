@@ -17,6 +17,7 @@ MAX_TAG_KEY_CHARACTERS, MAX_TAG_VALUE_CHARACTERS = 64, 256
 MAX_VERDICT_QUERY_BYTES, MAX_AUTHOR_CHARACTERS = 4_096, 255
 MAX_ARCHIVE_NAME_CHARACTERS = 64
 MAX_CLIP_SECONDS = 60.0
+MAX_CLIP_VALUES = 1 << 24  # samples times channels, of a clip at the original rate
 MAX_PEAK_BUCKETS = 100_000  # of a waveform
 MAX_RECORDING_SECONDS = 24 * 3600.0  # unless the settings say otherwise
 MAX_UPLOAD_BYTES = 8 * 2**30  # likewise

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wordspot.indexer.errors import ArchiveError, InvalidInput
-from wordspot.indexer.limits import MAX_CLIP_SECONDS
+from wordspot.indexer.limits import MAX_CLIP_SECONDS, MAX_CLIP_VALUES
 from wordspot.indexer.records import SAMPLES_PER_TICK, Region, Samples
 
 if TYPE_CHECKING:
     from wordspot.indexer.sound.audio import Decoder
     from wordspot.indexer.sound.opened import AudioFile
+    from wordspot.indexer.sound.original import OriginalSound
 
 
 class SampleBuffer:
@@ -90,13 +91,30 @@ def read_clip(
     Raises:
         InvalidInput: if the stretch is not valid, longer than MAX_CLIP_SECONDS or cannot be decoded.
     """
+    _check_clip(start, end)
+    return decoder.read_stretch(
+        file, start, end, max_seconds=2 * MAX_CLIP_SECONDS, track=track, channel=channel
+    )
+
+
+def read_original_clip(
+    decoder: Decoder, file: AudioFile, start: float, end: float, *, track: int = 0, channel: int = 0
+) -> OriginalSound:
+    """Returns the seconds [start, end) of a file at its own rate, with all its channels or one of them.
+
+    Raises:
+        InvalidInput: as `read_clip`, or because there are more than MAX_CLIP_VALUES samples.
+    """
+    _check_clip(start, end)
+    return decoder.read_original(file, start, end, max_values=MAX_CLIP_VALUES, track=track, channel=channel)
+
+
+def _check_clip(start: float, end: float) -> None:
+    """Raises InvalidInput."""
     if not (math.isfinite(start) and math.isfinite(end) and 0 <= start < end):
         raise InvalidInput(f"a clip must have 0 <= start < end, got {start} to {end} s")
     if end - start > MAX_CLIP_SECONDS:
         raise InvalidInput(f"a clip must last at most {MAX_CLIP_SECONDS:g} s, got {end - start:g} s")
-    return decoder.read_stretch(
-        file, start, end, max_seconds=2 * MAX_CLIP_SECONDS, track=track, channel=channel
-    )
 
 
 def read_regions(

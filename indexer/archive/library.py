@@ -53,6 +53,7 @@ from wordspot.indexer.vectors.policy import IndexPolicy
 
 if TYPE_CHECKING:
     from wordspot.indexer.sound.audio import Decoder
+    from wordspot.indexer.sound.original import OriginalSound
 
 
 class Library:
@@ -322,6 +323,12 @@ class Library:
     ) -> Samples:
         """See Recordings.clip."""
         return self._recordings.clip(archive, recording, start, end, track=track, channel=channel)
+
+    def original_clip(
+        self, archive: str, recording: str, start: float, end: float, *, track: int = 0, channel: int = 0
+    ) -> OriginalSound:
+        """See Recordings.original_clip."""
+        return self._recordings.original_clip(archive, recording, start, end, track=track, channel=channel)
 
     def peaks(self, archive: str, recording: str, start: float, end: float, buckets: int) -> PeakSummary:
         """See Recordings.peaks."""

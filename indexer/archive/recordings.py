@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from wordspot.indexer.archive import lookups
-from wordspot.indexer.archive.audio_files import closing_blocks, decodable_blocks, read_clip, read_regions
+from wordspot.indexer.archive.audio_files import (
+    closing_blocks,
+    decodable_blocks,
+    read_clip,
+    read_original_clip,
+    read_regions,
+)
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.originals import Original, Originals
 from wordspot.indexer.archive.peaks import PeakStore
@@ -30,6 +36,7 @@ from wordspot.indexer.streams import Stream
 
 if TYPE_CHECKING:
     from wordspot.indexer.sound.audio import Decoder
+    from wordspot.indexer.sound.original import OriginalSound
 
 
 class Recordings:
@@ -203,6 +210,16 @@ class Recordings:
             peaks = meter.peaks()
             self._peaks.save(original.sha256, peaks)
         return peaks
+
+    def original_clip(
+        self, archive: str, recording: str, start: float, end: float, *, track: int = 0, channel: int = 0
+    ) -> OriginalSound:
+        """Returns the same stretch at the file's own rate, with all its channels where none is named.
+
+        Raises what `clip` raises, and InvalidInput for more than MAX_CLIP_VALUES samples.
+        """
+        with self._originals.opened(self._original(archive, recording)) as file:
+            return read_original_clip(self._decoder, file, start, end, track=track, channel=channel)
 
     def region_audio(
         self, archive: str, recording: str, regions: Sequence[Region], stream: Stream | None = None

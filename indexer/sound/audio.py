@@ -25,6 +25,7 @@ from wordspot.indexer.sound.channels import CELL_SECONDS
 from wordspot.indexer.sound.joined import ClosableReader, JoinedReader, matroska_parts
 from wordspot.indexer.sound.lengths import with_true_length
 from wordspot.indexer.sound.opened import AudioFile, opened
+from wordspot.indexer.sound.original import OriginalSound, RateChanges, gathered
 from wordspot.indexer.sound.reader import AudioInfo, AudioReader, check_channel, check_track, line_of
 from wordspot.indexer.sound.sndfile import SndfileReader
 from wordspot.indexer.sound.survey import ChannelSurvey, HeardTrack, TrackSurvey
@@ -90,6 +91,30 @@ class Decoder(Protocol):
 
     def decode_bytes(self, data: bytes, *, max_seconds: float, channel: int = 0) -> Samples:
         """Returns all sound (samples,) of a file's bytes. Raises what `read_blocks` raises."""
+
+    def read_original(
+        self,
+        file: AudioFile,
+        start: float,
+        stop: float,
+        *,
+        max_values: int,
+        track: int = 0,
+        channel: int = 0,
+    ) -> OriginalSound:
+        """Returns the seconds [start, stop) of a file as it has them; mono at 16 kHz where its rate changes
+        within.
+
+        Args:
+            file: its path, or open.
+            start: in seconds.
+            stop: in seconds.
+            max_values: samples times channels at most.
+            track: as for `read_blocks`.
+            channel: its number, from 1; 0 for all of them.
+
+        Raises what `read_blocks` raises.
+        """
 
 
 def probe(file: AudioFile, *, track: int = 0) -> AudioInfo:
@@ -203,6 +228,38 @@ def decode_bytes(data: bytes, *, max_seconds: float, channel: int = 0) -> Sample
         return np.concatenate(list(_blocks(decoding, max_seconds, 0.0, None, channel)))
 
 
+def read_original(
+    file: AudioFile, start: float, stop: float, *, max_values: int, track: int = 0, channel: int = 0
+) -> OriginalSound:
+    """Returns the seconds [start, stop) at the file's own rate. Raises as read_blocks."""
+    sounds = original_with_pauses(file, start, stop, max_values=max_values, track=track, channel=channel)
+    (sound,) = (each for each in sounds if each)
+    return sound
+
+
+def original_with_pauses(
+    file: AudioFile, start: float, stop: float, *, max_values: int, track: int = 0, channel: int = 0
+) -> Iterator[OriginalSound | None]:
+    """Yields what `read_original` returns, and None from time to time before."""
+    sound = None
+    try:
+        with _decoding(file, track) as decoding, refusals(decoding.name):
+            chunks = decoding.reader.chunks(start)
+            for sound in gathered(chunks, start, stop, max_values=max_values, name=decoding.name):
+                if sound is not None:
+                    check_channel(channel, sound.channels, decoding.name)
+                yield sound and sound.only(channel)
+            if sound is None:
+                raise NoAudio(f"{decoding.name} holds no audio in the stretch that is asked for")
+    except RateChanges:
+        blocks = []
+        options = {"track": track, "channel": channel}
+        for block in read_with_pauses(file, max_seconds=stop - start + 1, start=start, stop=stop, **options):
+            blocks.append(block)
+            yield None
+        yield OriginalSound(np.concatenate(blocks)[:, None], SAMPLE_RATE)
+
+
 class DirectDecoder:
     """Decodes in this process: for files that are trusted."""
 
@@ -211,10 +268,11 @@ class DirectDecoder:
     read_blocks = staticmethod(read_blocks)
     read_stretch = staticmethod(read_stretch)
     decode_bytes = staticmethod(decode_bytes)
+    read_original = staticmethod(read_original)
 
 
 def write_wav(samples: Samples, sample_rate: int = SAMPLE_RATE) -> bytes:
-    """Returns samples (n,) as a 16-bit PCM WAV file; what exceeds full scale is clipped."""
+    """Returns samples (n,) or (n, channels) as a 16-bit PCM WAV file; what exceeds full scale is clipped."""
     file = io.BytesIO()
     soundfile.write(file, samples, sample_rate, format="WAV", subtype="PCM_16")
     return file.getvalue()
@@ -283,7 +341,7 @@ def refusals(name: str) -> Iterator[None]:
     """Makes of whatever a decoding library raises the file's own refusal."""
     try:
         yield
-    except (ArchiveError, MemoryError):
+    except (ArchiveError, MemoryError, RateChanges):
         raise
     except Exception as error:
         raise InvalidInput(f"{name} cannot be decoded ({type(error).__name__}: {line_of(error)})") from error

@@ -26,10 +26,12 @@ from wordspot.indexer.sound.decoder_worker import (
     END,
     MAX_STARVED_WAITS,
     NOTES,
+    ORIGINAL_HEADER,
     OUT_OF_MEMORY,
     READY,
 )
 from wordspot.indexer.sound.opened import AudioFile, OpenFile, opened
+from wordspot.indexer.sound.original import OriginalSound
 from wordspot.indexer.sound.reader import AudioInfo
 from wordspot.indexer.sound.survey import HeardTrack, TrackSurvey
 
@@ -143,6 +145,25 @@ class IsolatedDecoder:
         }
         (body,) = self._ask(request, "the audio", data)
         return np.frombuffer(body, np.float32).copy()
+
+    def read_original(
+        self,
+        file: AudioFile,
+        start: float,
+        stop: float,
+        *,
+        max_values: int,
+        track: int = 0,
+        channel: int = 0,
+    ) -> OriginalSound:
+        """Returns a stretch at the file's own rate, as audio.read_original."""
+        with opened(file) as content:
+            stretch = {"start": start, "stop": stop, "max_values": max_values}
+            request = _request("read_original", content, **stretch, track=track, channel=channel)
+            (body,) = (body for body in self._ask(request, content.name, content) if len(body))
+        rate, channels = ORIGINAL_HEADER.unpack_from(body)
+        samples = np.frombuffer(body, np.float32, offset=ORIGINAL_HEADER.size)
+        return OriginalSound(samples.reshape(-1, channels).copy(), rate)
 
     def close(self) -> None:
         """Ends every child; calls under way get InvalidInput, later ones FailedPrecondition."""

@@ -14,6 +14,7 @@ import json
 import os
 import resource
 import signal
+import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,9 +26,11 @@ from typing import Any
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.sound import audio
 from wordspot.indexer.sound.opened import OpenFile
+from wordspot.indexer.sound.original import OriginalSound
 from wordspot.indexer.sound.survey import HeardTrack
 
 READY, DATA, NOTES, REFUSED, END = b"R", b"D", b"N", b"E", b"."
+ORIGINAL_HEADER = struct.Struct("<II")  # rate and channels, before the samples of a sound
 OUT_OF_MEMORY = 77  # exit status
 ALARM_MARGIN_SECONDS = 5.0
 MAX_STARVED_WAITS = 3  # times the seconds of a block, while other work keeps the child from running
@@ -35,7 +38,8 @@ MAX_STARVED_WAITS = 3  # times the seconds of a block, while other work keeps th
 
 def answers(request: dict[str, Any], connection: Connection) -> Iterator[bytes]:
     """Yields the messages before the last: JSON for probe and survey, float32 samples otherwise (empty ones
-    while a place is sought), and what was noted of them as JSON."""
+    while a place is sought; behind rate and channels for read_original), and what was noted of them as JSON.
+    """
     match request.pop("call"):
         case "probe":
             with _received(request, connection) as file:
@@ -46,6 +50,10 @@ def answers(request: dict[str, Any], connection: Connection) -> Iterator[bytes]:
                     yield DATA + (json.dumps(asdict(found)).encode() if found else b"")
         case "decode_bytes":
             yield DATA + audio.decode_bytes(connection.recv_bytes(), **request).tobytes()
+        case "read_original":
+            with _received(request, connection) as file:
+                for sound in audio.original_with_pauses(file, **request):
+                    yield DATA + (_original_message(sound) if sound else b"")
         case "read_blocks":
             warnings: list[str] = []
             heard: list[HeardTrack] = []
@@ -53,6 +61,10 @@ def answers(request: dict[str, Any], connection: Connection) -> Iterator[bytes]:
                 for block in audio.read_with_pauses(file, warnings=warnings, heard=heard, **request):
                     yield DATA + block.tobytes()
             yield NOTES + json.dumps([warnings, list(map(asdict, heard))]).encode()
+
+
+def _original_message(sound: OriginalSound) -> bytes:
+    return ORIGINAL_HEADER.pack(sound.rate, sound.samples.shape[1]) + sound.samples.tobytes()
 
 
 @contextmanager

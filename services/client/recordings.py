@@ -115,13 +115,31 @@ class RecordingCalls(Connection):
                 archive_pb2.DeleteRecordingRequest(archive=archive, recording=recording)
             )
 
-    def clip(self, recording: str, start: float, end: float, archive: str = "default") -> bytes:
+    def clip(
+        self,
+        recording: str,
+        start: float,
+        end: float,
+        archive: str = "default",
+        *,
+        original_rate: bool = False,
+    ) -> bytes:
         """Returns the seconds [start, end) of a recording as a 16-bit WAV file.
+
+        Args:
+            recording: its id.
+            start: in seconds.
+            end: in seconds, at most 60 later.
+            archive: its name.
+            original_rate: all channels at the rate of the recording's file, instead of one at 16 kHz.
 
         Raises NotFound, InvalidInput.
         """
         request = archive_pb2.GetClipRequest(
-            archive=archive, recording=recording, interval=to_interval(start, end)
+            archive=archive,
+            recording=recording,
+            interval=to_interval(start, end),
+            original_rate=original_rate,
         )
         with translated(self.address):
             return b"".join(response.chunk for response in self._archives.GetClip(request))

@@ -233,8 +233,12 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
     ) -> Iterator[archive_pb2.GetClipResponse]:
         start, end = request.interval.start_seconds, request.interval.end_seconds
         with self._slots.slot(time_remaining()):
-            samples = self._library.clip(request.archive, request.recording, start, end)
-        for chunk in chunks(write_wav(samples)):
+            if request.original_rate:
+                sound = self._library.original_clip(request.archive, request.recording, start, end)
+                wav = write_wav(sound.samples, sound.rate)
+            else:
+                wav = write_wav(self._library.clip(request.archive, request.recording, start, end))
+        for chunk in chunks(wav):
             yield archive_pb2.GetClipResponse(chunk=chunk)
 
     def GetPeaks(

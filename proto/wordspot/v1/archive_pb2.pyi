@@ -570,14 +570,16 @@ class DeleteRecordingResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class GetClipRequest(_message.Message):
-    __slots__ = ("archive", "recording", "interval")
+    __slots__ = ("archive", "recording", "interval", "original_rate")
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     RECORDING_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    ORIGINAL_RATE_FIELD_NUMBER: _ClassVar[int]
     archive: str
     recording: str
     interval: _audio_pb2.Interval
-    def __init__(self, archive: _Optional[str] = ..., recording: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ...) -> None: ...
+    original_rate: bool
+    def __init__(self, archive: _Optional[str] = ..., recording: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., original_rate: _Optional[bool] = ...) -> None: ...
 
 class GetClipResponse(_message.Message):
     __slots__ = ("chunk",)
