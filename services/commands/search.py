@@ -15,7 +15,7 @@ from wordspot.indexer.records import SPEED_VARIANTS, Mode
 from wordspot.services.answers import SearchAnswer
 from wordspot.services.client.archives import Client
 from wordspot.services.commands import console, filters
-from wordspot.services.commands.clips import save_clips
+from wordspot.services.commands.clips import check_padding, save_clips
 from wordspot.services.commands.exporting import (
     FORMAT_HELP,
     ExportTarget,
@@ -98,6 +98,10 @@ SaveClips = Annotated[
         "--save-clips", metavar="DIR", parser=console.parsed_path, help="Write each hit's sound there as WAV."
     ),
 ]
+Padding = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Of sound before and after each hit in --save-clips. [default: 0]"),
+]
 TierFile = Annotated[
     Path | None,
     typer.Option(
@@ -157,6 +161,7 @@ def search(
     media: Media = None,
     encoding: Encoding = "",
     clips: SaveClips = None,
+    padding: Padding = None,
     export_format: Export = None,
     out: Out = None,
     label: Label = None,
@@ -181,6 +186,10 @@ def search(
     if text is not None and language is None and (hint := language_hint(text)):
         console.warn(f"wordspot: {hint}")
     target = _target(export_format, out, as_json=as_json)
+    if padding is not None:
+        if clips is None:
+            raise typer.BadParameter("--padding goes with --save-clips")
+        check_padding(padding)
     synthesis = SynthesisOptions(TypedQuery.language if language is None else language, speakers)
     wanted = filters.recording_filter(paths, folders, tags, since, until)
     given = GivenQuery([*(query or ()), *(more or ())], text, recording, start, end, label)
@@ -201,7 +210,7 @@ def search(
             filter=wanted,
             with_verdicts=with_verdicts,
         )
-        _Answers(queries, advice, source.many, as_json, clips, target).report(answers)
+        _Answers(queries, advice, source.many, as_json, clips, padding or 0.0, target).report(answers)
 
 
 @dataclass(frozen=True)
@@ -256,6 +265,7 @@ class _Answers:
     many: bool
     as_json: bool
     clips: Path | None
+    padding: float
     target: ExportTarget | None
 
     def report(self, answers: Iterable[SearchAnswer]) -> None:
@@ -273,7 +283,7 @@ class _Answers:
             occurrences += occurrences_of(query.label, answer.hits)
             if self.clips is not None:
                 folder = self.clips / f"{number:04}" if self.many else self.clips
-                lost_clips += save_clips(self.advice.client, self.advice.archive, answer.hits, folder)
+                lost_clips += self._save_clips(query.label, answer, folder)
         if self.target is not None:
             self._export(self.target, occurrences)
         if problems:
@@ -282,6 +292,10 @@ class _Answers:
             console.warn(f"wordspot: {console.counted(lost_clips, 'clip')} could not be saved")
         if problems or lost_clips:
             raise typer.Exit(2)
+
+    def _save_clips(self, label: str, answer: SearchAnswer, folder: Path) -> int:
+        client, archive = self.advice.client, self.advice.archive
+        return save_clips(client, archive, answer.hits, folder, query=label, padding=self.padding)
 
     def _export(self, target: ExportTarget, occurrences: Sequence[Occurrence]) -> None:
         told = target.write(

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from wordspot.indexer.sound.audio import read_stretch
-
 if TYPE_CHECKING:
     from tests.e2e.conftest import Sample, Wordspot
 
@@ -100,12 +98,13 @@ def test_clips_hold_the_sound_of_the_hits(indexed: Wordspot, sample: Sample, tmp
     folder = tmp_path / "clips" / "password"
     query = sample.query("password")
     hits = indexed.ask("search", query, "--all-hits", "--top", 4, "--save-clips", folder)["hits"]
-    clips = sorted(folder.iterdir())
-    assert [clip.suffix for clip in clips] == [".wav"] * len(hits) == [".wav"] * 4
+    clips = sorted(folder.glob("*.wav"))
+    assert len(clips) == len(hits) == 4
     for clip, hit in zip(clips, hits, strict=True):
         samples, rate = soundfile.read(clip, dtype="float32")
-        original = read_stretch(Path(hit["path"]), hit["start"], hit["end"], max_seconds=60)
-        assert rate == 16_000
+        original, original_rate = soundfile.read(hit["path"], dtype="float32")
+        original = original[round(hit["start"] * rate) : round(hit["end"] * rate)]
+        assert rate == original_rate
         assert len(samples) == pytest.approx((hit["end"] - hit["start"]) * rate, abs=1)
         np.testing.assert_allclose(samples, original, atol=1 / 32_768)
 
@@ -121,11 +120,11 @@ def test_a_batch_is_answered_line_by_line_in_order(indexed: Wordspot, sample: Sa
     clips = tmp_path / "clips"
     ended = indexed.run("search", "--batch", batch, "--json", "--top", 3, "--save-clips", clips)
     assert (ended.code, ended.errors) == (0, "")
-    assert all(list(answer)[:2] == ["query", "hits"] for answer in ended.answers)
+    assert {answer["schema"] for answer in ended.answers} == {"wordspot.search.v1"}
     assert len(ended.answers) == len(stretches) + 3
     assert [answer["query"] for answer in ended.answers] == [files[0], *lines, *files[1:]]
     assert all(len(answer["hits"]) == 3 for answer in ended.answers)
-    assert [len(list(folder.iterdir())) for folder in sorted(clips.iterdir())] == [3] * len(ended.answers)
+    assert [len(list(folder.glob("*.wav"))) for folder in sorted(clips.iterdir())] == [3] * len(ended.answers)
 
     volume, *conferences, glorious, password = (answer["hits"] for answer in ended.answers)
     assert volume == indexed.ask("search", files[0], "--all-hits", "--top", 3)["hits"]

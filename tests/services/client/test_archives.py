@@ -260,6 +260,23 @@ def test_clips_are_wav(filled: Client) -> None:
     assert (len(samples), rate) == (16_000, 16_000)
 
 
+def test_clips_have_the_channels_and_the_rate_of_the_file_where_they_are_asked_for(
+    client: Client, tmp_path: Path
+) -> None:
+    sound = np.random.default_rng(7).uniform(-0.5, 0.5, (2 * 44_100, 2)).astype(np.float32)
+    soundfile.write(tmp_path / "stereo.wav", sound, 44_100)
+    client.index([tmp_path / "stereo.wav"])
+    samples, rate = soundfile.read(io.BytesIO(client.clip(_first(client), 0.5, 1.5, original_rate=True)))
+    assert rate == 44_100
+    np.testing.assert_allclose(samples, sound[22_050:66_150], atol=1e-4)
+
+
+@pytest.mark.parametrize("top", [0, 10_001])
+def test_a_number_of_hits_outside_its_limits_is_refused(client: Client, tea: Path, top: int) -> None:
+    with pytest.raises(InvalidInput, match=f"top must be between 1 and 10,000, got {top}"):
+        client.search(tea, top=top)
+
+
 def test_a_deleted_recording_is_gone(filled: Client) -> None:
     gone = _first(filled)
     filled.delete(gone)
