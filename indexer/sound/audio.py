@@ -253,8 +253,10 @@ def original_with_pauses(
                 raise NoAudio(f"{decoding.name} holds no audio in the stretch that is asked for")
     except RateChanges:
         blocks = []
-        options = {"track": track, "channel": channel}
-        for block in read_with_pauses(file, max_seconds=stop - start + 1, start=start, stop=stop, **options):
+        seconds = stop - start + 1
+        for block in read_with_pauses(
+            file, max_seconds=seconds, start=start, stop=stop, track=track, channel=channel
+        ):
             blocks.append(block)
             yield None
         yield OriginalSound(np.concatenate(blocks)[:, None], SAMPLE_RATE)

@@ -28,7 +28,7 @@ class OriginalSound:
     @property
     def channels(self) -> int:
         """How many there are."""
-        return self.samples.shape[1]
+        return int(self.samples.shape[1])
 
     def only(self, channel: int) -> OriginalSound:
         """Returns one channel, by its number from 1; all of them for 0."""

@@ -46,6 +46,16 @@ def test_a_stretch_is_what_the_file_holds(
         np.testing.assert_allclose(sound.samples, expected, atol=1e-4)
 
 
+def test_a_channel_may_be_had_alone(decoder: Decoder, tmp_path: Path) -> None:
+    path = tmp_path / "stereo.wav"
+    soundfile.write(path, noise(1, 8_000, 2), 8_000)
+    whole, _ = soundfile.read(path, dtype="float32")
+    sound = decoder.read_original(path, 0.25, 0.5, max_values=ENOUGH, channel=2)
+    np.testing.assert_allclose(sound.samples[:, 0], whole[2_000:4_000, 1], atol=1e-4)
+    with pytest.raises(InvalidInput, match="2 channels, there is no channel 3"):
+        decoder.read_original(path, 0.25, 0.5, max_values=ENOUGH, channel=3)
+
+
 def test_a_lossy_file_has_the_times_of_what_is_searched(decoder: Decoder, tmp_path: Path) -> None:
     path = tmp_path / "clicks.ogg"
     samples = noise(25, 48_000, 2) * 0.01
