@@ -160,7 +160,7 @@ def occurrences_of(label: str, hits: Iterable[Hit]) -> list[Occurrence]:
             score=hit.score,
             p_correct=hit.p_correct,
             detected=hit.detected,
-            channel=getattr(hit, "channel", 0),
+            channel=hit.channel,
         )
         for hit in hits
     ]
