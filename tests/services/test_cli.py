@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from wordspot.indexer.records import Hit
 from wordspot.indexer.sound.audio import write_wav
 from wordspot.models.encoders import whisper_weights
 from wordspot.services import cli
@@ -147,7 +148,7 @@ def test_hits_as_json_have_the_fields_of_the_contract(run: Run, indexed: dict[st
     assert answer["query"] == str(tea)
     assert len(answer["hits"]) == 3
     for hit in answer["hits"]:
-        assert list(hit) == ["recording", "path", "start", "end", "score", "detected", "p_correct", "missing"]
+        assert set(hit) == set(Hit.__dataclass_fields__)
         assert 0 <= hit["p_correct"] <= 1
     scores = [hit["score"] for hit in answer["hits"]]
     assert scores == sorted(scores, reverse=True)
