@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from tests.fuzz import calls, campaign, cases
@@ -43,7 +44,8 @@ def opened(names: Sequence[str] = (), models: Sequence[str] = ()) -> Iterator[li
 
 def fuzz(options: argparse.Namespace) -> bool:
     with opened(options.target) as targets:
-        run = campaign.Campaign(targets, options.seed, options.folder, lambda line: print(line, flush=True))
+        say = partial(print, flush=True)
+        run = campaign.Campaign(targets, options.seed, options.folder, say, say)
         with suppress(KeyboardInterrupt):
             run.run(options.inputs, options.seconds)
     print(campaign.table(run.figures))

@@ -93,9 +93,15 @@ class CallTarget:
         try:
             answer = call(request, timeout=MAX_CALL_SECONDS)
             several = answer if method.server_streaming else (answer,)
-            count = sum(1 for _ in itertools.islice(several, MAX_RESPONSES))
+            count = 0
+            for response in itertools.islice(several, MAX_RESPONSES):
+                count += 1
+                if place := self._server.place_in(response):
+                    return Verdict.FOREIGN, f"an answer says where the server keeps something: {place}"
             return Verdict.ANSWERED, f"{count} responses"
         except grpc.RpcError as error:
+            if place := self._server.place_in(_told(error)):
+                return Verdict.FOREIGN, f"an error says where the server keeps something: {place}"
             return _judged(error)
 
     def _after_failure(self, verdict: Verdict, detail: str) -> tuple[Verdict, str]:
@@ -182,6 +188,14 @@ def _judged(error: grpc.RpcError) -> tuple[Verdict, str]:
         return Verdict.STALLED, detail
     ours = any(rule.reason == reason and rule.code is code for rule in errors.RULES)
     return (Verdict.REFUSED if ours or code in GRPC_OWN else Verdict.FOREIGN), detail
+
+
+def _told(error: grpc.RpcError) -> bytes:
+    """All that a status says."""
+    call: Any = error
+    values = [value for _, value in call.trailing_metadata() or ()]
+    texts = [value if isinstance(value, bytes) else str(value).encode() for value in values]
+    return b"\n".join([(call.details() or "").encode(), *texts])
 
 
 def _checked(

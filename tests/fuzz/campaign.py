@@ -95,12 +95,18 @@ class Lane:
 
 
 class Campaign:
-    """report: gets a line for each new kind of failure, and now and then one that says how far it is."""
+    """report: gets a line for each new kind of failure. progress: now and then one on how far it is."""
 
     def __init__(
-        self, targets: Sequence[Target], seed: int, folder: Path, report: Callable[[str], None]
+        self,
+        targets: Sequence[Target],
+        seed: int,
+        folder: Path,
+        report: Callable[[str], None],
+        progress: Callable[[str], None] = lambda line: None,
     ) -> None:
-        self._targets, self._seed, self._folder, self._report = targets, seed, folder, report
+        self._targets, self._seed, self._folder = targets, seed, folder
+        self._report, self._progress = report, progress
         self._stopped = threading.Event()
         self.figures = {target.name: Figures() for target in targets}
 
@@ -144,11 +150,11 @@ class Campaign:
             for end in done:
                 end.result()
             if waiting:
-                self._report(" ".join(f"{lane.name} {lane.count}" for lane in lanes))
+                self._progress(" ".join(f"{lane.name} {lane.count}" for lane in lanes))
             for lane in lanes:
                 if not lane.told and time.monotonic() - lane.begin > MAX_INPUT_SECONDS:
                     lane.told = True
-                    self._report(f"the fuzzer stands at {self._seed}/{lane.target}/{lane.number}")
+                    self._progress(f"the fuzzer stands at {self._seed}/{lane.target}/{lane.number}")
                     faulthandler.dump_traceback()
 
     @property

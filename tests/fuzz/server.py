@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -65,6 +66,7 @@ class Server:
         self._lock = threading.Lock()
         self.root = folder / "root"
         self.root.mkdir()
+        self._places = [str(place).encode() for place in (folder / "home", ROOT, Path(sys.prefix))]
         self.queries = sorted((SAMPLE / "queries").glob("*.flac"))[:4]
         for path in sorted((SAMPLE / "recordings").glob("*.flac"))[:RECORDINGS]:
             (self.root / path.name).write_bytes(path.read_bytes())
@@ -72,6 +74,10 @@ class Server:
         with Client(self.address) as client:
             client.index(sorted(self.root.iterdir()), encoder="naive")
         self.models = self._models(frozenset(models))
+
+    def place_in(self, answer: bytes) -> str:
+        """Returns the path of this machine that an answer holds, none of the caller's own; "" for none."""
+        return next((place.decode() for place in self._places if place in answer), "")
 
     def ensure(self) -> None:
         """Starts it anew if it has ended."""
@@ -90,7 +96,8 @@ class Server:
         self.process.close()
 
     def _start(self) -> None:
-        arguments = ("-m", "wordspot.services.cli", "serve", "all", "--port", "0", "--root", str(self.root))
+        arguments = ("-m", "wordspot.services.cli", "serve", "all", "--no-http", "--port", "0")
+        arguments += ("--root", str(self.root))
         environment = {**ENVIRONMENT, "WORDSPOT_HOME": str(self.folder / "home")}
         self.process = Process(arguments, self.folder / "server.log", environment)
         line = self.process.line(START_SECONDS) or ""

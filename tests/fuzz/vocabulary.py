@@ -53,6 +53,7 @@ class Vocabulary:
             "excluded_recordings": _among(RECORDING),
             "id": _among(OPERATION),
             "encoder": _among(*ENCODERS),
+            "IndexArchiveRequest.encoder": _among("naive", "naive", "", "nobody"),  # searches are of it
             "SearchOptions.encoder": _among("naive", ""),
             "SearchOptions.archive": _among(*(ARCHIVE,) * 12, SCRATCH, "nobody"),
             "GetEncoderRequest.name": _among(*ENCODERS),
