@@ -34,9 +34,14 @@ class Attempts:
     def begin(self, recording: str) -> None:
         """Notes that indexing a recording begins."""
         path = self._folder / recording
-        with suppress(OSError), permissions.open_private(path, "r+b" if path.exists() else "xb") as file:
-            count = self._count(path)
-            file.write(b"%d" % (count + 1))
+        with suppress(OSError):
+            try:
+                with permissions.open_private(path, "xb") as file:
+                    file.write(b"1")
+            except FileExistsError:
+                count = self._count(path)
+                with permissions.open_private(path, "r+b") as file:
+                    file.write(b"%d" % (count + 1))
 
     def end(self, recordings: Iterable[str]) -> None:
         """Removes the notes of recordings, whether or not there are any."""

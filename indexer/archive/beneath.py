@@ -10,7 +10,9 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from functools import cache
 from pathlib import Path, PurePath
+from typing import Any
 
 from wordspot.indexer.sound.opened import READING
 
@@ -43,6 +45,8 @@ def open_beneath(root: Path, path: Path) -> int:
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), str(path))
     top = os.open("/", _FOLDER)
     try:
+        if len(root.parts) == 1:  # it is the root
+            return _opened(top, path.relative_to(root), READING | os.O_NOFOLLOW)
         folder = _opened(top, root.relative_to("/"), _FOLDER)
         try:
             return _opened(folder, path.relative_to(root), READING | os.O_NOFOLLOW)
@@ -67,16 +71,21 @@ def _opened(folder: int, path: PurePath, flags: int) -> int:
 
 def _openat2(folder: int, path: PurePath, flags: int) -> int:
     how = _OpenHow(flags, 0, _RESOLVE_BENEATH | _RESOLVE_NO_SYMLINKS | _RESOLVE_NO_MAGICLINKS)
-    call = ctypes.CDLL(None, use_errno=True).syscall
-    call.restype = ctypes.c_long
     size = ctypes.c_size_t(ctypes.sizeof(how))
-    result: int = call(
+    result: int = _syscall()(
         ctypes.c_long(_SYS_OPENAT2), ctypes.c_int(folder), os.fsencode(path), ctypes.byref(how), size
     )
     if result < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), str(path))
     return result
+
+
+@cache
+def _syscall() -> Any:
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    call.restype = ctypes.c_long
+    return call
 
 
 def _chained(folder: int, path: PurePath, flags: int) -> int:

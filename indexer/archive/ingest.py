@@ -42,6 +42,8 @@ from wordspot.indexer.streams import DEFAULT_SELECTION, Layout, Selection
 if TYPE_CHECKING:
     from wordspot.indexer.sound.audio import Decoder
 
+MIN_KEPT_PEAKS_SECONDS = 20.0  # the waveform of less is drawn from the sound as fast
+
 
 @dataclass(frozen=True)
 class Ingest:
@@ -254,7 +256,8 @@ class _IndexingWorker:
                         return
                     if self._problem is not None:
                         break
-            if ingest.peaks is not None and ingest.selection.covers_default:
+            long_enough = samples >= MIN_KEPT_PEAKS_SECONDS * SAMPLE_RATE
+            if ingest.peaks is not None and ingest.selection.covers_default and long_enough:
                 ingest.peaks.save(source.original.sha256, united([meter.peaks() for meter in meters]))
             end = _RecordingEnd(
                 source.recording,

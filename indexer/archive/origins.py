@@ -84,7 +84,7 @@ def stored_origins(session: Session, ids: Sequence[str]) -> dict[str, Origin]:
 
 def encoded(origins: Iterable[Origin | None]) -> bytes:
     """Returns origins by ordinal as a segment stores them; None where there is none."""
-    return json.dumps([origin and dataclasses.asdict(origin) for origin in origins], indent=1).encode()
+    return json.dumps([origin and vars(origin) for origin in origins]).encode()
 
 
 def read(segment: Path) -> list[Origin | None]:

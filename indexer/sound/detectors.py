@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from wordspot.indexer.errors import FailedPrecondition
 from wordspot.indexer.records import SAMPLES_PER_TICK, Samples
 from wordspot.indexer.sound import silero
+from wordspot.indexer.sound.padding import padded
 from wordspot.indexer.sound.spectra import SILENCE_DB, levels
 
 NOISE_TICKS = 3_000  # over which the level of the noise is estimated
@@ -73,7 +74,7 @@ class SileroDetector:
 
         def hear(samples: Samples) -> NDArray[np.float32]:
             nonlocal context, hidden, cell
-            frames = np.pad(samples, (0, -len(samples) % self.FRAME)).reshape(-1, self.FRAME)
+            frames = padded(samples, 0, -len(samples) % self.FRAME).reshape(-1, self.FRAME)
             before = np.concatenate([context[np.newaxis], frames[:-1, -self.CONTEXT :]])
             context = frames[-1, -self.CONTEXT :]
             heard, hidden, cell = self._run(np.concatenate([before, frames], axis=1), hidden, cell)

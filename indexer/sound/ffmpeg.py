@@ -88,7 +88,10 @@ class FFmpegReader:
         self._open(None)
         try:
             chosen = self._chosen_track(track)
-            self._open(chosen)
+            if len(self._container.streams.audio) > 1:  # others may have been read
+                self._open(chosen)
+            else:
+                self._choose(chosen)
             self.info = self._information()
         except BaseException:
             self.close()
@@ -128,8 +131,11 @@ class FFmpegReader:
         self._stamp: float | None = None  # at which the demuxer has the end of the last frame
         first = (self._container.start_time or 0) / av.time_base
         self._origin = min(first, 0.0) if self._format in FROM_ZERO else first
-        if number is None:
-            return
+        if number is not None:
+            self._choose(number)
+
+    def _choose(self, number: int) -> None:
+        """Has this audio track decoded, and no other one read."""
         self._number, self._track = number, self._container.streams.audio[number]
         self._track.codec_context.thread_count = 1
         for other in self._container.streams:

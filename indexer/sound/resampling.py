@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.indexer.records import SAMPLE_RATE, Samples
+from wordspot.indexer.sound.padding import padded
 from wordspot.indexer.vectors.protocol import product
 
 RUN_VALUES = 1 << 14  # of a matrix of the resampler
@@ -111,17 +112,17 @@ class _Polyphase:
         periods = range(start // self.period, -(-stop // self.period))
         lowest = periods[0] * self.advance + min(first for _, first, _ in self.runs)
         highest = periods[-1] * self.advance + max(first + len(m) for _, first, m in self.runs)
-        padded = np.pad(held, (max(origin - lowest, 0), max(highest - origin - len(held), 0)))
+        inputs = padded(held, max(origin - lowest, 0), max(highest - origin - len(held), 0))
         out = np.empty((len(periods), self.period), np.float32)
         for first, relative, matrix in self.runs:
             begin = periods[0] * self.advance + relative - min(origin, lowest)
             # What sliding_window_view gives at every `advance`, without its checks of what it is given.
             windows = np.ndarray(
                 (len(periods), len(matrix)),
-                padded.dtype,
-                padded,
-                begin * padded.itemsize,
-                (self.advance * padded.itemsize, padded.itemsize),
+                inputs.dtype,
+                inputs,
+                begin * inputs.itemsize,
+                (self.advance * inputs.itemsize, inputs.itemsize),
             )
             out[:, first : first + matrix.shape[1]] = product(windows.astype(np.float64), matrix)
         skipped = periods[0] * self.period

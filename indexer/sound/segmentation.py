@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from wordspot.indexer.records import SAMPLES_PER_TICK, Region, Samples, Section, to_seconds
 from wordspot.indexer.sound.detectors import Detector
+from wordspot.indexer.sound.padding import padded
 from wordspot.indexer.sound.spans import SpanPlan
 from wordspot.indexer.sound.spectra import SILENCE_DB, acoustic_boundaries, levels
 
@@ -134,7 +135,7 @@ def _pieces(blocks: Iterable[Samples]) -> Iterator[Samples]:
 
 def _runs(speech: NDArray[np.float32], rules: Rules) -> NDArray[np.int64]:
     """Returns start and stop (regions, 2), disjoint, before long ones are split."""
-    edges = np.diff(np.pad((speech >= rules.offset).astype(np.int8), 1))
+    edges = np.diff(padded((speech >= rules.offset).astype(np.int8), 1, 1))
     starts, stops = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0)
     if not len(starts):
         return np.zeros((0, 2), np.int64)

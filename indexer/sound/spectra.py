@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordspot.indexer.records import SAMPLE_RATE, SAMPLES_PER_TICK, Samples
+from wordspot.indexer.sound.padding import padded
 from wordspot.indexer.vectors.protocol import product
 
 SILENCE_DB = -55.0  # full scale is 0; what stays below is no sound
@@ -44,8 +45,7 @@ def acoustic_boundaries(samples: Samples) -> NDArray[np.int64]:
     change = np.zeros(len(spectra))
     change[3:-2] = np.linalg.norm(total[6:] - 2 * total[3:-3] + total[:-6], axis=1)
     strength = sum(curve / max(curve.mean(), INAUDIBLE_DB) for curve in (change, onset_strength(spectra)))
-    padded = np.pad(strength, 2)
-    around = np.lib.stride_tricks.sliding_window_view(padded, 5).max(axis=1)
+    around = np.lib.stride_tricks.sliding_window_view(padded(strength, 2, 2), 5).max(axis=1)
     return np.flatnonzero((strength == around) & (strength > max(strength.mean(), INAUDIBLE_DB)))
 
 
@@ -66,8 +66,8 @@ def log_mel(samples: Samples) -> NDArray[np.float32]:
     ticks = len(samples) // SAMPLES_PER_TICK
     if not ticks:
         return np.zeros((0, MEL_BANDS), np.float32)
-    padded = np.pad(samples, WINDOW_SAMPLES // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::SAMPLES_PER_TICK][:ticks]
+    around = padded(samples, WINDOW_SAMPLES // 2, WINDOW_SAMPLES // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(around, WINDOW_SAMPLES)[::SAMPLES_PER_TICK][:ticks]
     window, filters = _analysis()
     energies = np.empty((ticks, MEL_BANDS), np.float32)
     for first in range(0, ticks, TICKS_AT_ONCE):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.records import SAMPLE_RATE, Samples
 from wordspot.indexer.sound.channels import ChannelMixer, ChannelPicker
+from wordspot.indexer.sound.padding import padded
 from wordspot.indexer.sound.reader import Chunk
 from wordspot.indexer.sound.resampling import Resampler
 
@@ -181,9 +182,8 @@ class Timeline:
         for name in ("left_out", "inverted", "sounding"):
             total, more = getattr(figures, name), getattr(run.mixer, name)
             width = max(len(total), len(more))
-            setattr(
-                figures, name, np.pad(total, (0, width - len(total))) + np.pad(more, (0, width - len(more)))
-            )
+            added = padded(total, 0, width - len(total)) + padded(more, 0, width - len(more))
+            setattr(figures, name, added)
 
 
 class _Run:

@@ -105,12 +105,13 @@ class Campaign:
         return "\n".join([*lines, f"| **{self.fired}** | {sums} | {self.wrong} |"])
 
 
-def lose_power(seed: int, count: int, report: Callable[[str], None]) -> int:
+def lose_power(
+    seed: int, count: int, report: Callable[[str], None], scenarios: Sequence[Scenario] = SCENARIOS
+) -> int:
     """Loses the power so often at random moments; reports a table and returns how often that went wrong."""
     rows: dict[str, Row] = {}
     with tempfile.TemporaryDirectory() as name, Processes(Path(name)) as processes:
         stage = Stage(processes, Path(name).resolve())
-        scenarios = [scenario for scenario in SCENARIOS if not scenario.closed and scenario.base != "damaged"]
         recorded = {scenario.name: stage.record(scenario) for scenario in scenarios}
         for number in range(count):
             scenario = scenarios[number % len(scenarios)]

@@ -25,7 +25,7 @@ from wordspot.services.client.archives import Client
 from wordspot.services.commands import console
 from wordspot.services.embedded import EmbeddedServer, EmbeddedSettings
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 Request = dict[str, Any]
 
 

@@ -11,10 +11,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.processes import Ended, Processes
-from tests.faults.world import OLD, QUERIES, State, World, Wrong, check_words, copied, must
+from tests.faults.world import (
+    OLD,
+    QUERIES,
+    SAMPLE_RECORDINGS,
+    State,
+    World,
+    Wrong,
+    check_words,
+    copied,
+    must,
+)
 
 DAMAGES = 20
 BLOCK_BYTES = 4096
+MANY = tuple(sorted(str(path) for path in SAMPLE_RECORDINGS.iterdir()))
 MODEL = "sa"  # an artifact that ships, copied to be one of the user's own
 _PRETRAINED = Path(__file__).parents[2] / "models" / "pretrained"
 
@@ -158,7 +169,7 @@ class Decay:
         state = self.world.inspect(home, kind.index)
         if state.problems and kind.name == "upload":
             row.lost += 1
-        elif state.problems or state.quarantined or state.indexed != OLD:
+        elif state.problems or state.quarantined or state.indexed != self._expected(kind).indexed:
             raise Wrong(f"not repaired: {state.problems or sorted(state.indexed)}, {asked.errors!r}")
         elif said or verified.code:
             row.repaired += 1
@@ -192,7 +203,11 @@ class Decay:
     def _old(self, kind: Decayed) -> Path:
         return self.world.filled(kind.index)
 
-    _cached = _old
+    def _cached(self, kind: Decayed) -> Path:
+        """With enough spans that an index is trained on them and stored."""
+        home = self.world.new_home()
+        must(self.world.command(home, "index", *MANY, kind=kind.index))
+        return home
 
     def _killed(self, kind: Decayed) -> Path:
         """With a log that was not taken up: the process ended without closing its database."""

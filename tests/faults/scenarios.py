@@ -130,10 +130,10 @@ class Stage:
         case = self._folder / f"case-{self._count}"
         case.mkdir()
         home = case / "home"
+        if scenario.closed and not self._backup.exists():
+            self.world.command(base.home or home, "backup", self._backup)
         if base.home is not None:
             copied(base.home, home)
-        if scenario.closed and not self._backup.exists():
-            self.world.command(home, "backup", self._backup)
         meeting = Interposition(case, self._folder / "counters", log)
         environment = self.world.environment(home, scenario.index) | meeting.environment(fault)
         ended = self._run(scenario, base, case, environment)

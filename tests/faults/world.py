@@ -17,7 +17,8 @@ from tests.faults.processes import Ended, Processes
 _SAMPLE = Path(__file__).parents[2] / "deploy" / "demo" / "sample"
 QUERIES = [str(_SAMPLE / "queries" / f"{word}.flac") for word in ("password", "conference")]
 _NAMES = ("agent-pass", "conf-full", "conf-locked", "vm-newpassword", "conf-hasleft", "conf-hasjoin")
-RECORDINGS = tuple(str(_SAMPLE / "recordings" / f"{name}.flac") for name in _NAMES)
+SAMPLE_RECORDINGS = _SAMPLE / "recordings"
+RECORDINGS = tuple(str(SAMPLE_RECORDINGS / f"{name}.flac") for name in _NAMES)
 FIRST, SECOND, UPLOADED, NEW = RECORDINGS[:2], RECORDINGS[2:3], RECORDINGS[3:4], RECORDINGS[4:]
 OLD = frozenset(RECORDINGS[:4])
 MAX_SCORE_DIFFERENCE = 1e-4
