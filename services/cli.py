@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 from wordspot.services import native
 
@@ -34,11 +34,29 @@ from wordspot.services.commands.train import train
 
 app = typer.Typer(
     name="wordspot",
-    help="Say a word, find every place it was said, in any language, without transcripts.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"wordspot {version('wordspot')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Say a word, find every place it was said, in any language, without transcripts."""
+
+
 for command in (
     index,
     resume,

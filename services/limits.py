@@ -58,6 +58,7 @@ MAX_HELD_BYTES = 512 * 1024 * 1024
 DEFAULT_HITS = 10
 MAX_STORED_HITS = 20_000  # in one answer, of at most MAX_MESSAGE_BYTES
 MAX_EXAMPLES = 16  # of one query
+MAX_BATCH_BYTES = 64 * 1024 * 1024  # of queries, a line each, that are piped
 MAX_QUERY_BYTES = 32 * 1024 * 1024
 MAX_HELD_QUERY_BYTES = 256 * 1024 * 1024  # of all calls together
 MAX_LABEL_CHARACTERS = 100  # of a typed query, so that an error keeps its reason

@@ -26,9 +26,14 @@ def file_text(path: Path) -> str:
         data = path.read_bytes()
     except OSError as error:
         raise InvalidInput(f"cannot read {path}: {error.strerror}") from error
+    return decoded(data, str(path))
+
+
+def decoded(data: bytes, name: str) -> str:
+    """Returns text as `file_text` does. name: of where the bytes come from. Raises InvalidInput."""
     marked = (pair for pair in _ENCODINGS if data.startswith(pair[0]))
     mark, encoding = next(marked, (b"", "utf-8"))
     try:
         return data[len(mark) :].decode(encoding, "surrogateescape" if encoding == "utf-8" else "strict")
     except UnicodeDecodeError as error:
-        raise InvalidInput(f"{path} must be text in {encoding}, as its first bytes say: {error}") from error
+        raise InvalidInput(f"{name} must be text in {encoding}, as its first bytes say: {error}") from error

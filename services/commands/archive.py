@@ -16,6 +16,7 @@ from wordspot.services import settings
 from wordspot.services.client.archives import Client
 from wordspot.services.commands import console, recordings
 from wordspot.services.escapes import escaped
+from wordspot.services.interchange.schemas import ARCHIVE, named
 from wordspot.v1 import archive_pb2
 
 app = typer.Typer(no_args_is_help=True, help="List, show, verify, repair, delete and compact archives.")
@@ -31,7 +32,7 @@ def list_(address: console.Address = None, as_json: console.Json = False) -> Non
         archives = list(client.archives())
     if as_json:
         for archive in archives:
-            console.print_json(console.as_dict(archive))
+            console.print_json(named(ARCHIVE) | console.as_dict(archive))
         return
     rows = [
         (a.name, str(a.recordings), str(a.indexed_recordings), console.hours(a.audio_seconds), a.encoder)
@@ -49,7 +50,8 @@ def show(name: Name = "default", address: console.Address = None, as_json: conso
         operations = list(client.operations(name))
     if as_json:
         console.print_json(
-            console.as_dict(archive)
+            named(ARCHIVE)
+            | console.as_dict(archive)
             | {
                 "recording_list": [console.as_dict(recording) for recording in recordings],
                 "operation_list": [console.as_dict(operation) for operation in operations],

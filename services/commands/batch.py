@@ -18,9 +18,14 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         InvalidInput: the file cannot be read, or is no text.
     """
-    for number, line in enumerate(file_text(path).split("\n"), 1):
+    yield from lines_of(file_text(path), str(path))
+
+
+def lines_of(text: str, name: str) -> Iterator[tuple[int, str]]:
+    """Yields lines as `numbered_lines` does. name: of where the text comes from. Raises InvalidInput."""
+    for number, line in enumerate(text.split("\n"), 1):
         line = line.removesuffix("\r")
         if "\0" in line:
-            raise InvalidInput(f"{path}, line {number} must be text, got a NUL character")
+            raise InvalidInput(f"{name}, line {number} must be text, got a NUL character")
         if line.strip():
             yield number, line

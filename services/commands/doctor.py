@@ -20,6 +20,7 @@ from wordspot.models.temporary import temporary_folder
 from wordspot.services import settings
 from wordspot.services.commands import console
 from wordspot.services.extras import missing_package
+from wordspot.services.interchange.schemas import FINDING, named
 
 PACKAGES = ("wordspot", "wordspot-client", "grpcio", "protobuf", "numpy", "onnxruntime", "sqlalchemy")
 MODEL_PACKAGES = ("wordspot-models", "torch", "torchaudio", "librosa")
@@ -55,7 +56,8 @@ def doctor(as_json: console.Json = False) -> None:
     if as_json:
         for finding in findings:
             console.print_json(
-                {
+                named(FINDING)
+                | {
                     "what": finding.what,
                     "ok": finding.ok,
                     "missing": finding.missing,

@@ -14,6 +14,7 @@ from wordspot.models.errors import MissingWeights
 from wordspot.services import settings
 from wordspot.services.commands import console
 from wordspot.services.commands.train import train
+from wordspot.services.interchange.schemas import MODEL, named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +36,7 @@ def list_models(as_json: console.Json = False, address: console.Address = None) 
     models = _local() if address is None else _remote(address)
     if as_json:
         for model in models:
-            console.print_json(model)
+            console.print_json(named(MODEL) | model)
         return
     console.print_table(
         ("name", "modality", "can", "description"),

@@ -12,7 +12,7 @@ import typer
 
 from wordspot.services import settings
 from wordspot.services.commands import console
-from wordspot.services.commands.serve import gateway_beside, http_address
+from wordspot.services.commands.serve import gateway_beside, host_and_port
 from wordspot.services.gateway.notes import NOTE, served_page
 from wordspot.services.settings import ModelHostSettings, SearcherSettings, SegmenterSettings, ServerSettings
 
@@ -33,7 +33,7 @@ def open(
     serves it until it is interrupted.
     """
     if http is not None:
-        http_address(http)
+        host_and_port(http, "--http")
     home = settings.home(os.environ)
 
     def show(url: str) -> None:

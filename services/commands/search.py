@@ -39,7 +39,9 @@ from wordspot.services.limits import DEFAULT_HITS, DEFAULT_SPEAKERS, MAX_HITS, M
 
 Files = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[QUERY]...", help="A spoken example, or several of the same words."),
+    typer.Argument(
+        metavar="[QUERY]...", help="A spoken example, or several of the same words; - is the standard input."
+    ),
 ]
 MoreFiles = Annotated[
     list[Path] | None, typer.Option("--query", metavar="QUERY", help="The same, as an option.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,9 +10,12 @@ from pathlib import Path
 import typer
 
 from wordspot.indexer.errors import InvalidInput
-from wordspot.services.commands.batch import numbered_lines
+from wordspot.services.client.texts import decoded
+from wordspot.services.commands.batch import lines_of, numbered_lines
 from wordspot.services.examples import FileQuery, Query, QueryExample, StoredQuery, TypedQuery
-from wordspot.services.limits import DEFAULT_SPEAKERS
+from wordspot.services.limits import DEFAULT_SPEAKERS, MAX_BATCH_BYTES, MAX_QUERY_BYTES
+
+STANDARD_INPUT = "-"
 
 
 @dataclass(frozen=True)
@@ -75,19 +79,36 @@ class GivenQuery:
         if self.recording is None:
             if self.start is not None and len(self.files) != 1:
                 raise typer.BadParameter("--start and --end go with one QUERY, or with --recording")
-            examples += [
-                (str(file), file_label(file, self.start, self.end), FileQuery(file, self.start, self.end))
-                for file in self.files
-            ]
+            examples += [self._example(file, self.start, self.end) for file in self.files]
         elif self.start is None or self.end is None:
             raise typer.BadParameter("--recording needs --start and --end")
         else:
-            examples += [(str(file), file_label(file), FileQuery(file)) for file in self.files]
+            examples += [self._example(file) for file in self.files]
             name = f"{self.recording} {self.start:g}-{self.end:g}"
             examples.append((name, name, StoredQuery(self.recording, self.start, self.end)))
         names, labels, queries = zip(*examples, strict=True)
         named = NamedQuery(", ".join(names), ", ".join(dict.fromkeys(labels)), list(queries))
         return named if self.label is None else labelled(named, self.label)
+
+    def _example(
+        self, file: Path, start: float | None = None, end: float | None = None
+    ) -> tuple[str, str, QueryExample]:
+        """Returns name, label and example. Raises typer.BadParameter, InvalidInput."""
+        if str(file) != STANDARD_INPUT:
+            return str(file), file_label(file, start, end), FileQuery(file, start, end)
+        if start is not None:
+            raise typer.BadParameter("--start and --end go with a file, not with the standard input")
+        if [str(each) for each in self.files].count(STANDARD_INPUT) > 1:
+            raise typer.BadParameter("the standard input is one example only")
+        return STANDARD_INPUT, "standard input", standard_input(MAX_QUERY_BYTES)
+
+
+def standard_input(limit: int) -> bytes:
+    """Returns what is piped into the process. limit: in bytes. Raises InvalidInput beyond it."""
+    data = sys.stdin.buffer.read(limit + 1)
+    if len(data) > limit:
+        raise InvalidInput(f"the standard input must have at most {limit:,} bytes, got more")
+    return data
 
 
 def labelled(named: NamedQuery, label: str) -> NamedQuery:
@@ -115,7 +136,10 @@ def batch_queries(batch: Path, synthesis: SynthesisOptions) -> list[NamedQuery]:
 
 def _lines(batch: Path, synthesis: SynthesisOptions) -> Iterator[NamedQuery]:
     """Raises InvalidInput."""
-    for number, line in numbered_lines(batch):
+    lines = numbered_lines(batch)
+    if str(batch) == STANDARD_INPUT:
+        lines = lines_of(decoded(standard_input(MAX_BATCH_BYTES), "standard input"), "standard input")
+    for number, line in lines:
         path, *times = line.split("\t")
         if path == "say" and len(times) == 1:
             yield NamedQuery(line, times[0], synthesis.query(times[0]))

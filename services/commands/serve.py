@@ -48,11 +48,16 @@ def serve(
     which: Annotated[
         ServiceName, typer.Argument(metavar="[all|segmenter|modelhost|searcher|gateway]")
     ] = ServiceName.all,
-    host: Annotated[str | None, typer.Option(help="Where to listen; default 127.0.0.1.")] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(help="0 for any; default 50051, segmenter 50052, modelhost 50053, gateway 8080."),
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Where to listen; port 0 for any. [default: 127.0.0.1, port 50051 for all and searcher, "
+            "segmenter 50052, modelhost 50053, gateway 8080]",
+        ),
     ] = None,
+    host: Annotated[str | None, typer.Option(help="The host of --address alone.")] = None,
+    port: Annotated[int | None, typer.Option(help="The port of --address alone.")] = None,
     reflection: Annotated[
         bool | None, typer.Option("--reflection/--no-reflection", help="Let clients list the services.")
     ] = None,
@@ -122,6 +127,10 @@ def serve(
         "traces": traces,
         "log_format": log_format,
     }
+    if address is not None:
+        if host is not None or port is not None:
+            raise typer.BadParameter("--address goes without --host and --port")
+        host, port = host_and_port(address, "--address")
     default_port = {} if environment.get("WORDSPOT_PORT") else {"port": PORTS[which]}
     server = ServerSettings.read(
         environment, **(default_port | _set_flags(host=host, port=port, reflection=reflection, **securing))
@@ -155,7 +164,7 @@ def _gateway_settings(
     modelhost: str | None = None,
 ) -> GatewaySettings:
     """Raises SettingsError."""
-    host, port = (None, None) if address is None else http_address(address)
+    host, port = (None, None) if address is None else host_and_port(address, "--http")
     return GatewaySettings.read(
         environment,
         spool=settings.home(environment) / "spool",
@@ -179,11 +188,11 @@ def gateway_beside(
     return replace(settings, http_port=0 if server.port == 0 else settings.http_port, any_port=True)
 
 
-def http_address(text: str) -> tuple[str, int]:
-    """Returns host and port. Raises SettingsError."""
+def host_and_port(text: str, option: str) -> tuple[str, int]:
+    """Returns host and port. option: that holds them. Raises SettingsError."""
     host, _, port = text.rpartition(":")
     if not port.isdecimal() or len(port) > 5 or not host:
-        raise settings.SettingsError(f"--http must be HOST:PORT, got {text!r}")
+        raise settings.SettingsError(f"{option} must be HOST:PORT, got {text!r}")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 

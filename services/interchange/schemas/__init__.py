@@ -10,7 +10,8 @@ from importlib import resources
 from typing import Any
 
 SEARCH, HIT, INDEX = "wordspot.search.v1", "wordspot.hit.v1", "wordspot.index.v1"
-NAMES = (SEARCH, HIT, INDEX)
+ARCHIVE, FINDING, MODEL = "wordspot.archive.v1", "wordspot.finding.v1", "wordspot.model.v1"
+NAMES = (SEARCH, HIT, INDEX, ARCHIVE, FINDING, MODEL)
 
 
 def schema(name: str) -> dict[str, Any]:
