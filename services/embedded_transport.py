@@ -18,7 +18,7 @@ from wordspot.indexer.archive.home import Home
 from wordspot.indexer.errors import ArchiveError, InvalidInput, NotFound
 from wordspot.indexer.paths import path_text
 from wordspot.services import settings
-from wordspot.services.client.transport import AddedRecording, Transport, load_encoder
+from wordspot.services.client.transport import Transport, load_encoder
 from wordspot.services.embedded import EmbeddedServer, EmbeddedSettings, serving_models
 from wordspot.services.errors import translated
 from wordspot.services.limits import AUTO, MAX_FILES_PER_CALL
@@ -60,14 +60,14 @@ class EmbeddedTransport(Transport):
 
     def add_files(
         self, files: Sequence[Path], archive: str, tags: Mapping[str, str]
-    ) -> Iterator[tuple[Path, AddedRecording | InvalidInput]]:
+    ) -> Iterator[tuple[Path, archive_pb2.AddedFile | InvalidInput]]:
         """Adds files by path, many in a call; yields each with what became of it."""
         for first in range(0, len(files), MAX_FILES_PER_CALL):
             yield from self._add_by_path(files[first : first + MAX_FILES_PER_CALL], archive, tags)
 
     def _add_by_path(
         self, paths: Sequence[Path], archive: str, tags: Mapping[str, str]
-    ) -> Iterator[tuple[Path, AddedRecording | InvalidInput]]:
+    ) -> Iterator[tuple[Path, archive_pb2.AddedFile | InvalidInput]]:
         request = archive_pb2.AddRecordingsRequest(
             archive=archive,
             files=[
@@ -80,7 +80,7 @@ class EmbeddedTransport(Transport):
             for response in self.archives.AddRecordings(request):
                 for file in response.files:
                     problem = InvalidInput(file.problem) if file.problem else None
-                    yield next(unanswered), problem or (file.recording, file.already_present)
+                    yield next(unanswered), problem or file
 
     def check_encoder(self, encoder: str | None) -> None:
         """Loads an encoder that lacks something, which fails at once unless it can be downloaded."""

@@ -18,7 +18,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from wordspot.indexer.errors import AlreadyExists
+from wordspot.indexer.paths import path_text
 from wordspot.indexer.tags import checked_tags
+from wordspot.services.client.files import absolute
 from wordspot.services.client.indexing import Indexing, followed
 from wordspot.services.client.recordings import RecordingCalls
 from wordspot.services.client.records import IndexProgress, IndexReport
@@ -94,6 +96,45 @@ class Client(RecordingCalls, VerdictCalls, SearchCalls):
         with translated(self.address):
             yield from self._archives.VerifyArchive(archive_pb2.VerifyArchiveRequest(name=name))
 
+    def refresh(
+        self,
+        name: str = "default",
+        folders: Iterable[str | Path] = (),
+        progress: Callable[[IndexProgress], None] = lambda progress: None,
+    ) -> Iterator[archive_pb2.FileChange]:
+        """Looks at every file that was added by path, and yields what has changed.
+
+        A file with another content is added; `start_index` makes it searchable, until then the old content
+        is. A recording whose file is gone is missing, and still searched; one whose file was renamed has the
+        new path.
+
+        Args:
+            name: of the archive.
+            folders: only files in these; all where there are none.
+            progress: called at every step.
+
+        Raises:
+            NotFound: there is no such archive.
+        """
+        request = archive_pb2.RefreshArchiveRequest(name=name, folders=map(_folder_text, folders))
+        with translated(self.address):
+            for response in self._archives.RefreshArchive(request):
+                progress(IndexProgress("looking", response.files_done, response.files_total))
+                yield from response.changes
+
+    def prune(self, name: str = "default", folders: Iterable[str | Path] = ()) -> list[archive_pb2.Recording]:
+        """Deletes the recordings whose files are missing and returns them.
+
+        folders: only of files in these; all where there are none. Raises NotFound.
+        """
+        request = archive_pb2.PruneArchiveRequest(name=name, folders=map(_folder_text, folders))
+        with translated(self.address):
+            return [
+                recording
+                for response in self._archives.PruneArchive(request)
+                for recording in response.recordings
+            ]
+
     def repair(
         self, name: str = "default", progress: Callable[[IndexProgress], None] = lambda progress: None
     ) -> archive_pb2.Operation:
@@ -129,6 +170,7 @@ class Client(RecordingCalls, VerdictCalls, SearchCalls):
         tags: Mapping[str, str] | None = None,
         tags_by_path: TagsByPath | None = None,
         drop_missing: bool = False,
+        prune: bool = False,
     ) -> IndexReport:
         """Adds files and folders and makes them searchable; creates the archive where there is none.
 
@@ -144,6 +186,7 @@ class Client(RecordingCalls, VerdictCalls, SearchCalls):
             tags_by_path: of single recordings, by id, path or the end of their path; also of those that the
                 archive holds already. `wordspot.read_tag_table` reads them from a CSV file.
             drop_missing: whether another encoder drops recordings that it cannot read again.
+            prune: whether recordings are deleted whose files lay in the paths and are missing.
 
         Raises:
             InvalidInput: a path is neither a file nor a folder, or a new archive would stay empty.
@@ -159,6 +202,7 @@ class Client(RecordingCalls, VerdictCalls, SearchCalls):
             tags=checked_tags(tags or {}),
             tags_by_path=tags_by_path or {},
             drop_missing=drop_missing,
+            prune=prune,
         )
 
     # Operations
@@ -230,3 +274,7 @@ class Client(RecordingCalls, VerdictCalls, SearchCalls):
                 archive_pb2.ResumeOperationRequest(id=operation)
             )
         return response.operation
+
+
+def _folder_text(folder: str | Path) -> str:
+    return path_text(absolute(folder))

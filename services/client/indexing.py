@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from wordspot.indexer.errors import ArchiveError, FailedPrecondition, InvalidInput, NotFound
-from wordspot.services.client.files import FoundFiles, audio_files
+from wordspot.indexer.paths import name_of_text
+from wordspot.services.client.changes import DEFAULT_STATUS, MISSING, ChangeLog, check_prunable, lies_in
+from wordspot.services.client.files import FoundFiles, absolute, audio_files
 from wordspot.services.client.records import IndexProgress, IndexReport
 from wordspot.services.client.tag_tables import TagsByPath, tag_updates
 from wordspot.services.client.transport import Transport
@@ -49,7 +51,15 @@ class ArchiveKeeper(OperationWatcher, Protocol):
     def delete_archive(self, name: str) -> None:
         """Deletes an archive."""
 
-    def recordings(self, archive: str) -> Iterator[archive_pb2.Recording]:
+    def refresh(
+        self, name: str, folders: Iterable[str | Path], progress: Callable[[IndexProgress], None]
+    ) -> Iterator[archive_pb2.FileChange]:
+        """Yields what has become of the files of recordings."""
+
+    def prune(self, name: str, folders: Iterable[str | Path]) -> list[archive_pb2.Recording]:
+        """Deletes the recordings whose files are missing and returns them."""
+
+    def recordings(self, archive: str, *, states: Iterable[str] = ()) -> Iterator[archive_pb2.Recording]:
         """Yields the recordings of an archive."""
 
     def start_index(self, archive: str, encoder: str | None, *, drop_missing: bool) -> archive_pb2.Operation:
@@ -68,10 +78,12 @@ class AddedFiles:
     Attributes:
         recordings: path, id, and whether its content was there before, of each file that was added.
         problems: message by path of each other file.
+        log: what became of each file, and of recordings' files.
     """
 
     recordings: Sequence[tuple[Path, str, bool]]
     problems: dict[str, str]
+    log: ChangeLog
 
 
 @dataclass(frozen=True)
@@ -99,20 +111,34 @@ class Indexing:
         tags: Mapping[str, str],
         tags_by_path: TagsByPath,
         drop_missing: bool = False,
+        prune: bool = False,
     ) -> IndexReport:
         """Returns what came of it. Arguments and errors are those of `Client.index`."""
         start = time.monotonic()
         self.transport.check_encoder(encoder)
-        paths = list(paths)
-        found = audio_files(paths, follow_links=follow_links)
-        created = self._ensured(paths, found)
+        named = [absolute(path) for path in paths]
+        if prune:
+            check_prunable(named, follow_links=follow_links)
+        found = audio_files(named, follow_links=follow_links)
+        created = self._ensured(named, found)
         with self._removing_new(created):
             reason = self.transport.prepare_encoder(encoder, self.archive)
             before = self.client.archive(self.archive)
             added = self._add(found.files, tags)
             untagged = self._tag(tags_by_path, added)
+            for change in self.client.refresh(self.archive, named, progress=self.progress):
+                added.log.note(change.status, name_of_text(change.recording.path), change.previous_path)
+            if prune:
+                added.log.pruned += [
+                    name_of_text(recording.path) for recording in self.client.prune(self.archive, named)
+                ]
             operation = self.client.start_index(self.archive, encoder, drop_missing=drop_missing)
         operation = followed(self.client, operation, self.progress)
+        added.log.missing = [
+            name_of_text(recording.path)
+            for recording in self.client.recordings(self.archive, states=MISSING)
+            if lies_in(name_of_text(recording.path), named)
+        ]
         changed = operation.recordings_done or operation.recordings_failed
         recordings = list(self.client.recordings(self.archive)) if changed else []
         archive = self.client.archive(self.archive)
@@ -169,14 +195,17 @@ class Indexing:
         """Puts files into the archive; one that cannot be read as audio becomes a problem."""
         recordings: list[tuple[Path, str, bool]] = []
         problems: dict[str, str] = {}
+        log = ChangeLog()
         self.progress(IndexProgress("adding", 0, len(files)))
         try:
             for done, (path, added) in enumerate(self.transport.add_files(files, self.archive, tags), 1):
                 if isinstance(added, InvalidInput):
                     problems[str(path)] = str(added)
                 else:
-                    recording, present = added
-                    recordings.append((path, recording.id, present))
+                    recordings.append((path, added.recording.id, added.already_present))
+                    log.note(
+                        added.status or DEFAULT_STATUS[added.already_present], str(path), added.previous_path
+                    )
                 self.progress(IndexProgress("adding", done, len(files)))
         except KeyboardInterrupt:
             raise Interrupted(
@@ -184,7 +213,7 @@ class Indexing:
                 "new ones cannot be searched yet; the same command goes on"
             ) from None
         self.progress(IndexProgress("adding", len(files), len(files)))
-        return AddedFiles(recordings, problems)
+        return AddedFiles(recordings, problems, log)
 
 
 def followed(
@@ -285,6 +314,9 @@ def report(
         seconds=seconds,
         encoder_reason=encoder_reason,
         untagged=dict(untagged),
+        files=added.log.changes(
+            {str(path) for path, identity, _ in added.recordings if identity in failures}
+        ),
         warnings={
             str(path): warnings[identity] for path, identity, _ in added.recordings if identity in warnings
         },

@@ -35,7 +35,7 @@ class RecordingCalls(Connection):
         Args:
             archive: its name.
             filter: which they match; None for all.
-            states: "added", "indexed", "failed": in one of which they are; empty for any.
+            states: "added", "indexed", "failed", "missing": in one of which they are; empty for any.
 
         Raises:
             NotFound: there is no such archive.
@@ -106,7 +106,7 @@ class RecordingCalls(Connection):
         ((_, added),) = self._transport.add_files([Path(path).absolute()], archive, checked_tags(tags or {}))
         if isinstance(added, InvalidInput):
             raise added
-        return added
+        return added.recording, added.already_present
 
     def delete(self, recording: str, archive: str = "default") -> None:
         """Deletes a recording from an archive; a file that was added by path stays. Raises NotFound."""

@@ -21,6 +21,28 @@ class IndexProgress:
 
 
 @dataclass(frozen=True)
+class FileChanges:
+    """What became of files, by their paths.
+
+    added: new to the archive.
+    changed: with another content than the one that was added from the same place.
+    renamed: with a content that lay elsewhere before, by the former path.
+    found: there again, after they had been missing.
+    present: whose content was in the archive before.
+    missing: not there any more; their recordings are still searched.
+    pruned: missing, and deleted from the archive.
+    """
+
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    renamed: dict[str, str] = field(default_factory=dict)
+    found: tuple[str, ...] = ()
+    present: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    pruned: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class IndexReport:
     """What an indexing did.
 
@@ -32,6 +54,7 @@ class IndexReport:
     seconds: spent.
     warnings: what was noticed of the sound of files that were indexed, by path.
     untagged: why recordings that tags were given for by path have not got them, by that path.
+    files: what became of each file, and which recordings' files are missing.
     encoder_reason: why `auto` chose the encoder that it chose, where it did so in this process.
     """
 
@@ -47,3 +70,4 @@ class IndexReport:
     skipped: dict[str, str] = field(default_factory=dict)
     ignored_files: tuple[str, ...] = ()
     untagged: dict[str, str] = field(default_factory=dict)
+    files: FileChanges = field(default_factory=FileChanges)

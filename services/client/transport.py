@@ -12,14 +12,15 @@ import os
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedReader
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import grpc
 
-from wordspot.indexer.errors import FailedPrecondition, InvalidInput
+from wordspot.indexer.errors import FailedPrecondition, InvalidInput, NotAllowed
 from wordspot.indexer.paths import path_text
 from wordspot.services.access.credentials import Credentials
 from wordspot.services.channels import open_channel
@@ -38,6 +39,8 @@ from wordspot.v1 import (
     embedding_pb2_grpc,
     search_pb2_grpc,
 )
+
+FILES_PER_QUESTION = 64  # whether a server sees them
 
 AddedRecording = tuple[archive_pb2.Recording, bool]
 """A recording, and whether the archive held its content already."""
@@ -76,7 +79,7 @@ class Transport(ABC):
     @abstractmethod
     def add_files(
         self, files: Sequence[Path], archive: str, tags: Mapping[str, str]
-    ) -> Iterator[tuple[Path, AddedRecording | InvalidInput]]:
+    ) -> Iterator[tuple[Path, archive_pb2.AddedFile | InvalidInput]]:
         """Puts files into an archive; yields each with what became of it.
 
         files: absolute paths. tags: that their recordings get, besides those that they have.
@@ -99,7 +102,7 @@ class Transport(ABC):
 
 
 class RemoteTransport(Transport):
-    """To a running `wordspot serve`: files are uploaded."""
+    """To a running `wordspot serve`: files that it sees itself are added by path, others are uploaded."""
 
     def __init__(
         self,
@@ -117,6 +120,7 @@ class RemoteTransport(Transport):
             timeout: seconds that a call may take; None for no limit.
         """
         self._retry_timeout = retry_timeout
+        self._unseen: set[Path] = set()  # folders whose files the server does not see
         with ExitStack() as resources:
             interceptors = DeadlineInterceptor(timeout), RetryInterceptor(retry_timeout)
             super().__init__(address, resources, *interceptors, credentials=credentials)
@@ -124,13 +128,48 @@ class RemoteTransport(Transport):
 
     def add_files(
         self, files: Sequence[Path], archive: str, tags: Mapping[str, str]
-    ) -> Iterator[tuple[Path, AddedRecording | InvalidInput]]:
-        """Uploads files one after another; yields each with what became of it."""
+    ) -> Iterator[tuple[Path, archive_pb2.AddedFile | InvalidInput]]:
+        """Adds files that the server sees below its roots by path, uploads others one after another; yields
+        each with what became of it."""
+        for first in range(0, len(files), FILES_PER_QUESTION):
+            some = files[first : first + FILES_PER_QUESTION]
+            seen = self._add_seen([path for path in some if path.parent not in self._unseen], archive, tags)
+            for path in some:
+                try:
+                    yield path, seen.get(path) or self._upload(path, archive, tags)
+                except InvalidInput as error:
+                    yield path, error
+
+    def _add_seen(
+        self, files: Sequence[Path], archive: str, tags: Mapping[str, str]
+    ) -> dict[Path, archive_pb2.AddedFile | InvalidInput]:
+        """Returns what became of the files that the server sees with the same content."""
+        hashes: dict[Path, str] = {}
         for path in files:
-            try:
-                yield path, self._upload(path, archive, tags)
-            except InvalidInput as error:
-                yield path, error
+            with suppress(OSError), path.open("rb") as file:
+                hashes[path] = hashlib.file_digest(file, "sha256").hexdigest()
+        if not hashes:
+            return {}
+        request = archive_pb2.AddRecordingsRequest(
+            archive=archive,
+            files=[
+                archive_pb2.FileToAdd(
+                    path=path_text(path), request_id=uuid.uuid4().hex, tags=tags, sha256=sha256
+                )
+                for path, sha256 in hashes.items()
+            ],
+        )
+        seen: dict[Path, archive_pb2.AddedFile | InvalidInput] = {}
+        unanswered = iter(hashes)
+        # What is not answered is uploaded, with retries of its own; the content is known then.
+        with suppress(Overloaded, PeerUnavailable, NotAllowed), translated(self.address):
+            for response in self.archives.AddRecordings(request):
+                for path, file in zip(islice(unanswered, len(response.files)), response.files, strict=True):
+                    if file.status == archive_pb2.FILE_STATUS_UNSEEN:
+                        self._unseen.add(path.parent)
+                    else:
+                        seen[path] = InvalidInput(file.problem) if file.problem else file
+        return seen
 
     def check_encoder(self, encoder: str | None) -> None:
         """Has the server load the encoder; says nothing where another server does that."""
@@ -142,7 +181,7 @@ class RemoteTransport(Transport):
             if getattr(error, "code", lambda: None)() is not grpc.StatusCode.UNIMPLEMENTED:
                 raise from_call(error, self.address) from error
 
-    def _upload(self, path: Path, archive: str, tags: Mapping[str, str]) -> AddedRecording:
+    def _upload(self, path: Path, archive: str, tags: Mapping[str, str]) -> archive_pb2.AddedFile:
         """Raises InvalidInput, PeerUnavailable, Overloaded."""
         try:
             file = path.open("rb")  # stays readable should the file be deleted meanwhile
@@ -151,7 +190,7 @@ class RemoteTransport(Transport):
         with file:
             return self._upload_file(file, _upload_header(file, path, archive, tags))
 
-    def _upload_file(self, file: BufferedReader, header: archive_pb2.UploadHeader) -> AddedRecording:
+    def _upload_file(self, file: BufferedReader, header: archive_pb2.UploadHeader) -> archive_pb2.AddedFile:
         """Raises InvalidInput, PeerUnavailable, Overloaded."""
         retries = Retries(self._retry_timeout)
         while True:
@@ -160,7 +199,9 @@ class RemoteTransport(Transport):
                     response: archive_pb2.UploadRecordingResponse = self.archives.UploadRecording(
                         _upload_requests(header, file)
                     )
-                return response.recording, response.already_present
+                return archive_pb2.AddedFile(
+                    recording=response.recording, already_present=response.already_present
+                )
             except (Overloaded, PeerUnavailable) as error:
                 # The request id makes it harmless if an earlier attempt did arrive.
                 if not retries.pause(error, UNAVAILABLE_DELAY_S):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,9 @@ from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.paths import name_of_text
 from wordspot.services import settings
 from wordspot.services.client.archives import Client
+from wordspot.services.client.changes import MISSING, ChangeLog
 from wordspot.services.commands import console, recordings
+from wordspot.services.commands.index import NAMED_PATHS, changed_lines
 from wordspot.services.escapes import escaped
 from wordspot.services.interchange.schemas import ARCHIVE, named
 from wordspot.v1 import archive_pb2
@@ -145,6 +148,51 @@ def verify(
     if problems:
         console.warn(f"wordspot: repair it with `wordspot archive repair --archive {archive}`")
         raise typer.Exit(2)
+
+
+@app.command()
+def refresh(
+    name: Name = "default",
+    wait: console.Wait = None,
+    address: console.Address = None,
+    as_json: console.Json = False,
+) -> None:
+    """Look at every file that was added by path: what changed is indexed, what is gone is missing."""
+    log = ChangeLog()
+    with Client(address, wait_seconds=wait) as client, console.progress_bar() as move:
+        for change in client.refresh(name, progress=lambda step: move(step.stage, step.done, step.total)):
+            log.note(change.status, name_of_text(change.recording.path), change.previous_path)
+        log.missing = [name_of_text(each.path) for each in client.recordings(name, states=MISSING)]
+        files = log.changes(())
+        if files.changed:
+            client.follow(client.start_index(name), lambda step: move(step.stage, step.done, step.total))
+    if as_json:
+        console.print_json({"archive": name, "files": asdict(files)})
+    else:
+        console.print_line("\n".join(changed_lines(files, NAMED_PATHS) or ["no file has changed"]))
+
+
+@app.command()
+def prune(
+    name: Name = "default",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    wait: console.Wait = None,
+    address: console.Address = None,
+    as_json: console.Json = False,
+) -> None:
+    """Delete the recordings whose files are missing."""
+    with Client(address, wait_seconds=wait) as client:
+        missing = [name_of_text(each.path) for each in client.recordings(name, states=MISSING)]
+        if missing and not yes:
+            what = f"{console.counted(len(missing), 'recording')} of archive {name}, such as {missing[0]}"
+            if not sys.stdin.isatty():
+                raise InvalidInput(f"{what}, would be deleted: --yes is needed, the input is no terminal")
+            typer.confirm(f"Delete {escaped(what)}?", abort=True, err=True)
+        pruned = [name_of_text(each.path) for each in client.prune(name)]
+    if as_json:
+        console.print_json({"archive": name, "pruned": pruned})
+    else:
+        console.print_line(f"deleted {console.counted(len(pruned), 'recording')} of archive {name}")
 
 
 @app.command()

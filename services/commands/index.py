@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from wordspot.indexer.tags import checked_tags
 from wordspot.services.client.archives import Client
-from wordspot.services.client.records import IndexReport
+from wordspot.services.client.records import FileChanges, IndexReport
 from wordspot.services.client.tag_tables import read_tag_table
 from wordspot.services.commands import console
 from wordspot.services.commands.filters import parsed_tags
@@ -57,6 +58,9 @@ def index(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Name every file, also those that are left out.")
     ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Delete recordings whose files lay in PATH and are missing.")
+    ] = False,
     drop_missing: Annotated[
         bool,
         typer.Option(
@@ -80,6 +84,7 @@ def index(
             tags=common,
             tags_by_path=table,
             drop_missing=drop_missing,
+            prune=prune,
         )
     for path, problem in report.problems.items():
         console.warn(f"wordspot: not indexed: {problem if path in problem else f'{path}: {problem}'}")
@@ -105,6 +110,7 @@ def _figures(report: IndexReport) -> dict[str, object]:
         "encoder": done.encoder,
         "added": report.added,
         "already_present": report.present,
+        "files": asdict(report.files),
         "ignored": report.ignored,
         "ignored_files": report.ignored_files,
         "skipped": report.skipped,
@@ -134,6 +140,7 @@ def _summary(report: IndexReport, named: int) -> str:
     if report.present:
         was = "was" if report.present == 1 else "were"
         lines.append(f"{console.counted(report.present, 'file')} {was} in the archive already")
+    lines += changed_lines(report.files, named)
     lines += _left_out(report, named)
     if report.added + report.present or archive.recordings:
         lines.append(
@@ -153,6 +160,19 @@ def _left_out(report: IndexReport, named: int) -> list[str]:
     for path, reason in report.skipped.items():
         paths.setdefault(reason, []).append(path)
     return [f"{len(each)} left out, {reason}: {_listed(each, named)}" for reason, each in paths.items()]
+
+
+def changed_lines(files: FileChanges, named: int) -> list[str]:
+    """Returns a line for each kind of change, with the first paths."""
+    renamed = [f"{before} is {now}" for before, now in files.renamed.items()]
+    kinds = {
+        "changed": files.changed,
+        "renamed": renamed,
+        "there again": files.found,
+        "missing, still searched (--prune deletes them)": files.missing,
+        "missing, deleted from the archive": files.pruned,
+    }
+    return [f"{len(each)} {kind}: {_listed(each, named)}" for kind, each in kinds.items() if each]
 
 
 def _listed(paths: Sequence[str], named: int) -> str:

@@ -126,7 +126,7 @@ def _print_hits(answer: SearchAnswer) -> None:
             f"{hit.score:.2f}",
             f"{hit.p_correct:.2f}",
             "" if hit.detected else "?",
-            hit.path,
+            f"{hit.path} (file is missing)" if hit.missing else hit.path,
         )
         for hit in answer.hits
     ]
