@@ -14,7 +14,7 @@ from wordspot.services.interchange.records import (
 from wordspot.services.interchange.text import one_line, unique
 
 UNNAMED_QUERY = "query"
-UNCERTAIN = " ?"
+UNCERTAIN, WRONG = " ?", " (wrong)"
 
 
 def grouped_by_recording(occurrences: Iterable[Occurrence]) -> list[list[Occurrence]]:
@@ -32,10 +32,12 @@ def query_name(occurrence: Occurrence) -> str:
 
 
 def annotation_text(occurrence: Occurrence, *, with_scores: bool = False) -> str:
-    """Returns the query, marked where the hit is uncertain."""
+    """Returns the query, marked where the hit is uncertain, or was found wrong."""
     text = one_line(occurrence.query) or UNNAMED_QUERY
     if occurrence.uncertain:
         text += UNCERTAIN
+    if occurrence.verdict is False:
+        text += WRONG
     if with_scores and occurrence.score is not None:
         text += f" {occurrence.score:.2f}"
     return text

@@ -335,6 +335,35 @@ def test_tables_go_to_standard_output_alone(run: Run, indexed: dict[str, Path], 
     assert len(rows) == 2
 
 
+def test_verdicts_are_exported(run: Run, indexed: dict[str, Path], tmp_path: Path) -> None:
+    (shown,) = lines(run("archive", "show", "--json")[1])
+    recordings = {recording["id"]: recording["path"] for recording in shown["recording_list"]}
+    (first, second, *_) = recordings
+    assert run("verdicts", "add", first, 1.6, 2.2, "--query", "tea", "--author", "An")[0] == 0
+    assert run("verdicts", "add", second, 0.5, 0.9, "--query", "tea", "--wrong", "--author", "Bo")[0] == 0
+    code, output, errors = run("export", "--verdicts", "all", "--format", "jsonl")
+    assert (code, errors) == (0, "")
+    checker = jsonschema.Draft202012Validator(schemas.schema(schemas.HIT))
+    exported = {each["recording"]: each for each in lines(output)}
+    for each in exported.values():
+        checker.validate(each)
+    assert [(exported[key]["verdict"], exported[key]["author"]) for key in (first, second)] == [
+        (True, "An"),
+        (False, "Bo"),
+    ]
+    assert exported[first]["path"] == recordings[first]
+    assert run("export", "--verdicts", "correct", "-f", "textgrid", "-o", tmp_path / "right")[0] == 0
+    (path,) = (tmp_path / "right").iterdir()
+    (tier,) = read_tiers(path.read_bytes(), path.name).tiers
+    assert (tier.name, tier.annotations[0].start, tier.annotations[0].end) == ("tea", 1.6, 2.2)
+    assert run("export", "--verdicts", "wrong", "-f", "vtt", "-o", tmp_path / "wrong.zip")[0] == 0
+    with zipfile.ZipFile(tmp_path / "wrong.zip") as archive:
+        (name,) = archive.namelist()
+        assert b"tea (wrong)" in archive.read(name)
+    assert lines(run("export", "--verdicts", "all", "--query", "milk", "-f", "jsonl")[1]) == []
+    assert run("export", "--query", "milk", "-f", "jsonl")[0] == 2
+
+
 def test_a_zip_holds_a_file_a_recording(
     run: Run, indexed: dict[str, Path], tea: Path, tmp_path: Path
 ) -> None:
