@@ -199,7 +199,7 @@ def _recorded(example: str | Path | bytes | FileQuery, label: str) -> RecordedQu
         return RecordedQuery(example, label=label)
     query = example if isinstance(example, FileQuery) else FileQuery(Path(example))
     if query.start is query.end is None:
-        return RecordedQuery(_whole_file(query.path), label=query.label or path_text(query.path))
+        return RecordedQuery(_whole_file(query.path), label=path_text(query.label or query.path))
     return _stretch(query)
 
 
@@ -238,5 +238,5 @@ def _stretch(query: FileQuery) -> RecordedQuery:
         raise InvalidInput(f"{query.path} ends before {start:g} s, where the query is to begin") from error
     check_stretch_inside((start, end), first + len(samples) / SAMPLE_RATE, str(query.path))
     return RecordedQuery(
-        write_wav(samples), (start - first, end - first), query.label or path_text(query.path)
+        write_wav(samples), (start - first, end - first), path_text(query.label or query.path)
     )

@@ -11,6 +11,13 @@ from wordspot.indexer.filters import RecordingFilter
 from wordspot.indexer.records import Hit, Mode
 from wordspot.services.answers import SearchAnswer, from_message
 from wordspot.services.client.connection import Connection
+from wordspot.services.client.matrices import (
+    MATRIX_HITS,
+    MIN_UNCERTAIN_P,
+    KeywordMatrix,
+    MatrixBuilder,
+    keyword_of,
+)
 from wordspot.services.client.query_messages import QueryStream, check_search_options, mode_value
 from wordspot.services.client.retries import Retries
 from wordspot.services.errors import PeerUnavailable, translated
@@ -82,6 +89,54 @@ class SearchCalls(Connection):
         for warning in answer.warnings:
             warnings.warn(warning, stacklevel=2)
         return list(answer.hits)
+
+    def matrix(
+        self,
+        queries: Iterable[Query],
+        archive: str = "default",
+        *,
+        top: int = MATRIX_HITS,
+        min_p: float = MIN_UNCERTAIN_P,
+        recordings: Sequence[str] = (),
+        encoder: str | None = None,
+        speed_variants: int = 1,
+        mode: str = Mode.SOUND,
+        filter: RecordingFilter | None = None,
+        with_verdicts: bool = False,
+    ) -> KeywordMatrix:
+        """Returns how often each of many keywords is found in each recording.
+
+        Args:
+            queries: a keyword each, named by its label, its text or its file.
+            archive: its name.
+            top: hits a keyword at most, 1 to 10,000.
+            min_p: an undetected hit counts as uncertain from this p_correct.
+            recordings: and what follows: as `search` takes them.
+            encoder: likewise.
+            speed_variants: likewise.
+            mode: likewise.
+            filter: likewise.
+            with_verdicts: likewise.
+
+        Raises:
+            ArchiveError: what `search_batch` raises. A query that cannot be used is among the problems.
+        """
+        asked, builder = list(queries), MatrixBuilder(min_p)
+        answers = self.search_batch(
+            asked,
+            archive,
+            top=top,
+            all_hits=True,
+            recordings=recordings,
+            encoder=encoder,
+            speed_variants=speed_variants,
+            mode=mode,
+            filter=filter,
+            with_verdicts=with_verdicts,
+        )
+        for query, answer in zip(asked, answers, strict=True):
+            builder.add(keyword_of(query), answer)
+        return builder.matrix()
 
     def search_batch(
         self,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,12 +9,10 @@ from pathlib import Path
 from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.paths import path_text
 from wordspot.indexer.tags import checked_key, checked_tags
-from wordspot.services.client.texts import file_text
+from wordspot.services.client.tables import read_table
 from wordspot.v1 import archive_pb2
 
 PATH_COLUMNS = ("path", "file", "filename", "file name", "recording")
-_DELIMITERS = ",;\t|"
-_SAMPLE_CHARACTERS = 64 * 1024
 
 TagsByPath = Mapping[str, Mapping[str, str]]
 """Tags by the path of a recording, or the end of it."""
@@ -32,25 +28,16 @@ def read_tag_table(path: Path) -> dict[str, dict[str, str]]:
     Raises:
         InvalidInput: the file cannot be read, is no such table, or holds a tag that is not valid.
     """
-    text = file_text(path)
-    rows = csv.reader(io.StringIO(text, newline=""), _dialect(text))
-    try:
-        header = next(rows, [])
-        column, keys = _columns(path, header)
-        table: dict[str, dict[str, str]] = {}
-        for row in rows:
-            if not any(cell.strip() for cell in row):
-                continue
-            name = row[column].strip() if column < len(row) else ""
-            if not name or len(row) > len(header):
-                raise InvalidInput(
-                    f"{path}, line {rows.line_num} must have a path and at most {len(header)} cells, got "
-                    f"{len(row)} cells"
-                )
-            tags = {key: cell for key, cell in zip(keys, row, strict=False) if key and cell.strip()}
-            table.setdefault(name, {}).update(_checked(path, rows.line_num, tags))
-    except csv.Error as error:
-        raise InvalidInput(f"{path}, line {rows.line_num}: {error}") from error
+    table: dict[str, dict[str, str]] = {}
+    for line, row in read_table(path, PATH_COLUMNS):
+        column = next(name for name in row if name in PATH_COLUMNS)
+        if not (name := row[column].strip()):
+            raise InvalidInput(f"{path}, line {line} must have a {column}, got an empty cell")
+        cells = {key.replace(" ", "_"): cell for key, cell in row.items() if key and key != column}
+        for key in cells:
+            _checked(path, line, {key: "1900"})
+        tags = {key: cell for key, cell in cells.items() if cell.strip()}
+        table.setdefault(name, {}).update(_checked(path, line, tags))
     return table
 
 
@@ -98,35 +85,6 @@ def recording_update(
 
 def _is_id(recording: str) -> bool:
     return len(recording) == 16 and set(recording) <= set("0123456789abcdef")
-
-
-def _dialect(text: str) -> type[csv.Dialect]:
-    """Returns how the table is written; that of spreadsheets where a sample does not show it."""
-    try:
-        dialect = csv.Sniffer().sniff(text[:_SAMPLE_CHARACTERS], _DELIMITERS)
-    except csv.Error:
-        return csv.excel
-    dialect.doublequote = True  # taken for absent where the sample has none
-    return dialect
-
-
-def _columns(path: Path, header: Sequence[str]) -> tuple[int, list[str]]:
-    """Returns which column holds paths, and the key of each, empty for that one. Raises InvalidInput."""
-    names = [cell.strip().lower() for cell in header]
-    column = next((number for number, name in enumerate(names) if name in PATH_COLUMNS), None)
-    if column is None:
-        raise InvalidInput(
-            f"the first line of {path} must name its columns, one of them {' or '.join(PATH_COLUMNS)}, got "
-            f"{', '.join(map(repr, header)) or 'nothing'}"
-        )
-    keys = [name.replace(" ", "_") for name in names]
-    keys[column] = ""
-    for number, key in enumerate(keys):
-        if key:
-            _checked(path, 1, {key: "1900"})
-        if key and key in keys[:number]:
-            raise InvalidInput(f"{path} must have each column once, got {key!r} twice")
-    return column, keys
 
 
 def _checked(path: Path, line: int, tags: Mapping[str, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.records import SPEED_VARIANTS, Mode
 from wordspot.services.answers import SearchAnswer
 from wordspot.services.client.archives import Client
+from wordspot.services.client.matrices import MATRIX_HITS, MatrixBuilder
 from wordspot.services.commands import console, filters
 from wordspot.services.commands.clips import check_padding, save_clips
 from wordspot.services.commands.exporting import (
@@ -24,6 +25,7 @@ from wordspot.services.commands.exporting import (
     recording_lengths,
 )
 from wordspot.services.commands.languages import language_hint
+from wordspot.services.commands.matrix_output import write_matrix
 from wordspot.services.commands.search_output import Advice, print_answer
 from wordspot.services.commands.search_queries import (
     GivenQuery,
@@ -78,7 +80,8 @@ Speakers = Annotated[
 Batch = Annotated[
     Path | None,
     typer.Option(
-        help="Many queries: a line is a path, or path, start and end, or `say` and words, parted by tabs."
+        help="Many keywords: a line is a word, a path, or label and path parted by a tab, with start and end "
+        "behind it or without; or a CSV file with columns label, file, text."
     ),
 ]
 Encoder = Annotated[str | None, typer.Option(help="Refuse an archive with another encoder.")]
@@ -135,6 +138,16 @@ WithVerdicts = Annotated[
         help="Places with the verdict right join the examples, those with wrong are left out.",
     ),
 ]
+Matrix = Annotated[
+    Path | None,
+    typer.Option(
+        "--matrix",
+        metavar="FILE",
+        parser=console.parsed_path,
+        help="Instead of hits: a CSV file of how often each keyword is detected and how often it is "
+        "uncertain, in each recording.",
+    ),
+]
 Export = Annotated[
     str | None, typer.Option("--export", metavar="FORMAT", help=f"Export the hits, too. {FORMAT_HELP}")
 ]
@@ -173,6 +186,7 @@ def search(
     since: filters.Since = None,
     until: filters.Until = None,
     with_verdicts: WithVerdicts = False,
+    matrix: Matrix = None,
     address: console.Address = None,
     as_json: console.Json = False,
 ) -> None:
@@ -184,7 +198,7 @@ def search(
     _check_options(top, min_score, speed_variants, all_hits=all_hits, detected=detected)
     if text is None and batch is None and (language, speakers) != (None, None):
         raise typer.BadParameter("--language and --speakers go with --say")
-    top = top or (MAX_HITS if all_hits else DEFAULT_HITS)
+    top = top or (MAX_HITS if all_hits else DEFAULT_HITS if matrix is None else MATRIX_HITS)
     if text is not None and language is None and (hint := language_hint(text)):
         console.warn(f"wordspot: {hint}")
     target = _target(export_format, out, as_json=as_json)
@@ -212,7 +226,7 @@ def search(
             filter=wanted,
             with_verdicts=with_verdicts,
         )
-        _Answers(queries, advice, source.many, as_json, clips, padding or 0.0, target).report(answers)
+        _Answers(queries, advice, source.many, as_json, clips, padding or 0.0, target, matrix).report(answers)
 
 
 @dataclass(frozen=True)
@@ -260,7 +274,7 @@ class _QuerySource:
 
 @dataclass(frozen=True)
 class _Answers:
-    """What is done with answers: printed, saved as clips, exported."""
+    """What is done with answers: printed, saved as clips, exported, counted."""
 
     queries: Sequence[NamedQuery]
     advice: Advice
@@ -269,16 +283,20 @@ class _Answers:
     clips: Path | None
     padding: float
     target: ExportTarget | None
+    matrix: Path | None
 
     def report(self, answers: Iterable[SearchAnswer]) -> None:
         """Raises InvalidInput where the only query has a problem, typer.Exit where something failed."""
         problems = lost_clips = 0
         occurrences: list[Occurrence] = []
+        counted = MatrixBuilder()
         for number, (query, answer) in enumerate(zip(self.queries, answers, strict=True), 1):
             if answer.problem and not self.many:
                 raise InvalidInput(answer.problem)
             problems += bool(answer.problem)
-            if self.target is None or not self.target.to_output:
+            counted.add(query.label, answer)
+            prints_hits = self.matrix is None and (self.target is None or not self.target.to_output)
+            if prints_hits:
                 print_answer(query, answer, self.advice, as_json=self.as_json, titled=self.many)
             elif answer.problem:
                 console.warn(f"wordspot: {query.name}: {answer.problem}")
@@ -288,6 +306,8 @@ class _Answers:
                 lost_clips += self._save_clips(query.label, answer, folder)
         if self.target is not None:
             self._export(self.target, occurrences)
+        if self.matrix is not None:
+            write_matrix(counted.matrix(), self.matrix, as_json=self.as_json)
         if problems:
             console.warn(f"wordspot: {problems} of {len(self.queries)} queries could not be answered")
         if lost_clips:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import typer
 
 from wordspot.indexer.errors import InvalidInput
 from wordspot.services.client.texts import decoded
-from wordspot.services.commands.batch import lines_of, numbered_lines
+from wordspot.services.commands.batch import lines_of
+from wordspot.services.commands.keywords import Keyword, grouped, keywords_of_lines, read_keywords
 from wordspot.services.examples import FileQuery, Query, QueryExample, StoredQuery, TypedQuery
 from wordspot.services.limits import DEFAULT_SPEAKERS, MAX_BATCH_BYTES, MAX_QUERY_BYTES
 
@@ -128,29 +129,25 @@ def file_label(file: Path, start: float | None = None, end: float | None = None)
 
 
 def batch_queries(batch: Path, synthesis: SynthesisOptions) -> list[NamedQuery]:
-    """Returns the queries of a file, one a line. Raises InvalidInput."""
-    if not (queries := list(_lines(batch, synthesis))):
-        raise InvalidInput(f"{batch} holds no query")
-    return queries
-
-
-def _lines(batch: Path, synthesis: SynthesisOptions) -> Iterator[NamedQuery]:
-    """Raises InvalidInput."""
-    lines = numbered_lines(batch)
+    """Returns the queries of a list of keywords. Raises InvalidInput."""
     if str(batch) == STANDARD_INPUT:
-        lines = lines_of(decoded(standard_input(MAX_BATCH_BYTES), "standard input"), "standard input")
-    for number, line in lines:
-        path, *times = line.split("\t")
-        if path == "say" and len(times) == 1:
-            yield NamedQuery(line, times[0], synthesis.query(times[0]))
-            continue
-        try:
-            bounds = [float(time) for time in times]
-        except ValueError:
-            bounds = []
-        if len(times) not in (0, 2) or len(bounds) != len(times):
-            raise InvalidInput(
-                f"{batch}, line {number} must be a path, path<TAB>start<TAB>end or say<TAB>text, got {line!r}"
-            )
-        start, end = bounds or (None, None)
-        yield NamedQuery(line, file_label(Path(path), start, end), FileQuery(Path(path), start, end))
+        text = decoded(standard_input(MAX_BATCH_BYTES), "standard input")
+        lines = lines_of(text, "standard input")
+        keywords = keywords_of_lines(lines, "standard input", synthesis.query)
+    else:
+        keywords = read_keywords(batch, synthesis.query)
+    if not (groups := grouped(keywords)):
+        raise InvalidInput(f"{batch} holds no query")
+    return [_keyword_query(group) for group in groups]
+
+
+def _keyword_query(group: Sequence[Keyword]) -> NamedQuery:
+    """Returns the query of one or more examples of a keyword."""
+    first = group[0]
+    if first.label:
+        query = NamedQuery(first.label, first.label, [keyword.example for keyword in group])
+        return labelled(query, first.label)
+    example = first.example
+    if isinstance(example, TypedQuery):
+        return NamedQuery(first.name, example.text, example)
+    return NamedQuery(first.name, file_label(example.path, example.start, example.end), example)

@@ -249,11 +249,11 @@ class TestTables:
         [
             ("a.wav,Gent\n", "must name its columns, one of them path or file .*, got 'a.wav', 'Gent'"),
             ("", "must name its columns, .*, got nothing"),
-            ("path,1st\na.wav,x\n", "tags.csv, line 1: the key of a tag must be"),
+            ("path,1st\na.wav,x\n", "tags.csv, line 2: the key of a tag must be"),
             ("path,place,Place\na.wav,x,y\n", "must have each column once, got 'place' twice"),
             ("path,date\na.wav,soon\n", "tags.csv, line 2: the tag 'date' must be YYYY"),
-            ("path,place\na.wav,x,y\n", "line 2 must have a path and at most 2 cells, got 3"),
-            ("path,place\n,x\n", "line 2 must have a path"),
+            ("path,place\na.wav,x,y\n", "line 2 must have at most 2 cells, got 3"),
+            ("path,place\n,x\n", "line 2 must have a path, got an empty cell"),
             ("path,place\na.wav,\udcff\n", "line 2: the value of tag 'place' must be text"),
         ],
     )

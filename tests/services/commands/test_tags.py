@@ -176,3 +176,25 @@ def test_a_verdict_of_what_is_not_there_is_refused(run: Run, indexed: dict[str, 
     code, _, errors = run("verdicts", "delete")
     assert code == 2
     assert "give VERDICT" in errors
+
+
+def test_a_list_of_keywords_becomes_a_matrix(
+    run: Run, indexed: dict[str, Path], tea: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "keywords.txt").write_text(f"=tea\t{tea}\nlost\t{tmp_path / 'lost.wav'}\n")
+    out = tmp_path / "matrix.csv"
+    code, output, errors = run("search", "--batch", tmp_path / "keywords.txt", "--matrix", out)
+    assert code == 2  # for the file that is not there
+    first, last = errors.splitlines()
+    assert first.startswith("wordspot: lost: cannot read ")
+    assert last == "wordspot: 1 of 2 queries could not be answered"
+    assert output.startswith("2 keywords in ")
+    header, *lines = out.read_text(encoding="utf-8-sig").splitlines()
+    assert header == "recording,path,'=tea,'=tea uncertain,lost,lost uncertain"
+    assert any(line.split(",")[1] == str(indexed["tea"]) for line in lines)
+    _, output, _ = run("search", "--batch", tmp_path / "keywords.txt", "--matrix", out, "--json")
+    (matrix,) = rows(output)
+    assert matrix["keywords"] == ["=tea", "lost"]
+    assert len(matrix["counts"][0]) == len(matrix["recordings"]) == len(lines)
+    _, output, _ = run("search", "--batch", tmp_path / "keywords.txt", "--matrix", "-")
+    assert output.startswith("recording,path,")
