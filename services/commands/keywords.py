@@ -34,11 +34,11 @@ class Keyword:
 
 
 def read_keywords(path: Path, typed: Callable[[str], TypedQuery]) -> Iterator[Keyword]:
-    """Yields what a list holds. A table is told by its ending, .csv or .tsv.
+    """Yields what a list holds. A table is told by its ending, .csv.
 
     typed: the query of a text. Raises InvalidInput.
     """
-    if path.suffix.lower() in (".csv", ".tsv"):
+    if path.suffix.lower() == ".csv":
         yield from _of_table(path, typed)
         return
     yield from keywords_of_lines(numbered_lines(path), str(path), typed)
@@ -83,10 +83,10 @@ def _of_line(line: str, typed: Callable[[str], TypedQuery]) -> Keyword:
         return Keyword(line, "", typed(line.strip()))
     if len(cells) == 2 and cells[0] == SAY:
         return Keyword(line, "", typed(cells[1]))
-    if len(cells) == 2:
+    if len(cells) == 2 and _names_file(cells[1]):
         return Keyword(line, cells[0].strip(), FileQuery(Path(cells[1])))
     times = _times(*cells[-2:]) if len(cells) in (3, 4) else None
-    if times is None:
+    if times is None or (len(cells) == 4 and not _names_file(cells[1])):
         raise InvalidInput(
             "must be a word, a path, path<TAB>start<TAB>end, label<TAB>path, with start and end or without, "
             "or say<TAB>text"
