@@ -18,7 +18,7 @@ export function blank(width: number, height: number, ground: string): HTMLCanvas
   const canvas = document.createElement('canvas');
   canvas.width = width;
   canvas.height = height;
-  const context = canvas.getContext('2d')!;
+  const context = canvas.getContext('2d', { willReadFrequently: true })!;
   context.fillStyle = ground;
   context.fillRect(0, 0, width, height);
   return canvas;
