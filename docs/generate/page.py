@@ -68,7 +68,7 @@ def _take(page: Any, url: str) -> None:
     for row, verdict in enumerate(("Confirm", "Confirm", "Reject")):
         hits.nth(row).get_by_role("button", name=verdict).click()
         hits.nth(row).get_by_text("An De Smet").wait_for()
-    page.get_by_role("button", name="Close").click()
+    page.locator(".notice").wait_for(state="detached")
     page.locator("h1").click()
     page.mouse.move(0, 0)
     for _ in range(3):
