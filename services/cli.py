@@ -31,6 +31,7 @@ from wordspot.services.commands.resume import resume
 from wordspot.services.commands.search import search
 from wordspot.services.commands.serve import serve
 from wordspot.services.commands.train import train
+from wordspot.services.commands.watch import watch
 
 app = typer.Typer(
     name="wordspot",
@@ -59,6 +60,7 @@ def options(
 
 for command in (
     index,
+    watch,
     resume,
     search,
     export,
