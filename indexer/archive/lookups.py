@@ -280,6 +280,14 @@ def layouts_by_recording(
     return {number: decoded(layout, channels) for number, layout, channels in rows}
 
 
+def numbers_after(session: Session, archive: Archive, number: int, limit: int) -> tuple[list[int], int]:
+    """Returns the next numbers of an archive's recordings that are not deleted, and how many there are."""
+    live = Recording.archive_id == archive.id, Recording.deleted_at.is_(None)
+    total = session.scalar(select(func.count()).select_from(Recording).where(*live)) or 0
+    numbers = select(Recording.number).where(*live, Recording.number > number)
+    return list(session.scalars(numbers.order_by(Recording.number).limit(limit))), total
+
+
 def indexed_numbers(
     session: Session, archive: Archive, recordings: Collection[int] | None = None
 ) -> frozenset[int]:

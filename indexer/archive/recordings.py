@@ -102,14 +102,19 @@ class Recordings:
         lookups.checked_page_limit(limit)
         with self._catalogue.reading() as session:
             row = lookups.archive_by_name(session, archive)
-            numbers = [number for number, _ in selected(session, row, checked, states)]
-            begin = bisect_right(numbers, first)
-            chosen = numbers[begin : begin + limit]
+            if checked or states:
+                numbers = [number for number, _ in selected(session, row, checked, states)]
+                begin, total = bisect_right(numbers, first), len(numbers)
+                chosen = numbers[begin : begin + limit + 1]
+            else:
+                chosen, total = lookups.numbers_after(session, row, first, limit + 1)
+            more = chosen[limit:]
+            chosen = chosen[:limit]
             rows = session.scalars(
                 select(Recording).where(Recording.number.in_(chosen)).order_by(Recording.number)
             ).all()
             items = lookups.summaries_of_recordings(session, row, rows)
-        return Page(items, str(chosen[-1]) if numbers[begin + limit :] else "", len(numbers))
+        return Page(items, str(chosen[-1]) if more else "", total)
 
     def matching(self, archive: str, recording_filter: RecordingFilter) -> frozenset[str]:
         """Returns the ids of the recordings that match a filter, of which there is at least one.
