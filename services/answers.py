@@ -110,6 +110,8 @@ def _hit_message(hit: Hit) -> search_pb2.Hit:
         detected=hit.detected,
         p_correct=hit.p_correct,
         missing=hit.missing,
+        channel=hit.channel,
+        track=hit.track,
     )
 
 
@@ -123,6 +125,8 @@ def _hit(message: search_pb2.Hit) -> Hit:
         detected=message.detected,
         p_correct=message.p_correct,
         missing=message.missing,
+        channel=message.channel,
+        track=message.track,
     )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wordspot.indexer.archive.library import Library
     from wordspot.indexer.archive.view import ArchiveView
     from wordspot.indexer.search.mining import MiningResult, MiningSettings
+    from wordspot.indexer.streams import Stream
     from wordspot.models.adaptation import ArchiveRegion
     from wordspot.models.datasets.spectra import Spectra
     from wordspot.models.encoders.archive_spans import ArchiveSpans
@@ -173,13 +174,13 @@ def _read_regions(
     """Yields the regions of recordings that can still be read; warns of others."""
     from wordspot.models import adaptation
 
-    by_recording: dict[int, list[int]] = defaultdict(list)
+    by_stream: dict[tuple[int, Stream], list[int]] = defaultdict(list)
     for region in regions:
-        by_recording[int(view.region_recording[region])].append(region)
-    for recording, ordinals in by_recording.items():
+        by_stream[int(view.region_recording[region]), view.stream(region)].append(region)
+    for (recording, stream), ordinals in by_stream.items():
         stretches = [TickRegion(int(view.region_start[n]), int(view.region_stop[n])) for n in ordinals]
         try:
-            waveforms = library.region_audio(archive, view.recordings[recording].id, stretches)
+            waveforms = library.region_audio(archive, view.recordings[recording].id, stretches, stream)
             for ordinal, stretch, samples in zip(ordinals, stretches, waveforms, strict=True):
                 frames = view.region_frames(ordinal, stretch.start, stretch.stop)
                 yield adaptation.ArchiveRegion(region_name(recording, ordinal), samples, frames)

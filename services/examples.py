@@ -21,12 +21,14 @@ class FileQuery:
         start: in seconds; None for the whole file.
         end: in seconds; None for the whole file.
         label: for messages and verdicts; empty for the path.
+        channel: of the file, from 1; 0 for the mix of all.
     """
 
     path: Path
     start: float | None = None
     end: float | None = None
     label: str = ""
+    channel: int = 0
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,13 @@ class RecordedQuery:
         data: of the file.
         interval: the stretch that is meant, None for all of it.
         label: for messages.
+        channel: of the file, from 1; 0 for the mix of all.
     """
 
     data: bytes
     interval: Interval | None = None
     label: str = ""
+    channel: int = 0
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,16 @@ class StoredQuery:
         start: in seconds from the start of the recording.
         end: in seconds from the start of the recording.
         label: for messages.
+        channel: from 1; 0 as the recording is indexed, which is the mix where there are several.
+        track: of audio, from 1; 0 for the one that a player would choose.
     """
 
     recording: str
     start: float
     end: float
     label: str = ""
+    channel: int = 0
+    track: int = 0
 
 
 @dataclass(frozen=True)

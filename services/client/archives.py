@@ -171,6 +171,8 @@ class Client(RecordingCalls, VerdictCalls, SearchCalls):
         tags_by_path: TagsByPath | None = None,
         drop_missing: bool = False,
         prune: bool = False,
+        channels: str = "",
+        tracks: str = "",
     ) -> IndexReport:
         """Adds files and folders and makes them searchable; creates the archive where there is none.
 
@@ -187,6 +189,11 @@ class Client(RecordingCalls, VerdictCalls, SearchCalls):
                 archive holds already. `wordspot.read_tag_table` reads them from a CSV file.
             drop_missing: whether another encoder drops recordings that it cannot read again.
             prune: whether recordings are deleted whose files lay in the paths and are missing.
+            channels: which are searched: "mix" for all of them mixed, "each" for each by itself, or the
+                number of one, from 1; empty as the archive has it, which is the mix at first. A change
+                indexes what it concerns anew.
+            tracks: which audio tracks: "default" for the one that a player would choose, "all", or the
+                number of one; empty as the archive has it.
 
         Raises:
             InvalidInput: a path is neither a file nor a folder, or a new archive would stay empty.
@@ -203,6 +210,8 @@ class Client(RecordingCalls, VerdictCalls, SearchCalls):
             tags_by_path=tags_by_path or {},
             drop_missing=drop_missing,
             prune=prune,
+            channels=channels,
+            tracks=tracks,
         )
 
     # Operations
@@ -220,20 +229,28 @@ class Client(RecordingCalls, VerdictCalls, SearchCalls):
                 yield response.operation
 
     def start_index(
-        self, archive: str = "default", encoder: str | None = None, *, drop_missing: bool = False
+        self,
+        archive: str = "default",
+        encoder: str | None = None,
+        *,
+        drop_missing: bool = False,
+        channels: str = "",
+        tracks: str = "",
     ) -> archive_pb2.Operation:
         """Starts indexing what an archive holds, and returns the operation.
 
         encoder: by name; None for the archive's own or the server's default. drop_missing: whether another
-        one drops recordings that it cannot read again.
+        one drops recordings that it cannot read again. channels, tracks: as `index` takes them.
 
-        Raises NotFound, FailedPrecondition.
+        Raises NotFound, InvalidInput, FailedPrecondition.
         """
         request = archive_pb2.IndexArchiveRequest(
             archive=archive,
             encoder=encoder or "",
             request_id=uuid.uuid4().hex,
             drop_missing=drop_missing,
+            channels=channels,
+            tracks=tracks,
         )
         with translated(self.address):
             response: archive_pb2.IndexArchiveResponse = self._archives.IndexArchive(request)

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from wordspot.indexer.errors import ArchiveError, FailedPrecondition, InvalidInput, NotFound
 from wordspot.indexer.paths import name_of_text
+from wordspot.indexer.streams import Selection
 from wordspot.services.client.changes import DEFAULT_STATUS, MISSING, ChangeLog, check_prunable, lies_in
 from wordspot.services.client.files import FoundFiles, absolute, audio_files
 from wordspot.services.client.records import IndexProgress, IndexReport
@@ -62,7 +63,9 @@ class ArchiveKeeper(OperationWatcher, Protocol):
     def recordings(self, archive: str, *, states: Iterable[str] = ()) -> Iterator[archive_pb2.Recording]:
         """Yields the recordings of an archive."""
 
-    def start_index(self, archive: str, encoder: str | None, *, drop_missing: bool) -> archive_pb2.Operation:
+    def start_index(
+        self, archive: str, encoder: str | None, *, drop_missing: bool, channels: str, tracks: str
+    ) -> archive_pb2.Operation:
         """Starts indexing what an archive holds."""
 
     def update_recordings(
@@ -112,9 +115,12 @@ class Indexing:
         tags_by_path: TagsByPath,
         drop_missing: bool = False,
         prune: bool = False,
+        channels: str = "",
+        tracks: str = "",
     ) -> IndexReport:
         """Returns what came of it. Arguments and errors are those of `Client.index`."""
         start = time.monotonic()
+        Selection().changed(channels, tracks)  # raises, before anything is added
         self.transport.check_encoder(encoder)
         named = [absolute(path) for path in paths]
         if prune:
@@ -132,7 +138,9 @@ class Indexing:
                 added.log.pruned += [
                     name_of_text(recording.path) for recording in self.client.prune(self.archive, named)
                 ]
-            operation = self.client.start_index(self.archive, encoder, drop_missing=drop_missing)
+            operation = self.client.start_index(
+                self.archive, encoder, drop_missing=drop_missing, channels=channels, tracks=tracks
+            )
         operation = followed(self.client, operation, self.progress)
         added.log.missing = [
             name_of_text(recording.path)
@@ -296,8 +304,12 @@ def report(
     failures = {recording.id: recording.problem for recording in recordings if recording.problem}
     warnings = {recording.id: tuple(recording.warnings) for recording in recordings if recording.warnings}
     present = [present for _, identity, present in added.recordings if identity not in failures]
-    # Indexing with another encoder reads every recording again, not only the files that were given.
-    read_again = before.indexed_recordings and before.encoder_hash != archive.encoder_hash
+    # Another encoder, or other channels: recordings are read again, not only the files that were given.
+    read_again = before.indexed_recordings and (before.encoder_hash, before.channels, before.tracks) != (
+        archive.encoder_hash,
+        archive.channels,
+        archive.tracks,
+    )
     return IndexReport(
         added=present.count(False),
         present=present.count(True),

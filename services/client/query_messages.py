@@ -98,6 +98,8 @@ def query_requests(query: Query | Sequence[Example]) -> Iterator[search_pb2.Sear
             label=first.label,
             recording=first.recording,
             interval=to_interval(first.start, first.end),
+            channel=first.channel,
+            track=first.track,
             examples=map(_stretch_message, others),
         )
         yield search_pb2.SearchRequest(stored=stored)
@@ -179,7 +181,7 @@ def _typed_message(examples: _Examples) -> search_pb2.TypedQuery:
 def _recorded_requests(examples: _Examples) -> Iterator[search_pb2.SearchRequest]:
     for number, example in enumerate(examples.recorded):
         interval = None if example.interval is None else to_interval(*example.interval)
-        header = search_pb2.QueryHeader(label=example.label, interval=interval)
+        header = search_pb2.QueryHeader(label=example.label, interval=interval, channel=example.channel)
         if number:
             yield search_pb2.SearchRequest(example=header)
         else:
@@ -190,7 +192,12 @@ def _recorded_requests(examples: _Examples) -> Iterator[search_pb2.SearchRequest
 
 
 def _stretch_message(query: StoredQuery) -> search_pb2.Stretch:
-    return search_pb2.Stretch(recording=query.recording, interval=to_interval(query.start, query.end))
+    return search_pb2.Stretch(
+        recording=query.recording,
+        interval=to_interval(query.start, query.end),
+        channel=query.channel,
+        track=query.track,
+    )
 
 
 def _recorded(example: str | Path | bytes | FileQuery, label: str) -> RecordedQuery:
@@ -199,7 +206,8 @@ def _recorded(example: str | Path | bytes | FileQuery, label: str) -> RecordedQu
         return RecordedQuery(example, label=label)
     query = example if isinstance(example, FileQuery) else FileQuery(Path(example))
     if query.start is query.end is None:
-        return RecordedQuery(_whole_file(query.path), label=path_text(query.label or query.path))
+        label = path_text(query.label or query.path)
+        return RecordedQuery(_whole_file(query.path), label=label, channel=query.channel)
     return _stretch(query)
 
 
@@ -232,7 +240,11 @@ def _stretch(query: FileQuery) -> RecordedQuery:
     first = max(start - MAX_CONTEXT_SECONDS, 0.0)
     try:
         samples = read_stretch(
-            query.path, first, end + MAX_CONTEXT_SECONDS, max_seconds=MAX_QUERY_FILE_SECONDS
+            query.path,
+            first,
+            end + MAX_CONTEXT_SECONDS,
+            max_seconds=MAX_QUERY_FILE_SECONDS,
+            channel=query.channel,
         )
     except NoAudio as error:
         raise InvalidInput(f"{query.path} ends before {start:g} s, where the query is to begin") from error

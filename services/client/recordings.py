@@ -123,6 +123,8 @@ class RecordingCalls(Connection):
         archive: str = "default",
         *,
         original_rate: bool = False,
+        channel: int = 0,
+        track: int = 0,
     ) -> bytes:
         """Returns the seconds [start, end) of a recording as a 16-bit WAV file.
 
@@ -132,6 +134,9 @@ class RecordingCalls(Connection):
             end: in seconds, at most 60 later.
             archive: its name.
             original_rate: all channels at the rate of the recording's file, instead of one at 16 kHz.
+            channel: that of a hit, from 1; 0 as the recording is indexed, which is the mix where there are
+                several, and all of them at the original rate.
+            track: of audio, that of a hit, from 1; 0 as the recording is indexed.
 
         Raises NotFound, InvalidInput.
         """
@@ -140,6 +145,8 @@ class RecordingCalls(Connection):
             recording=recording,
             interval=to_interval(start, end),
             original_rate=original_rate,
+            channel=channel,
+            track=track,
         )
         with translated(self.address):
             return b"".join(response.chunk for response in self._archives.GetClip(request))

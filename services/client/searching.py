@@ -44,6 +44,7 @@ class SearchCalls(Connection):
         mode: str = Mode.SOUND,
         filter: RecordingFilter | None = None,
         with_verdicts: bool = False,
+        channel: int = 0,
     ) -> list[Hit]:
         """Returns where a query occurs, detected hits first, each kind best first.
 
@@ -62,13 +63,15 @@ class SearchCalls(Connection):
                 time; finds more of other speakers.
             mode: whether places are to sound like the query ("sound"), to mean the same ("meaning"), or
                 "both"; the latter two need an encoder that knows meanings.
+            channel: search only this channel of recordings, from 1; 0 for all.
             filter: search only the recordings that match, as if there were no others; None for all.
             with_verdicts: use the verdicts of the query's label: places that are right join the examples,
                 places that are wrong are left out.
 
         Raises:
             InvalidInput: the query cannot be used, or an option is outside its limits.
-            NotFound: there is no such archive or recording, or none that matches the filter.
+            NotFound: there is no such archive or recording, none that matches the filter, or none
+                that has the channel by itself.
             FailedPrecondition: the archive is not indexed, or with another encoder.
         """
         (answer,) = self.search_batch(
@@ -83,6 +86,7 @@ class SearchCalls(Connection):
             mode=mode,
             filter=filter,
             with_verdicts=with_verdicts,
+            channel=channel,
         )
         if answer.problem:
             raise InvalidInput(answer.problem)
@@ -152,6 +156,7 @@ class SearchCalls(Connection):
         mode: str = Mode.SOUND,
         filter: RecordingFilter | None = None,
         with_verdicts: bool = False,
+        channel: int = 0,
     ) -> Iterator[SearchAnswer]:
         """Yields one answer a query, in order, each as soon as it is known.
 
@@ -169,6 +174,7 @@ class SearchCalls(Connection):
             mode=mode,
             filter=filter,
             with_verdicts=with_verdicts,
+            channel=channel,
         )
         waiting = deque(queries)
         retries = Retries(self._retry_timeout)

@@ -84,7 +84,16 @@ def save_clips(
     rows: list[Sequence[str | float | None]] = []
     for clip in grouped(hits, padding):
         path, best = folder / clip_name(clip, max_bytes), clip.hits[0]
-        sound = partial(client.clip, best.recording, clip.start, clip.end, archive, original_rate=True)
+        sound = partial(
+            client.clip,
+            best.recording,
+            clip.start,
+            clip.end,
+            archive,
+            original_rate=True,
+            channel=best.channel,
+            track=best.track,
+        )
         if problem := _save(sound, path):
             failed += 1
             place = f"{best.path} {best.start:.2f}-{best.end:.2f}"
@@ -97,11 +106,11 @@ def save_clips(
 
 def grouped(hits: Iterable[Hit], padding: float = 0.0) -> list[Clip]:
     """Returns the clips of hits, best first; hits that overlap share one, as long as a clip may last."""
-    ranked = sorted(enumerate(hits, 1), key=lambda each: (each[1].recording, each[1].start, each[1].end))
+    ranked = sorted(enumerate(hits, 1), key=lambda each: (_sound(each[1]), each[1].start, each[1].end))
     groups: list[list[tuple[int, Hit]]] = []
     start = end = 0.0
     for rank, hit in ranked:
-        same = groups and groups[-1][0][1].recording == hit.recording
+        same = groups and _sound(groups[-1][0][1]) == _sound(hit)
         if same and hit.start < end and max(end, hit.end) - start + 2 * padding <= MAX_CLIP_SECONDS:
             groups[-1].append((rank, hit))
             end = max(end, hit.end)
@@ -109,6 +118,11 @@ def grouped(hits: Iterable[Hit], padding: float = 0.0) -> list[Clip]:
             groups.append([(rank, hit)])
             start, end = hit.start, hit.end
     return sorted((_clip(group, padding) for group in groups), key=lambda clip: clip.rank)
+
+
+def _sound(hit: Hit) -> tuple[str, int, int]:
+    """Returns what a hit's clip is taken from: recording, track and channel."""
+    return hit.recording, hit.track, hit.channel
 
 
 def clip_name(clip: Clip, max_bytes: int = MAX_FILE_NAME_BYTES) -> str:

@@ -39,6 +39,22 @@ def index(
             "the best that runs here without a download."
         ),
     ] = None,
+    channels: Annotated[
+        str,
+        typer.Option(
+            metavar="mix|each|N",
+            help="Which channels are searched: the mix of all, each by itself, or one. A change indexes what "
+            "it concerns anew. [default: as the archive has it, the mix at first]",
+        ),
+    ] = "",
+    tracks: Annotated[
+        str,
+        typer.Option(
+            metavar="default|all|N",
+            help="Which audio tracks: the one that a player would choose, all, or one. [default: as the "
+            "archive has it]",
+        ),
+    ] = "",
     follow_links: Annotated[
         bool, typer.Option("--follow-links", help="Follow links to folders that lie in folders.")
     ] = False,
@@ -85,6 +101,8 @@ def index(
             tags_by_path=table,
             drop_missing=drop_missing,
             prune=prune,
+            channels=channels,
+            tracks=tracks,
         )
     for path, problem in report.problems.items():
         console.warn(f"wordspot: not indexed: {problem if path in problem else f'{path}: {problem}'}")
@@ -107,6 +125,8 @@ def _figures(report: IndexReport) -> dict[str, object]:
     done = report.operation
     return named(INDEX) | {
         "archive": report.archive.name,
+        "channels": report.archive.channels,
+        "tracks": report.archive.tracks,
         "encoder": done.encoder,
         "added": report.added,
         "already_present": report.present,

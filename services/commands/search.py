@@ -37,7 +37,7 @@ from wordspot.services.commands.tier_queries import MediaOptions, choose_tier, t
 from wordspot.services.escapes import escaped
 from wordspot.services.examples import TypedQuery
 from wordspot.services.interchange.records import Occurrence
-from wordspot.services.limits import DEFAULT_HITS, DEFAULT_SPEAKERS, MAX_HITS, MAX_SPEAKERS
+from wordspot.services.limits import DEFAULT_HITS, DEFAULT_SPEAKERS, MAX_HITS, MAX_SPEAKERS, MAX_STREAMS
 
 Files = Annotated[
     list[Path] | None,
@@ -107,6 +107,13 @@ Padding = Annotated[
     float | None,
     typer.Option(metavar="SECONDS", help="Of sound before and after each hit in --save-clips. [default: 0]"),
 ]
+Channel = Annotated[
+    int, typer.Option(min=0, max=MAX_STREAMS, help="Search only this channel of recordings, from 1.")
+]
+QueryChannel = Annotated[
+    int,
+    typer.Option(min=0, max=MAX_STREAMS, help="Take the query from this channel of QUERY or --recording."),
+]
 TierFile = Annotated[
     Path | None,
     typer.Option(
@@ -171,6 +178,8 @@ def search(
     encoder: Encoder = None,
     mode: SearchMode = Mode.SOUND,
     speed_variants: SpeedVariants = 1,
+    channel: Channel = 0,
+    query_channel: QueryChannel = 0,
     tier_file: TierFile = None,
     tier: TierName = None,
     media: Media = None,
@@ -208,7 +217,7 @@ def search(
         check_padding(padding)
     synthesis = SynthesisOptions(TypedQuery.language if language is None else language, speakers)
     wanted = filters.recording_filter(paths, folders, tags, since, until)
-    given = GivenQuery([*(query or ()), *(more or ())], text, recording, start, end, label)
+    given = GivenQuery([*(query or ()), *(more or ())], text, recording, start, end, label, query_channel)
     source = _QuerySource(given, batch, tier_file, tier, MediaOptions(recording, media), encoding)
     prepared = source.prepared(synthesis)
     with Client(address, read_only=True) as client:
@@ -225,6 +234,7 @@ def search(
             mode=mode,
             filter=wanted,
             with_verdicts=with_verdicts,
+            channel=channel,
         )
         _Answers(queries, advice, source.many, as_json, clips, padding or 0.0, target, matrix).report(answers)
 

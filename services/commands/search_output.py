@@ -120,19 +120,26 @@ def _json_row(query: NamedQuery, answer: SearchAnswer, advice: Advice) -> dict[s
 
 
 def _print_hits(answer: SearchAnswer) -> None:
+    """Prints hits; channels and tracks where any hit names one."""
+    places = {
+        name: [str(getattr(hit, name) or "") for hit in answer.hits]
+        for name in ("track", "channel")
+        if any(getattr(hit, name) for hit in answer.hits)
+    }
     rows = [
         (
             f"{hit.start:.2f} - {hit.end:.2f}",
             f"{hit.score:.2f}",
             f"{hit.p_correct:.2f}",
             "" if hit.detected else "?",
+            *place,
             f"{hit.path} (file is missing)" if hit.missing else hit.path,
         )
-        for hit in answer.hits
+        for hit, *place in zip(answer.hits, *places.values(), strict=True)
     ]
     # Nobody has fitted it for the encoder: a guess from the score.
     probability = "P" if answer.p_threshold is not None else "P (guess)"
-    console.print_table(("seconds", "score", probability, "", "recording"), rows, right=(0, 1, 2))
+    console.print_table(("seconds", "score", probability, "", *places, "recording"), rows, right=(0, 1, 2))
 
 
 def _synthesis_line(synthesis: Synthesis) -> str:

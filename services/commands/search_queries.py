@@ -57,6 +57,7 @@ class GivenQuery:
 
     files: spoken examples. text: to be synthesised. recording: by id. start, end: in seconds, of the
     recording or of one file. label: what is looked for; None for what the query is named after.
+    channel: of the files and the recording, 0 for the mix.
     """
 
     files: Sequence[Path]
@@ -65,6 +66,7 @@ class GivenQuery:
     start: float | None = None
     end: float | None = None
     label: str | None = None
+    channel: int = 0
 
     def named(self, synthesis: SynthesisOptions) -> NamedQuery:
         """Returns the query. Raises typer.BadParameter where options do not go together."""
@@ -86,7 +88,8 @@ class GivenQuery:
         else:
             examples += [self._example(file) for file in self.files]
             name = f"{self.recording} {self.start:g}-{self.end:g}"
-            examples.append((name, name, StoredQuery(self.recording, self.start, self.end)))
+            stretch = StoredQuery(self.recording, self.start, self.end, channel=self.channel)
+            examples.append((name, name, stretch))
         names, labels, queries = zip(*examples, strict=True)
         named = NamedQuery(", ".join(names), ", ".join(dict.fromkeys(labels)), list(queries))
         return named if self.label is None else labelled(named, self.label)
@@ -96,7 +99,7 @@ class GivenQuery:
     ) -> tuple[str, str, QueryExample]:
         """Returns name, label and example. Raises typer.BadParameter, InvalidInput."""
         if str(file) != STANDARD_INPUT:
-            return str(file), file_label(file, start, end), FileQuery(file, start, end)
+            return str(file), file_label(file, start, end), FileQuery(file, start, end, channel=self.channel)
         if start is not None:
             raise typer.BadParameter("--start and --end go with a file, not with the standard input")
         if [str(each) for each in self.files].count(STANDARD_INPUT) > 1:

@@ -191,4 +191,18 @@ class IndexBody(JsonMessage):
     encoder: Annotated[
         str, Field(max_length=MAX_NAME_CHARACTERS, description="Empty: the archive's own.")
     ] = ""
+    channels: Annotated[
+        str,
+        Field(
+            max_length=MAX_NAME_CHARACTERS,
+            description="mix, each, or the number of one, from 1; empty: the archive's own.",
+        ),
+    ] = ""
+    tracks: Annotated[
+        str,
+        Field(
+            max_length=MAX_NAME_CHARACTERS,
+            description="default, all, or the number of one, from 1; empty: the archive's own.",
+        ),
+    ] = ""
     request_id: Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)] = ""

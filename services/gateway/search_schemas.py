@@ -21,6 +21,7 @@ from wordspot.services.limits import (
     MAX_RECORDINGS_PER_CALL,
     MAX_SPEAKERS,
     MAX_STORED_HITS,
+    MAX_STREAMS,
     MAX_TEXT_CHARACTERS,
 )
 
@@ -33,6 +34,8 @@ class StoredExample(JsonMessage):
     recording: Name
     start: Seconds
     end: Seconds
+    channel: Annotated[int, Field(ge=0, le=MAX_STREAMS, description="That of a hit; 0: the mix.")] = 0
+    track: Annotated[int, Field(ge=0, le=MAX_STREAMS, description="That of a hit; 0: the default.")] = 0
 
 
 class AudioExample(JsonMessage):
@@ -42,6 +45,7 @@ class AudioExample(JsonMessage):
     filename: Annotated[str, Field(max_length=MAX_NAME_CHARACTERS)] = ""
     start: Seconds | None = None
     end: Seconds | None = None
+    channel: Annotated[int, Field(ge=0, le=MAX_STREAMS, description="Of the sound; 0: the mix.")] = 0
 
     @model_validator(mode="after")
     def _check_stretch(self) -> AudioExample:
@@ -87,6 +91,9 @@ class SearchSettings(JsonMessage):
         description="Only these, by id; empty: all.",
     )
     filter: Filter | None = Field(default=None, description="Only recordings that match.")
+    channel: Annotated[
+        int, Field(ge=0, le=MAX_STREAMS, description="Only this channel of recordings, from 1; 0: all.")
+    ] = 0
     with_verdicts: Annotated[
         bool,
         Field(
@@ -134,6 +141,8 @@ class HitBody(BaseModel):
     score: float
     p_correct: float
     detected: bool
+    channel: int = Field(default=0, description="From 1; 0 for the mix, and where there is only one.")
+    track: int = Field(default=0, description="Of audio, from 1; 0 for the one a player would choose.")
     verdict: VerdictOfHit | None = Field(default=None, description="What somebody said of it.")
 
 

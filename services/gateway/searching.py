@@ -71,6 +71,7 @@ def search_options(archive: str, settings: SearchSettings) -> search_pb2.SearchO
         recordings=settings.recordings,
         voices=settings.speed_variants,
         mode=mode_value(settings.mode),
+        channel=settings.channel,
         filter=None if settings.filter is None else message_of(archive_pb2.RecordingFilter, settings.filter),
         with_verdicts=settings.with_verdicts,
     )
@@ -138,7 +139,9 @@ class _Requests:
 def _read_example(example: StoredExample | AudioExample, field: str, number: int) -> Example:
     """Raises Problem."""
     if isinstance(example, StoredExample):
-        return StoredQuery(example.recording, example.start, example.end)
+        return StoredQuery(
+            example.recording, example.start, example.end, channel=example.channel, track=example.track
+        )
     try:
         data = base64.b64decode(example.audio, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -151,7 +154,7 @@ def _read_example(example: StoredExample | AudioExample, field: str, number: int
             limit=MAX_QUERY_BYTES,
         )
     interval = None if example.start is None or example.end is None else (example.start, example.end)
-    return RecordedQuery(data, interval, example.filename or f"example {number + 1}")
+    return RecordedQuery(data, interval, example.filename or f"example {number + 1}", example.channel)
 
 
 async def _judged(peers: Peers, archive: str, result: ResultBody) -> ResultBody:
@@ -197,6 +200,8 @@ def _result(
             score=hit.score,
             p_correct=hit.p_correct,
             detected=hit.detected,
+            channel=hit.channel,
+            track=hit.track,
         )
         for hit in answer.hits
     ]

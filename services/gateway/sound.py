@@ -55,9 +55,17 @@ class VirtualWav:
 
 
 async def wav_bytes(
-    peers: Peers, recording: archive_pb2.Recording, wav: VirtualWav, start: int, stop: int
+    peers: Peers,
+    recording: archive_pb2.Recording,
+    wav: VirtualWav,
+    start: int,
+    stop: int,
+    place: tuple[int, int] = (0, 0),
 ) -> AsyncIterator[bytes]:
-    """Yields the bytes [start, stop) of a recording's file. What is shorter than expected ends in silence."""
+    """Yields the bytes [start, stop) of a recording's file. What is shorter than expected ends in silence.
+
+    place: as `clip` takes it.
+    """
     if start < HEADER_BYTES:
         yield wav.header[start:stop]
     position = max(start, HEADER_BYTES) - HEADER_BYTES
@@ -66,7 +74,7 @@ async def wav_bytes(
     while position < end:
         first = position // (wav.rate * BYTES_PER_SAMPLE)  # a whole second: samples lie where they should
         last = min(first + PIECE_SECONDS, -(-end // (wav.rate * BYTES_PER_SAMPLE)))
-        pcm = await _samples(peers, recording, first, last)
+        pcm = await _samples(peers, recording, first, last, place)
         base = first * wav.rate * BYTES_PER_SAMPLE
         wanted = min(end, base + piece_bytes) - position
         data = pcm[position - base : position - base + wanted]
@@ -74,16 +82,33 @@ async def wav_bytes(
         position += wanted
 
 
-async def clip(peers: Peers, archive: str, recording: str, start: float, end: float) -> bytes:
-    """Returns the seconds [start, end) of a recording as a WAV file."""
+async def clip(
+    peers: Peers,
+    archive: str,
+    recording: str,
+    start: float,
+    end: float,
+    place: tuple[int, int] = (0, 0),
+) -> bytes:
+    """Returns the seconds [start, end) of a recording as a WAV file.
+
+    place: channel and track, 0 for the mix and for the default.
+    """
+    channel, track = place
     request = archive_pb2.GetClipRequest(
-        archive=archive, recording=recording, interval=to_interval(start, end)
+        archive=archive,
+        recording=recording,
+        interval=to_interval(start, end),
+        channel=channel,
+        track=track,
     )
     return b"".join([response.chunk async for response in peers.archives.GetClip(request)])
 
 
-async def _samples(peers: Peers, recording: archive_pb2.Recording, first: int, last: int) -> bytes:
-    data = await clip(peers, recording.archive, recording.id, first, last)
+async def _samples(
+    peers: Peers, recording: archive_pb2.Recording, first: int, last: int, place: tuple[int, int]
+) -> bytes:
+    data = await clip(peers, recording.archive, recording.id, first, last, place)
     with wave.open(io.BytesIO(data)) as reader:
         pcm: bytes = reader.readframes(reader.getnframes())
         return pcm

@@ -146,6 +146,8 @@ def archive_message(summary: ArchiveSummary) -> archive_pb2.Archive:
         segments=summary.segments,
         bytes_on_disk=summary.size,
         create_time=_timestamp(summary.created),
+        channels=summary.selection.channels,
+        tracks=summary.selection.tracks,
         quarantined=[archive_pb2.QuarantinedSegment(**vars(segment)) for segment in summary.quarantined],
     )
 
@@ -176,6 +178,7 @@ def recording_message(summary: RecordingSummary) -> archive_pb2.Recording:
         problem=summary.problem,
         create_time=_timestamp(summary.created),
         warnings=summary.warnings,
+        streams=[archive_pb2.Stream(**vars(stream)) for stream in summary.streams],
         tags=summary.tags,
     )
 

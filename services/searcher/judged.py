@@ -36,7 +36,7 @@ class JudgedPlaces:
         """Returns the confirmed places that are not among the examples already."""
         stored = [example for example in given if isinstance(example, StoredQuery)]
         return [
-            StoredQuery(verdict.recording, verdict.start, verdict.end)
+            StoredQuery(verdict.recording, verdict.start, verdict.end, channel=verdict.channel)
             for verdict in self.confirmed
             if not any(verdict.is_of(example.recording, example.start, example.end) for example in stored)
         ]

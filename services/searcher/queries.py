@@ -37,7 +37,7 @@ from wordspot.services.examples import (
     TypedQuery,
     check_stretch_inside,
 )
-from wordspot.services.limits import MAX_CLIP_SECONDS, MAX_CONTEXT_SECONDS, MAX_EXAMPLES
+from wordspot.services.limits import MAX_CLIP_SECONDS, MAX_CONTEXT_SECONDS, MAX_EXAMPLES, MAX_STREAMS
 from wordspot.services.pricing import ByteBudget
 from wordspot.services.runtime import ensure_wanted
 from wordspot.services.searcher.judged import JudgedPlaces
@@ -259,7 +259,9 @@ class ArchiveSearch:
         audio at which they begin."""
         if isinstance(example, RecordedQuery):
             samples = self.resources.decoder.decode_bytes(
-                example.data, max_seconds=self.resources.max_seconds
+                example.data,
+                max_seconds=self.resources.max_seconds,
+                channel=checked_channel(example.channel),
             )
             return samples, example.interval, 0.0
         start, end = example.start, example.end
@@ -270,10 +272,22 @@ class ArchiveSearch:
             )
         offset = max(start - MAX_CONTEXT_SECONDS, 0.0)
         samples = self.resources.library.clip(
-            self.archive, example.recording, offset, end + MAX_CONTEXT_SECONDS
+            self.archive,
+            example.recording,
+            offset,
+            end + MAX_CONTEXT_SECONDS,
+            track=checked_channel(example.track, "track"),
+            channel=checked_channel(example.channel),
         )
         check_stretch_inside((start, end), offset + len(samples) / SAMPLE_RATE, "the recording")
         return samples, (start - offset, end - offset), offset
+
+
+def checked_channel(number: int, name: str = "channel") -> int:
+    """Returns the number of a channel or track, 0 for none in particular. Raises InvalidInput."""
+    if not 0 <= number <= MAX_STREAMS:
+        raise InvalidInput(f"{name} must be between 0 and {MAX_STREAMS}, got {number}")
+    return number
 
 
 def _damage(quarantined: Sequence[QuarantinedSegment]) -> str:

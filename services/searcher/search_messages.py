@@ -62,6 +62,7 @@ def open_search(resources: SearchResources, options: search_pb2.SearchOptions) -
             recordings=frozenset(options.recordings) if options.recordings else None,
             excluded=frozenset(options.excluded_recordings),
             mode=MODES[options.mode],
+            channel=options.channel,
         ),
         speed_variants=options.voices or 1,
         recording_filter=from_filter_message(options.filter),
@@ -134,13 +135,18 @@ def _queries(
 
 def read_stored(query: search_pb2.StoredQuery) -> list[Example]:
     """Returns the examples of a query of recordings in the archive. Raises MalformedRequest."""
-    first = StoredQuery(query.recording, *from_interval(query.interval), query.label)
+    first = StoredQuery(
+        query.recording, *from_interval(query.interval), query.label, query.channel, query.track
+    )
     return _checked([first, *_read_stretches(query.examples)])
 
 
 def _read_recorded(header: search_pb2.QueryHeader, data: bytearray) -> list[Example]:
     interval = from_interval(header.interval) if header.HasField("interval") else None
-    return [RecordedQuery(bytes(data), interval, header.label), *_read_stretches(header.examples)]
+    return [
+        RecordedQuery(bytes(data), interval, header.label, header.channel),
+        *_read_stretches(header.examples),
+    ]
 
 
 def _read_typed(query: search_pb2.TypedQuery) -> list[Example]:
@@ -160,7 +166,12 @@ def _read_typed(query: search_pb2.TypedQuery) -> list[Example]:
 
 
 def _read_stretches(stretches: Iterable[search_pb2.Stretch]) -> list[Example]:
-    return [StoredQuery(stretch.recording, *from_interval(stretch.interval)) for stretch in stretches]
+    return [
+        StoredQuery(
+            stretch.recording, *from_interval(stretch.interval), channel=stretch.channel, track=stretch.track
+        )
+        for stretch in stretches
+    ]
 
 
 def _checked(examples: list[Example]) -> list[Example]:

@@ -42,7 +42,7 @@ from wordspot.services.searcher.archive_messages import (
     tag_updates,
     updated_recording,
 )
-from wordspot.services.searcher.queries import SearchResources
+from wordspot.services.searcher.queries import SearchResources, checked_channel
 from wordspot.services.searcher.search_messages import (
     check_answer_size,
     open_search,
@@ -233,11 +233,13 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
     ) -> Iterator[archive_pb2.GetClipResponse]:
         start, end = request.interval.start_seconds, request.interval.end_seconds
         with self._slots.slot(time_remaining()):
+            track, channel = checked_channel(request.track, "track"), checked_channel(request.channel)
+            place = {"track": track, "channel": channel}
             if request.original_rate:
-                sound = self._library.original_clip(request.archive, request.recording, start, end)
+                sound = self._library.original_clip(request.archive, request.recording, start, end, **place)
                 wav = write_wav(sound.samples, sound.rate)
             else:
-                wav = write_wav(self._library.clip(request.archive, request.recording, start, end))
+                wav = write_wav(self._library.clip(request.archive, request.recording, start, end, **place))
         for chunk in chunks(wav):
             yield archive_pb2.GetClipResponse(chunk=chunk)
 
@@ -282,7 +284,12 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
         self, request: archive_pb2.IndexArchiveRequest, context: grpc.ServicerContext
     ) -> archive_pb2.IndexArchiveResponse:
         operation = self._library.start_index(
-            request.archive, request.encoder, request.request_id, drop_missing=request.drop_missing
+            request.archive,
+            request.encoder,
+            request.request_id,
+            channels=request.channels,
+            tracks=request.tracks,
+            drop_missing=request.drop_missing,
         )
         return archive_pb2.IndexArchiveResponse(operation=operation_message(operation))
 

@@ -70,7 +70,7 @@ OPERATION_STATE_CANCELLED: OperationState
 OPERATION_STATE_INTERRUPTED: OperationState
 
 class Archive(_message.Message):
-    __slots__ = ("name", "encoder", "encoder_hash", "recordings", "indexed_recordings", "audio_seconds", "spans", "segments", "bytes_on_disk", "create_time", "quarantined")
+    __slots__ = ("name", "encoder", "encoder_hash", "recordings", "indexed_recordings", "audio_seconds", "spans", "segments", "bytes_on_disk", "create_time", "quarantined", "channels", "tracks")
     NAME_FIELD_NUMBER: _ClassVar[int]
     ENCODER_FIELD_NUMBER: _ClassVar[int]
     ENCODER_HASH_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +82,8 @@ class Archive(_message.Message):
     BYTES_ON_DISK_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     QUARANTINED_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    TRACKS_FIELD_NUMBER: _ClassVar[int]
     name: str
     encoder: str
     encoder_hash: str
@@ -93,7 +95,9 @@ class Archive(_message.Message):
     bytes_on_disk: int
     create_time: _timestamp_pb2.Timestamp
     quarantined: _containers.RepeatedCompositeFieldContainer[QuarantinedSegment]
-    def __init__(self, name: _Optional[str] = ..., encoder: _Optional[str] = ..., encoder_hash: _Optional[str] = ..., recordings: _Optional[int] = ..., indexed_recordings: _Optional[int] = ..., audio_seconds: _Optional[float] = ..., spans: _Optional[int] = ..., segments: _Optional[int] = ..., bytes_on_disk: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantined: _Optional[_Iterable[_Union[QuarantinedSegment, _Mapping]]] = ...) -> None: ...
+    channels: str
+    tracks: str
+    def __init__(self, name: _Optional[str] = ..., encoder: _Optional[str] = ..., encoder_hash: _Optional[str] = ..., recordings: _Optional[int] = ..., indexed_recordings: _Optional[int] = ..., audio_seconds: _Optional[float] = ..., spans: _Optional[int] = ..., segments: _Optional[int] = ..., bytes_on_disk: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., quarantined: _Optional[_Iterable[_Union[QuarantinedSegment, _Mapping]]] = ..., channels: _Optional[str] = ..., tracks: _Optional[str] = ...) -> None: ...
 
 class QuarantinedSegment(_message.Message):
     __slots__ = ("name", "problem", "recordings")
@@ -106,7 +110,7 @@ class QuarantinedSegment(_message.Message):
     def __init__(self, name: _Optional[str] = ..., problem: _Optional[str] = ..., recordings: _Optional[int] = ...) -> None: ...
 
 class Recording(_message.Message):
-    __slots__ = ("id", "archive", "path", "sha256", "duration_seconds", "sample_rate", "channels", "format", "state", "problem", "create_time", "warnings", "tags")
+    __slots__ = ("id", "archive", "path", "sha256", "duration_seconds", "sample_rate", "channels", "format", "state", "problem", "create_time", "warnings", "tags", "streams")
     class TagsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -127,6 +131,7 @@ class Recording(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     TAGS_FIELD_NUMBER: _ClassVar[int]
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
     id: str
     archive: str
     path: str
@@ -140,7 +145,18 @@ class Recording(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     warnings: _containers.RepeatedScalarFieldContainer[str]
     tags: _containers.ScalarMap[str, str]
-    def __init__(self, id: _Optional[str] = ..., archive: _Optional[str] = ..., path: _Optional[str] = ..., sha256: _Optional[str] = ..., duration_seconds: _Optional[float] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ..., format: _Optional[str] = ..., state: _Optional[_Union[RecordingState, str]] = ..., problem: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., tags: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    streams: _containers.RepeatedCompositeFieldContainer[Stream]
+    def __init__(self, id: _Optional[str] = ..., archive: _Optional[str] = ..., path: _Optional[str] = ..., sha256: _Optional[str] = ..., duration_seconds: _Optional[float] = ..., sample_rate: _Optional[int] = ..., channels: _Optional[int] = ..., format: _Optional[str] = ..., state: _Optional[_Union[RecordingState, str]] = ..., problem: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., warnings: _Optional[_Iterable[str]] = ..., tags: _Optional[_Mapping[str, str]] = ..., streams: _Optional[_Iterable[_Union[Stream, _Mapping]]] = ...) -> None: ...
+
+class Stream(_message.Message):
+    __slots__ = ("track", "channel", "channels")
+    TRACK_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    track: int
+    channel: int
+    channels: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, track: _Optional[int] = ..., channel: _Optional[int] = ..., channels: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class RecordingFilter(_message.Message):
     __slots__ = ("paths", "folders", "tags", "date_from", "date_to", "any_tags")
@@ -570,16 +586,20 @@ class DeleteRecordingResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class GetClipRequest(_message.Message):
-    __slots__ = ("archive", "recording", "interval", "original_rate")
+    __slots__ = ("archive", "recording", "interval", "original_rate", "channel", "track")
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     RECORDING_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     ORIGINAL_RATE_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    TRACK_FIELD_NUMBER: _ClassVar[int]
     archive: str
     recording: str
     interval: _audio_pb2.Interval
     original_rate: bool
-    def __init__(self, archive: _Optional[str] = ..., recording: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., original_rate: _Optional[bool] = ...) -> None: ...
+    channel: int
+    track: int
+    def __init__(self, archive: _Optional[str] = ..., recording: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., original_rate: _Optional[bool] = ..., channel: _Optional[int] = ..., track: _Optional[int] = ...) -> None: ...
 
 class GetClipResponse(_message.Message):
     __slots__ = ("chunk",)
@@ -690,16 +710,20 @@ class GetPeaksResponse(_message.Message):
     def __init__(self, interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., buckets: _Optional[int] = ..., peaks: _Optional[bytes] = ...) -> None: ...
 
 class IndexArchiveRequest(_message.Message):
-    __slots__ = ("archive", "encoder", "request_id", "drop_missing")
+    __slots__ = ("archive", "encoder", "request_id", "drop_missing", "channels", "tracks")
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     ENCODER_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     DROP_MISSING_FIELD_NUMBER: _ClassVar[int]
+    CHANNELS_FIELD_NUMBER: _ClassVar[int]
+    TRACKS_FIELD_NUMBER: _ClassVar[int]
     archive: str
     encoder: str
     request_id: str
     drop_missing: bool
-    def __init__(self, archive: _Optional[str] = ..., encoder: _Optional[str] = ..., request_id: _Optional[str] = ..., drop_missing: _Optional[bool] = ...) -> None: ...
+    channels: str
+    tracks: str
+    def __init__(self, archive: _Optional[str] = ..., encoder: _Optional[str] = ..., request_id: _Optional[str] = ..., drop_missing: _Optional[bool] = ..., channels: _Optional[str] = ..., tracks: _Optional[str] = ...) -> None: ...
 
 class IndexArchiveResponse(_message.Message):
     __slots__ = ("operation",)

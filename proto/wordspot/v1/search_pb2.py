@@ -26,39 +26,39 @@ from wordspot.v1 import archive_pb2 as wordspot_dot_v1_dot_archive__pb2
 from wordspot.v1 import audio_pb2 as wordspot_dot_v1_dot_audio__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18wordspot/v1/search.proto\x12\x0bwordspot.v1\x1a\x19wordspot/v1/archive.proto\x1a\x17wordspot/v1/audio.proto\"\xaf\x02\n\rSearchOptions\x12\x0f\n\x07\x61rchive\x18\x01 \x01(\t\x12\r\n\x05top_k\x18\x02 \x01(\x05\x12\x16\n\tmin_score\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\x12include_undetected\x18\x04 \x01(\x08\x12\x12\n\nrecordings\x18\x05 \x03(\t\x12\x0f\n\x07\x65ncoder\x18\x06 \x01(\t\x12\x1b\n\x13\x65xcluded_recordings\x18\x07 \x03(\t\x12\x0e\n\x06voices\x18\x08 \x01(\x05\x12%\n\x04mode\x18\t \x01(\x0e\x32\x17.wordspot.v1.SearchMode\x12,\n\x06\x66ilter\x18\n \x01(\x0b\x32\x1c.wordspot.v1.RecordingFilter\x12\x15\n\rwith_verdicts\x18\x0c \x01(\x08\x42\x0c\n\n_min_score\"\x85\x02\n\rSearchRequest\x12-\n\x07options\x18\x01 \x01(\x0b\x32\x1a.wordspot.v1.SearchOptionsH\x00\x12)\n\x05query\x18\x02 \x01(\x0b\x32\x18.wordspot.v1.QueryHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x03 \x01(\x0cH\x00\x12*\n\x06stored\x18\x04 \x01(\x0b\x32\x18.wordspot.v1.StoredQueryH\x00\x12+\n\x07\x65xample\x18\x05 \x01(\x0b\x32\x18.wordspot.v1.QueryHeaderH\x00\x12(\n\x05typed\x18\x07 \x01(\x0b\x32\x17.wordspot.v1.TypedQueryH\x00\x42\x06\n\x04part\"\x7f\n\x0bQueryHeader\x12\r\n\x05label\x18\x01 \x01(\t\x12,\n\x08interval\x18\x02 \x01(\x0b\x32\x15.wordspot.v1.IntervalH\x00\x88\x01\x01\x12&\n\x08\x65xamples\x18\x03 \x03(\x0b\x32\x14.wordspot.v1.StretchB\x0b\n\t_interval\"\x80\x01\n\x0bStoredQuery\x12\r\n\x05label\x18\x01 \x01(\t\x12\x11\n\trecording\x18\x02 \x01(\t\x12\'\n\x08interval\x18\x03 \x01(\x0b\x32\x15.wordspot.v1.Interval\x12&\n\x08\x65xamples\x18\x04 \x03(\x0b\x32\x14.wordspot.v1.Stretch\"u\n\nTypedQuery\x12\r\n\x05label\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x10\n\x08speakers\x18\x04 \x01(\x05\x12&\n\x08\x65xamples\x18\x05 \x03(\x0b\x32\x14.wordspot.v1.Stretch\"E\n\x07Stretch\x12\x11\n\trecording\x18\x01 \x01(\t\x12\'\n\x08interval\x18\x02 \x01(\x0b\x32\x15.wordspot.v1.Interval\"m\n\x13SearchStoredRequest\x12+\n\x07options\x18\x01 \x01(\x0b\x32\x1a.wordspot.v1.SearchOptions\x12)\n\x07queries\x18\x02 \x03(\x0b\x32\x18.wordspot.v1.StoredQuery\"B\n\x14SearchStoredResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.wordspot.v1.SearchResult\";\n\x0eSearchResponse\x12)\n\x06result\x18\x01 \x01(\x0b\x32\x19.wordspot.v1.SearchResult\"\xb9\x02\n\x0cSearchResult\x12\r\n\x05label\x18\x01 \x01(\t\x12\x1e\n\x04hits\x18\x02 \x03(\x0b\x32\x10.wordspot.v1.Hit\x12\'\n\x08\x63ompared\x18\x03 \x01(\x0b\x32\x15.wordspot.v1.Interval\x12\x0f\n\x07seconds\x18\x04 \x01(\x01\x12\x11\n\tthreshold\x18\x05 \x01(\x01\x12.\n\tsynthesis\x18\x06 \x01(\x0b\x32\x16.wordspot.v1.SynthesisH\x00\x88\x01\x01\x12\x18\n\x0bp_threshold\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x08warnings\x18\x08 \x03(\t\x12\x1a\n\x12\x63onfirmed_examples\x18\t \x01(\x05\x12\x17\n\x0frejected_places\x18\n \x01(\x05\x42\x0c\n\n_synthesisB\x0e\n\x0c_p_threshold\"D\n\tSynthesis\x12\x13\n\x0bsynthesiser\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x10\n\x08speakers\x18\x03 \x03(\t\"\x97\x01\n\x03Hit\x12\x11\n\trecording\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x15\n\rstart_seconds\x18\x03 \x01(\x01\x12\x13\n\x0b\x65nd_seconds\x18\x04 \x01(\x01\x12\r\n\x05score\x18\x05 \x01(\x01\x12\x10\n\x08\x64\x65tected\x18\x06 \x01(\x08\x12\x11\n\tp_correct\x18\x07 \x01(\x01\x12\x0f\n\x07missing\x18\n \x01(\x08*o\n\nSearchMode\x12\x1b\n\x17SEARCH_MODE_UNSPECIFIED\x10\x00\x12\x15\n\x11SEARCH_MODE_SOUND\x10\x01\x12\x17\n\x13SEARCH_MODE_MEANING\x10\x02\x12\x14\n\x10SEARCH_MODE_BOTH\x10\x03\x32\xab\x01\n\rSearchService\x12\x45\n\x06Search\x12\x1a.wordspot.v1.SearchRequest\x1a\x1b.wordspot.v1.SearchResponse(\x01\x30\x01\x12S\n\x0cSearchStored\x12 .wordspot.v1.SearchStoredRequest\x1a!.wordspot.v1.SearchStoredResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18wordspot/v1/search.proto\x12\x0bwordspot.v1\x1a\x19wordspot/v1/archive.proto\x1a\x17wordspot/v1/audio.proto\"\xc0\x02\n\rSearchOptions\x12\x0f\n\x07\x61rchive\x18\x01 \x01(\t\x12\r\n\x05top_k\x18\x02 \x01(\x05\x12\x16\n\tmin_score\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\x12include_undetected\x18\x04 \x01(\x08\x12\x12\n\nrecordings\x18\x05 \x03(\t\x12\x0f\n\x07\x65ncoder\x18\x06 \x01(\t\x12\x1b\n\x13\x65xcluded_recordings\x18\x07 \x03(\t\x12\x0e\n\x06voices\x18\x08 \x01(\x05\x12%\n\x04mode\x18\t \x01(\x0e\x32\x17.wordspot.v1.SearchMode\x12,\n\x06\x66ilter\x18\n \x01(\x0b\x32\x1c.wordspot.v1.RecordingFilter\x12\x0f\n\x07\x63hannel\x18\x0b \x01(\x05\x12\x15\n\rwith_verdicts\x18\x0c \x01(\x08\x42\x0c\n\n_min_score\"\x85\x02\n\rSearchRequest\x12-\n\x07options\x18\x01 \x01(\x0b\x32\x1a.wordspot.v1.SearchOptionsH\x00\x12)\n\x05query\x18\x02 \x01(\x0b\x32\x18.wordspot.v1.QueryHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x03 \x01(\x0cH\x00\x12*\n\x06stored\x18\x04 \x01(\x0b\x32\x18.wordspot.v1.StoredQueryH\x00\x12+\n\x07\x65xample\x18\x05 \x01(\x0b\x32\x18.wordspot.v1.QueryHeaderH\x00\x12(\n\x05typed\x18\x07 \x01(\x0b\x32\x17.wordspot.v1.TypedQueryH\x00\x42\x06\n\x04part\"\x90\x01\n\x0bQueryHeader\x12\r\n\x05label\x18\x01 \x01(\t\x12,\n\x08interval\x18\x02 \x01(\x0b\x32\x15.wordspot.v1.IntervalH\x00\x88\x01\x01\x12&\n\x08\x65xamples\x18\x03 \x03(\x0b\x32\x14.wordspot.v1.Stretch\x12\x0f\n\x07\x63hannel\x18\x04 \x01(\x05\x42\x0b\n\t_interval\"\xa0\x01\n\x0bStoredQuery\x12\r\n\x05label\x18\x01 \x01(\t\x12\x11\n\trecording\x18\x02 \x01(\t\x12\'\n\x08interval\x18\x03 \x01(\x0b\x32\x15.wordspot.v1.Interval\x12&\n\x08\x65xamples\x18\x04 \x03(\x0b\x32\x14.wordspot.v1.Stretch\x12\x0f\n\x07\x63hannel\x18\x05 \x01(\x05\x12\r\n\x05track\x18\x06 \x01(\x05\"u\n\nTypedQuery\x12\r\n\x05label\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x10\n\x08language\x18\x03 \x01(\t\x12\x10\n\x08speakers\x18\x04 \x01(\x05\x12&\n\x08\x65xamples\x18\x05 \x03(\x0b\x32\x14.wordspot.v1.Stretch\"e\n\x07Stretch\x12\x11\n\trecording\x18\x01 \x01(\t\x12\'\n\x08interval\x18\x02 \x01(\x0b\x32\x15.wordspot.v1.Interval\x12\x0f\n\x07\x63hannel\x18\x03 \x01(\x05\x12\r\n\x05track\x18\x04 \x01(\x05\"m\n\x13SearchStoredRequest\x12+\n\x07options\x18\x01 \x01(\x0b\x32\x1a.wordspot.v1.SearchOptions\x12)\n\x07queries\x18\x02 \x03(\x0b\x32\x18.wordspot.v1.StoredQuery\"B\n\x14SearchStoredResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.wordspot.v1.SearchResult\";\n\x0eSearchResponse\x12)\n\x06result\x18\x01 \x01(\x0b\x32\x19.wordspot.v1.SearchResult\"\xb9\x02\n\x0cSearchResult\x12\r\n\x05label\x18\x01 \x01(\t\x12\x1e\n\x04hits\x18\x02 \x03(\x0b\x32\x10.wordspot.v1.Hit\x12\'\n\x08\x63ompared\x18\x03 \x01(\x0b\x32\x15.wordspot.v1.Interval\x12\x0f\n\x07seconds\x18\x04 \x01(\x01\x12\x11\n\tthreshold\x18\x05 \x01(\x01\x12.\n\tsynthesis\x18\x06 \x01(\x0b\x32\x16.wordspot.v1.SynthesisH\x00\x88\x01\x01\x12\x18\n\x0bp_threshold\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x08warnings\x18\x08 \x03(\t\x12\x1a\n\x12\x63onfirmed_examples\x18\t \x01(\x05\x12\x17\n\x0frejected_places\x18\n \x01(\x05\x42\x0c\n\n_synthesisB\x0e\n\x0c_p_threshold\"D\n\tSynthesis\x12\x13\n\x0bsynthesiser\x18\x01 \x01(\t\x12\x10\n\x08language\x18\x02 \x01(\t\x12\x10\n\x08speakers\x18\x03 \x03(\t\"\xb7\x01\n\x03Hit\x12\x11\n\trecording\x18\x01 \x01(\t\x12\x0c\n\x04path\x18\x02 \x01(\t\x12\x15\n\rstart_seconds\x18\x03 \x01(\x01\x12\x13\n\x0b\x65nd_seconds\x18\x04 \x01(\x01\x12\r\n\x05score\x18\x05 \x01(\x01\x12\x10\n\x08\x64\x65tected\x18\x06 \x01(\x08\x12\x11\n\tp_correct\x18\x07 \x01(\x01\x12\x0f\n\x07missing\x18\n \x01(\x08\x12\x0f\n\x07\x63hannel\x18\x08 \x01(\x05\x12\r\n\x05track\x18\x0b \x01(\x05*o\n\nSearchMode\x12\x1b\n\x17SEARCH_MODE_UNSPECIFIED\x10\x00\x12\x15\n\x11SEARCH_MODE_SOUND\x10\x01\x12\x17\n\x13SEARCH_MODE_MEANING\x10\x02\x12\x14\n\x10SEARCH_MODE_BOTH\x10\x03\x32\xab\x01\n\rSearchService\x12\x45\n\x06Search\x12\x1a.wordspot.v1.SearchRequest\x1a\x1b.wordspot.v1.SearchResponse(\x01\x30\x01\x12S\n\x0cSearchStored\x12 .wordspot.v1.SearchStoredRequest\x1a!.wordspot.v1.SearchStoredResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'wordspot.v1.search_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SEARCHMODE']._serialized_start=1893
-  _globals['_SEARCHMODE']._serialized_end=2004
+  _globals['_SEARCHMODE']._serialized_start=2024
+  _globals['_SEARCHMODE']._serialized_end=2135
   _globals['_SEARCHOPTIONS']._serialized_start=94
-  _globals['_SEARCHOPTIONS']._serialized_end=397
-  _globals['_SEARCHREQUEST']._serialized_start=400
-  _globals['_SEARCHREQUEST']._serialized_end=661
-  _globals['_QUERYHEADER']._serialized_start=663
-  _globals['_QUERYHEADER']._serialized_end=790
-  _globals['_STOREDQUERY']._serialized_start=793
-  _globals['_STOREDQUERY']._serialized_end=921
-  _globals['_TYPEDQUERY']._serialized_start=923
-  _globals['_TYPEDQUERY']._serialized_end=1040
-  _globals['_STRETCH']._serialized_start=1042
-  _globals['_STRETCH']._serialized_end=1111
-  _globals['_SEARCHSTOREDREQUEST']._serialized_start=1113
-  _globals['_SEARCHSTOREDREQUEST']._serialized_end=1222
-  _globals['_SEARCHSTOREDRESPONSE']._serialized_start=1224
-  _globals['_SEARCHSTOREDRESPONSE']._serialized_end=1290
-  _globals['_SEARCHRESPONSE']._serialized_start=1292
-  _globals['_SEARCHRESPONSE']._serialized_end=1351
-  _globals['_SEARCHRESULT']._serialized_start=1354
-  _globals['_SEARCHRESULT']._serialized_end=1667
-  _globals['_SYNTHESIS']._serialized_start=1669
-  _globals['_SYNTHESIS']._serialized_end=1737
-  _globals['_HIT']._serialized_start=1740
-  _globals['_HIT']._serialized_end=1891
-  _globals['_SEARCHSERVICE']._serialized_start=2007
-  _globals['_SEARCHSERVICE']._serialized_end=2178
+  _globals['_SEARCHOPTIONS']._serialized_end=414
+  _globals['_SEARCHREQUEST']._serialized_start=417
+  _globals['_SEARCHREQUEST']._serialized_end=678
+  _globals['_QUERYHEADER']._serialized_start=681
+  _globals['_QUERYHEADER']._serialized_end=825
+  _globals['_STOREDQUERY']._serialized_start=828
+  _globals['_STOREDQUERY']._serialized_end=988
+  _globals['_TYPEDQUERY']._serialized_start=990
+  _globals['_TYPEDQUERY']._serialized_end=1107
+  _globals['_STRETCH']._serialized_start=1109
+  _globals['_STRETCH']._serialized_end=1210
+  _globals['_SEARCHSTOREDREQUEST']._serialized_start=1212
+  _globals['_SEARCHSTOREDREQUEST']._serialized_end=1321
+  _globals['_SEARCHSTOREDRESPONSE']._serialized_start=1323
+  _globals['_SEARCHSTOREDRESPONSE']._serialized_end=1389
+  _globals['_SEARCHRESPONSE']._serialized_start=1391
+  _globals['_SEARCHRESPONSE']._serialized_end=1450
+  _globals['_SEARCHRESULT']._serialized_start=1453
+  _globals['_SEARCHRESULT']._serialized_end=1766
+  _globals['_SYNTHESIS']._serialized_start=1768
+  _globals['_SYNTHESIS']._serialized_end=1836
+  _globals['_HIT']._serialized_start=1839
+  _globals['_HIT']._serialized_end=2022
+  _globals['_SEARCHSERVICE']._serialized_start=2138
+  _globals['_SEARCHSERVICE']._serialized_end=2309
 # @@protoc_insertion_point(module_scope)

@@ -21,7 +21,7 @@ SEARCH_MODE_MEANING: SearchMode
 SEARCH_MODE_BOTH: SearchMode
 
 class SearchOptions(_message.Message):
-    __slots__ = ("archive", "top_k", "min_score", "include_undetected", "recordings", "encoder", "excluded_recordings", "voices", "mode", "filter", "with_verdicts")
+    __slots__ = ("archive", "top_k", "min_score", "include_undetected", "recordings", "encoder", "excluded_recordings", "voices", "mode", "filter", "channel", "with_verdicts")
     ARCHIVE_FIELD_NUMBER: _ClassVar[int]
     TOP_K_FIELD_NUMBER: _ClassVar[int]
     MIN_SCORE_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,7 @@ class SearchOptions(_message.Message):
     VOICES_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     FILTER_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
     WITH_VERDICTS_FIELD_NUMBER: _ClassVar[int]
     archive: str
     top_k: int
@@ -43,8 +44,9 @@ class SearchOptions(_message.Message):
     voices: int
     mode: SearchMode
     filter: _archive_pb2.RecordingFilter
+    channel: int
     with_verdicts: bool
-    def __init__(self, archive: _Optional[str] = ..., top_k: _Optional[int] = ..., min_score: _Optional[float] = ..., include_undetected: _Optional[bool] = ..., recordings: _Optional[_Iterable[str]] = ..., encoder: _Optional[str] = ..., excluded_recordings: _Optional[_Iterable[str]] = ..., voices: _Optional[int] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., filter: _Optional[_Union[_archive_pb2.RecordingFilter, _Mapping]] = ..., with_verdicts: _Optional[bool] = ...) -> None: ...
+    def __init__(self, archive: _Optional[str] = ..., top_k: _Optional[int] = ..., min_score: _Optional[float] = ..., include_undetected: _Optional[bool] = ..., recordings: _Optional[_Iterable[str]] = ..., encoder: _Optional[str] = ..., excluded_recordings: _Optional[_Iterable[str]] = ..., voices: _Optional[int] = ..., mode: _Optional[_Union[SearchMode, str]] = ..., filter: _Optional[_Union[_archive_pb2.RecordingFilter, _Mapping]] = ..., channel: _Optional[int] = ..., with_verdicts: _Optional[bool] = ...) -> None: ...
 
 class SearchRequest(_message.Message):
     __slots__ = ("options", "query", "chunk", "stored", "example", "typed")
@@ -63,26 +65,32 @@ class SearchRequest(_message.Message):
     def __init__(self, options: _Optional[_Union[SearchOptions, _Mapping]] = ..., query: _Optional[_Union[QueryHeader, _Mapping]] = ..., chunk: _Optional[bytes] = ..., stored: _Optional[_Union[StoredQuery, _Mapping]] = ..., example: _Optional[_Union[QueryHeader, _Mapping]] = ..., typed: _Optional[_Union[TypedQuery, _Mapping]] = ...) -> None: ...
 
 class QueryHeader(_message.Message):
-    __slots__ = ("label", "interval", "examples")
+    __slots__ = ("label", "interval", "examples", "channel")
     LABEL_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
     label: str
     interval: _audio_pb2.Interval
     examples: _containers.RepeatedCompositeFieldContainer[Stretch]
-    def __init__(self, label: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., examples: _Optional[_Iterable[_Union[Stretch, _Mapping]]] = ...) -> None: ...
+    channel: int
+    def __init__(self, label: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., examples: _Optional[_Iterable[_Union[Stretch, _Mapping]]] = ..., channel: _Optional[int] = ...) -> None: ...
 
 class StoredQuery(_message.Message):
-    __slots__ = ("label", "recording", "interval", "examples")
+    __slots__ = ("label", "recording", "interval", "examples", "channel", "track")
     LABEL_FIELD_NUMBER: _ClassVar[int]
     RECORDING_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
     EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    TRACK_FIELD_NUMBER: _ClassVar[int]
     label: str
     recording: str
     interval: _audio_pb2.Interval
     examples: _containers.RepeatedCompositeFieldContainer[Stretch]
-    def __init__(self, label: _Optional[str] = ..., recording: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., examples: _Optional[_Iterable[_Union[Stretch, _Mapping]]] = ...) -> None: ...
+    channel: int
+    track: int
+    def __init__(self, label: _Optional[str] = ..., recording: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., examples: _Optional[_Iterable[_Union[Stretch, _Mapping]]] = ..., channel: _Optional[int] = ..., track: _Optional[int] = ...) -> None: ...
 
 class TypedQuery(_message.Message):
     __slots__ = ("label", "text", "language", "speakers", "examples")
@@ -99,12 +107,16 @@ class TypedQuery(_message.Message):
     def __init__(self, label: _Optional[str] = ..., text: _Optional[str] = ..., language: _Optional[str] = ..., speakers: _Optional[int] = ..., examples: _Optional[_Iterable[_Union[Stretch, _Mapping]]] = ...) -> None: ...
 
 class Stretch(_message.Message):
-    __slots__ = ("recording", "interval")
+    __slots__ = ("recording", "interval", "channel", "track")
     RECORDING_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    TRACK_FIELD_NUMBER: _ClassVar[int]
     recording: str
     interval: _audio_pb2.Interval
-    def __init__(self, recording: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ...) -> None: ...
+    channel: int
+    track: int
+    def __init__(self, recording: _Optional[str] = ..., interval: _Optional[_Union[_audio_pb2.Interval, _Mapping]] = ..., channel: _Optional[int] = ..., track: _Optional[int] = ...) -> None: ...
 
 class SearchStoredRequest(_message.Message):
     __slots__ = ("options", "queries")
@@ -161,7 +173,7 @@ class Synthesis(_message.Message):
     def __init__(self, synthesiser: _Optional[str] = ..., language: _Optional[str] = ..., speakers: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Hit(_message.Message):
-    __slots__ = ("recording", "path", "start_seconds", "end_seconds", "score", "detected", "p_correct", "missing")
+    __slots__ = ("recording", "path", "start_seconds", "end_seconds", "score", "detected", "p_correct", "missing", "channel", "track")
     RECORDING_FIELD_NUMBER: _ClassVar[int]
     PATH_FIELD_NUMBER: _ClassVar[int]
     START_SECONDS_FIELD_NUMBER: _ClassVar[int]
@@ -170,6 +182,8 @@ class Hit(_message.Message):
     DETECTED_FIELD_NUMBER: _ClassVar[int]
     P_CORRECT_FIELD_NUMBER: _ClassVar[int]
     MISSING_FIELD_NUMBER: _ClassVar[int]
+    CHANNEL_FIELD_NUMBER: _ClassVar[int]
+    TRACK_FIELD_NUMBER: _ClassVar[int]
     recording: str
     path: str
     start_seconds: float
@@ -178,4 +192,6 @@ class Hit(_message.Message):
     detected: bool
     p_correct: float
     missing: bool
-    def __init__(self, recording: _Optional[str] = ..., path: _Optional[str] = ..., start_seconds: _Optional[float] = ..., end_seconds: _Optional[float] = ..., score: _Optional[float] = ..., detected: _Optional[bool] = ..., p_correct: _Optional[float] = ..., missing: _Optional[bool] = ...) -> None: ...
+    channel: int
+    track: int
+    def __init__(self, recording: _Optional[str] = ..., path: _Optional[str] = ..., start_seconds: _Optional[float] = ..., end_seconds: _Optional[float] = ..., score: _Optional[float] = ..., detected: _Optional[bool] = ..., p_correct: _Optional[float] = ..., missing: _Optional[bool] = ..., channel: _Optional[int] = ..., track: _Optional[int] = ...) -> None: ...

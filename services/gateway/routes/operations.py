@@ -24,7 +24,13 @@ async def index(archive: str, peers: ThePeers, body: IndexBody | None = None) ->
     """Starts to index what is not indexed yet, or everything with another encoder."""
     body = body or IndexBody()
     answer = await peers.archives.IndexArchive(
-        archive_pb2.IndexArchiveRequest(archive=archive, encoder=body.encoder, request_id=body.request_id)
+        archive_pb2.IndexArchiveRequest(
+            archive=archive,
+            encoder=body.encoder,
+            request_id=body.request_id,
+            channels=body.channels,
+            tracks=body.tracks,
+        )
     )
     return plain(answer.operation)
 

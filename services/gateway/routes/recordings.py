@@ -25,7 +25,7 @@ from wordspot.services.gateway.schemas import (
     Updates,
 )
 from wordspot.services.gateway.sound import VirtualWav, clip, wav_bytes
-from wordspot.services.limits import DEFAULT_PEAK_BUCKETS, MAX_CLIP_SECONDS, MAX_PEAK_BUCKETS
+from wordspot.services.limits import DEFAULT_PEAK_BUCKETS, MAX_CLIP_SECONDS, MAX_PEAK_BUCKETS, MAX_STREAMS
 from wordspot.v1 import archive_pb2
 
 api = APIRouter(prefix="/archives/{archive}/recordings", tags=["recordings"])
@@ -41,6 +41,7 @@ _WAV_RANGE: dict[int | str, dict[str, Any]] = _WAV | {
 PADDING = Query(
     ge=0, le=MAX_CLIP_SECONDS / 2, description="Seconds more on either side.", allow_inf_nan=False
 )
+PLACE = Query(ge=0, le=MAX_STREAMS, description="From 1; 0: as the recording is indexed.")
 MOMENT = Query(ge=0, description="In seconds.", allow_inf_nan=False)
 
 
@@ -131,11 +132,14 @@ async def get_clip(
     start: Annotated[float, MOMENT],
     end: Annotated[float, MOMENT],
     padding: Annotated[float, PADDING] = 0.0,
+    channel: Annotated[int, PLACE] = 0,
+    track: Annotated[int, PLACE] = 0,
 ) -> Response:
     """Returns a stretch of a recording as a WAV file of 16 kHz and 16 bits."""
     if end <= start:
         raise Problem(422, f"end must be greater than start, got {start:g} to {end:g}", field="end")
-    data = await clip(peers, archive, recording, max(start - padding, 0.0), end + padding)
+    place = channel, track
+    data = await clip(peers, archive, recording, max(start - padding, 0.0), end + padding, place)
     return Response(data, media_type=WAV_TYPE)
 
 
@@ -170,28 +174,45 @@ async def get_peaks(
 @api.get(
     "/{recording}/audio", operation_id="get_audio", response_class=StreamingResponse, responses=_WAV_RANGE
 )
-async def get_audio(archive: str, recording: str, request: Request, peers: ThePeers) -> Response:
+async def get_audio(
+    archive: str,
+    recording: str,
+    request: Request,
+    peers: ThePeers,
+    channel: Annotated[int, PLACE] = 0,
+    track: Annotated[int, PLACE] = 0,
+) -> Response:
     """Returns the whole recording as a WAV file of 16 kHz and 16 bits, or the range that is asked for.
 
     A second of the file is that second of the recording, as hits count it.
     """
-    return await _audio(archive, recording, request, peers)
+    return await _audio(archive, recording, request, peers, (channel, track))
 
 
 @api.head(
     "/{recording}/audio", operation_id="head_audio", response_class=Response, responses={206: {}, 304: {}}
 )
-async def head_audio(archive: str, recording: str, request: Request, peers: ThePeers) -> Response:
+async def head_audio(
+    archive: str,
+    recording: str,
+    request: Request,
+    peers: ThePeers,
+    channel: Annotated[int, PLACE] = 0,
+    track: Annotated[int, PLACE] = 0,
+) -> Response:
     """Tells size and type of the recording's sound."""
-    return await _audio(archive, recording, request, peers)
+    return await _audio(archive, recording, request, peers, (channel, track))
 
 
-async def _audio(archive: str, recording: str, request: Request, peers: Peers) -> Response:
+async def _audio(
+    archive: str, recording: str, request: Request, peers: Peers, place: tuple[int, int]
+) -> Response:
     found = await _recording(peers, archive, recording)
     wav = VirtualWav.of(found)
     if not wav.samples:
         raise Problem(412, f"the length of {found.path!r} is known once it is indexed", kind="not-indexed")
-    tag = f'"{found.sha256[:32]}-{wav.rate}"'
+    shown = "".join(f"-{number}" for number in place if any(place))
+    tag = f'"{found.sha256[:32]}-{wav.rate}{shown}"'
     headers = {"ETag": tag, "Cache-Control": "private, max-age=0, must-revalidate"}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
@@ -199,7 +220,7 @@ async def _audio(archive: str, recording: str, request: Request, peers: Peers) -
     headers |= span.headers
     if request.method == "HEAD":
         return Response(status_code=span.status, headers=headers, media_type=WAV_TYPE)
-    stream = wav_bytes(peers, found, wav, span.start, span.stop)
+    stream = wav_bytes(peers, found, wav, span.start, span.stop, place)
     first = await anext(stream)
 
     async def body() -> Any:
