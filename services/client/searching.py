@@ -212,6 +212,7 @@ def search_options(
     mode: str,
     filter: RecordingFilter | None,
     with_verdicts: bool,
+    channel: int = 0,
 ) -> search_pb2.SearchOptions:
     """Returns the message of the arguments of `SearchCalls.search`. Raises InvalidInput."""
     check_search_options(top, min_score)
@@ -226,4 +227,5 @@ def search_options(
         mode=mode_value(mode),
         filter=filter_message(filter),
         with_verdicts=with_verdicts,
+        channel=channel,
     )
