@@ -199,7 +199,7 @@ def test_the_command_line_indexes_searches_and_saves_by_channel(
     assert (hit["channel"], hit["track"]) == (2, 0)
     told = run("search", query, "--top", 1, "--channel", 2, "--save-clips", tmp_path / "clips")
     assert told.splitlines()[0].split() == ["seconds", "score", "P", "channel", "recording"]
-    (clip,) = (tmp_path / "clips").iterdir()
+    (clip,) = (tmp_path / "clips").glob("*.wav")
     sound, _ = soundfile.read(folder / "call.wav", dtype="float32")
     saved, _ = soundfile.read(clip, dtype="float32")
     first = round(hit["start"] * RATE)
