@@ -37,7 +37,17 @@ class Clips:
     def __init__(self, **errors: Exception) -> None:
         self._errors = errors
 
-    def clip(self, recording: str, start: float, end: float, archive: str, *, original_rate: bool) -> bytes:
+    def clip(
+        self,
+        recording: str,
+        start: float,
+        end: float,
+        archive: str,
+        *,
+        original_rate: bool,
+        channel: int = 0,
+        track: int = 0,
+    ) -> bytes:
         assert (archive, original_rate) == ("talks", True)
         if error := self._errors.get(recording):
             raise error
