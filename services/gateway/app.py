@@ -28,6 +28,7 @@ from wordspot.services.gateway.page import mount_page
 from wordspot.services.gateway.peers import Addresses, Peers
 from wordspot.services.gateway.routes import (
     archives,
+    embeddings,
     exports,
     matrix,
     models,
@@ -95,6 +96,7 @@ def create_app(addresses: Addresses, settings: GatewaySettings | None = None) ->
         matrix,
         exports,
         models,
+        embeddings,
     ):
         api.include_router(module.api)
     app.include_router(api)

@@ -19,6 +19,7 @@ from wordspot.services.channels import channel_options, open_channel
 from wordspot.v1 import (
     archive_pb2,
     archive_pb2_grpc,
+    embedding_pb2,
     embedding_pb2_grpc,
     models_pb2_grpc,
     search_pb2,
@@ -66,6 +67,8 @@ class Peers:
         self._streams = open_channel(addresses.searcher, credentials)
         self._threads = ThreadPoolExecutor(MAX_STREAMS, thread_name_prefix="stream")
         self._search = search_pb2_grpc.SearchServiceStub(self._streams).Search
+        self._embedding_stream = open_channel(addresses.modelhost, credentials)
+        self._embed = embedding_pb2_grpc.EmbeddingServiceStub(self._embedding_stream).Embed
         self._upload = archive_pb2_grpc.ArchiveServiceStub(self._streams).UploadRecording
 
     async def search(
@@ -73,6 +76,17 @@ class Peers:
     ) -> AsyncIterator[search_pb2.SearchResponse]:
         """Yields what Search answers. requests: read in another thread."""
         call: Any = self._search(iter(requests), metadata=caller_metadata.get())
+        try:
+            while (response := await self._in_thread(lambda: next(call, None))) is not None:
+                yield response
+        finally:
+            call.cancel()
+
+    async def embed(
+        self, requests: Iterable[embedding_pb2.EmbedRequest]
+    ) -> AsyncIterator[embedding_pb2.EmbedResponse]:
+        """Yields what Embed answers. requests: read in another thread."""
+        call: Any = self._embed(iter(requests), metadata=caller_metadata.get())
         try:
             while (response := await self._in_thread(lambda: next(call, None))) is not None:
                 yield response
@@ -113,6 +127,7 @@ class Peers:
         for channel in self._channels.values():
             await channel.close(None)
         self._streams.close()
+        self._embedding_stream.close()
         self._threads.shutdown(wait=False)
 
 

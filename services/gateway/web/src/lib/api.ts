@@ -159,7 +159,6 @@ export const addPath = async (name: string, path: string, tags: Record<string, s
 
 export const audioUrl = (name: string, id: string, channel = 0) =>
   `${at(name, 'recordings', id, 'audio')}${channel ? `?channel=${channel}` : ''}`;
-export const originalUrl = (name: string, id: string) => at(name, 'recordings', id, 'original');
 export const clipUrl = (name: string, id: string, start: number, end: number, channel = 0) =>
   `${at(name, 'recordings', id, 'clip')}?start=${start.toFixed(3)}&end=${end.toFixed(3)}&padding=0${
     channel ? `&channel=${channel}` : ''
