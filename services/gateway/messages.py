@@ -136,6 +136,12 @@ def _set(message: Message, field: Any, value: Any, place: str) -> None:
     elif field.message_type is not None and field.is_repeated:
         for number, item in enumerate(value):
             _fill(target.add(), item, f"{place}[{number}].")
+    elif field.message_type is not None and field.message_type.full_name == _TIMESTAMP:
+        try:
+            target.FromJsonString(value)
+        except ValueError as error:
+            problem = f"{place} must be a time of RFC 3339, got {value[:100]!r}"
+            raise Problem(422, problem, kind="invalid-request", field=place) from error
     elif field.message_type is not None:
         target.SetInParent()
         _fill(target, value, f"{place}.")

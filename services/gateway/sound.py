@@ -18,7 +18,7 @@ from wordspot.v1 import archive_pb2
 SAMPLE_RATE = 16_000
 BYTES_PER_SAMPLE = 2
 HEADER_BYTES = 44
-PIECE_SECONDS = 30  # of sound that a clip gives
+FIRST_SECONDS, PIECE_SECONDS = 10, 60  # of sound, of the first clip and of later ones
 _MAX_UINT32 = (1 << 32) - 1
 
 
@@ -70,16 +70,17 @@ async def wav_bytes(
         yield wav.header[start:stop]
     position = max(start, HEADER_BYTES) - HEADER_BYTES
     end = stop - HEADER_BYTES
-    piece_bytes = PIECE_SECONDS * wav.rate * BYTES_PER_SAMPLE
+    seconds = FIRST_SECONDS
     while position < end:
         first = position // (wav.rate * BYTES_PER_SAMPLE)  # a whole second: samples lie where they should
-        last = min(first + PIECE_SECONDS, -(-end // (wav.rate * BYTES_PER_SAMPLE)))
+        last = min(first + seconds, -(-end // (wav.rate * BYTES_PER_SAMPLE)))
         pcm = await _samples(peers, recording, first, last, place)
         base = first * wav.rate * BYTES_PER_SAMPLE
-        wanted = min(end, base + piece_bytes) - position
+        wanted = min(end, base + seconds * wav.rate * BYTES_PER_SAMPLE) - position
         data = pcm[position - base : position - base + wanted]
         yield data + bytes(wanted - len(data))
         position += wanted
+        seconds = PIECE_SECONDS
 
 
 async def clip(

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,24 @@ def test_http_and_grpc_give_the_same_hits(served: Any, recordings: dict[str, Pat
     form = {"query": ("tea.wav", tea), "options": (None, json.dumps({"top": 20}))}
     (same,) = served.ask("POST", SEARCH, files=form)["results"]
     assert (same["hits"], same["label"]) == (result["hits"], "tea.wav")
+
+
+def test_the_command_line_gives_the_same_hits(
+    served: Any, recordings: dict[str, Path], tea: bytes, tmp_path: Path
+) -> None:
+    served.index(*recordings.values())
+    query = tmp_path / "tea.wav"
+    query.write_bytes(tea)
+    command = [sys.executable, "-m", "wordspot.services.cli", "search", str(query), "--json", "--top", "20"]
+    ended = subprocess.run(
+        [*command, "--address", served.address], capture_output=True, text=True, check=True
+    )
+    body = {"queries": [{"examples": [audio(tea)]}], "top": 20}
+    (result,) = served.ask("POST", SEARCH, body)["results"]
+    told = json.loads(ended.stdout)["hits"]
+    assert len(told) == len(result["hits"]) > 0
+    for hit, same in zip(result["hits"], told, strict=True):
+        assert {name: value for name, value in hit.items() if name in same} == same
 
 
 def test_a_stretch_of_a_recording_and_a_file_are_examples_of_one_query(
