@@ -188,6 +188,9 @@ class UploadBody(BaseModel):
 class IndexBody(JsonMessage):
     """How to index."""
 
+    drop_missing: Annotated[
+        bool, Field(description="Another encoder may take the place of one whose recordings it cannot read.")
+    ] = False
     encoder: Annotated[
         str, Field(max_length=MAX_NAME_CHARACTERS, description="Empty: the archive's own.")
     ] = ""

@@ -143,6 +143,7 @@ class HitBody(BaseModel):
     detected: bool
     channel: int = Field(default=0, description="From 1; 0 for the mix, and where there is only one.")
     track: int = Field(default=0, description="Of audio, from 1; 0 for the one a player would choose.")
+    missing: bool = Field(default=False, description="The file is not there any more: there is no clip.")
     verdict: VerdictOfHit | None = Field(default=None, description="What somebody said of it.")
 
 

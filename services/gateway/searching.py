@@ -202,6 +202,7 @@ def _result(
             detected=hit.detected,
             channel=hit.channel,
             track=hit.track,
+            missing=hit.missing,
         )
         for hit in answer.hits
     ]

@@ -90,10 +90,12 @@ async def clip(
     start: float,
     end: float,
     place: tuple[int, int] = (0, 0),
+    *,
+    original: bool = False,
 ) -> bytes:
     """Returns the seconds [start, end) of a recording as a WAV file.
 
-    place: channel and track, 0 for the mix and for the default.
+    place: channel and track, 0 for the mix and for the default. original: at the rate of the file.
     """
     channel, track = place
     request = archive_pb2.GetClipRequest(
@@ -102,6 +104,7 @@ async def clip(
         interval=to_interval(start, end),
         channel=channel,
         track=track,
+        original_rate=original,
     )
     return b"".join([response.chunk async for response in peers.archives.GetClip(request)])
 

@@ -81,6 +81,30 @@ async def verify(archive: str, peers: ThePeers, request: Request) -> StreamingRe
     return await event_response(request, events())
 
 
+@api.post("/{archive}/refresh", operation_id="refresh_archive", response_class=StreamingResponse)
+async def refresh(archive: str, peers: ThePeers, request: Request) -> StreamingResponse:
+    """Looks whether files that were added by path have changed, moved or gone: events `refreshed`."""
+
+    async def events() -> AsyncIterator[Event]:
+        call = peers.archives.RefreshArchive(archive_pb2.RefreshArchiveRequest(name=archive))
+        async for answer in call:
+            yield "refreshed", plain(answer)
+
+    return await event_response(request, events())
+
+
+@api.post("/{archive}/prune", operation_id="prune_archive", response_class=StreamingResponse)
+async def prune(archive: str, peers: ThePeers, request: Request) -> StreamingResponse:
+    """Deletes recordings whose files are missing: events `pruned`."""
+
+    async def events() -> AsyncIterator[Event]:
+        call = peers.archives.PruneArchive(archive_pb2.PruneArchiveRequest(name=archive))
+        async for answer in call:
+            yield "pruned", plain(answer)
+
+    return await event_response(request, events())
+
+
 @api.post("/{archive}/repair", response_model=Operation, status_code=202, operation_id="repair_archive")
 async def repair(archive: str, peers: ThePeers) -> Any:
     """Starts to index anew, from their files, what damaged segments held."""

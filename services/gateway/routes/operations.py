@@ -30,6 +30,7 @@ async def index(archive: str, peers: ThePeers, body: IndexBody | None = None) ->
             request_id=body.request_id,
             channels=body.channels,
             tracks=body.tracks,
+            drop_missing=body.drop_missing,
         )
     )
     return plain(answer.operation)

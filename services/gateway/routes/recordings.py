@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -134,12 +134,20 @@ async def get_clip(
     padding: Annotated[float, PADDING] = 0.0,
     channel: Annotated[int, PLACE] = 0,
     track: Annotated[int, PLACE] = 0,
+    rate: Literal["searched", "original"] = "searched",
 ) -> Response:
-    """Returns a stretch of a recording as a WAV file of 16 kHz and 16 bits."""
+    """Returns a stretch of a recording as a 16-bit WAV file: as it is searched, or as the file has it."""
     if end <= start:
         raise Problem(422, f"end must be greater than start, got {start:g} to {end:g}", field="end")
-    place = channel, track
-    data = await clip(peers, archive, recording, max(start - padding, 0.0), end + padding, place)
+    data = await clip(
+        peers,
+        archive,
+        recording,
+        max(start - padding, 0.0),
+        end + padding,
+        (channel, track),
+        original=rate == "original",
+    )
     return Response(data, media_type=WAV_TYPE)
 
 

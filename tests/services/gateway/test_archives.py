@@ -94,3 +94,20 @@ def test_a_file_elsewhere_is_not_added(served: Any) -> None:
     served.ask("PUT", "/archives/default")
     told = served.refuse(403, "POST", "/archives/default/recordings", {"path": "/etc/passwd"})
     assert "does not lie below a folder that this server may read" in told["detail"]
+
+
+def test_files_that_are_gone_are_found_and_pruned(
+    served: Any, recordings: dict[str, Path], events: Callable[..., Any]
+) -> None:
+    served.ask("PUT", "/archives/default")
+    for path in recordings.values():
+        served.ask("POST", "/archives/default/recordings", {"path": str(path)})
+    recordings["tea"].unlink()
+    sent = events(served.api("POST", "/archives/default/refresh"))
+    changes = [change for _, data in sent for change in data.get("changes", ())]
+    assert [
+        Path(change["recording"]["path"]).stem for change in changes if change["status"] == "missing"
+    ] == ["tea"]
+    assert served.ask("GET", "/archives/default/recordings?state=missing")["total"] == 1
+    assert events(served.api("POST", "/archives/default/prune"))[-1][0] == "end"
+    assert served.ask("GET", "/archives/default/recordings")["total"] == len(recordings) - 1
