@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.convertors import Convertor, register_url_convertor
 
 from wordspot.services.gateway.peers import Peers, ThePeers, caller_metadata
 from wordspot.services.gateway.problems import Problem
@@ -50,6 +51,21 @@ _DONE: dict[int | str, dict[str, Any]] = {
     423: {"description": "Another request is writing to it."},
     460: {"description": "The checksum differs."},
 }
+
+
+class _FileNameConvertor(Convertor[str]):
+    """Any characters, also ends of lines, which Starlette's own convertor of paths does not take."""
+
+    regex = r"[\s\S]+"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("filename", _FileNameConvertor())
 
 
 def _of_request(request: Request) -> Uploads:
@@ -159,7 +175,7 @@ async def delete(archive: str, upload: str, request: Request, uploads: TheUpload
 
 
 @api.put(
-    "/{name:path}",
+    "/{name:filename}",
     operation_id="put_upload",
     response_class=JSONResponse,
     responses={**_DONE, 202: {"model": UploadBody, "description": "More is to come, at `offset`."}},

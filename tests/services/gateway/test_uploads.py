@@ -85,7 +85,7 @@ def test_a_connection_that_breaks_leaves_what_arrived(
     while True:
         offset = int(served.api("HEAD", path).headers["Upload-Offset"])
         answer = piece(served, path, offset, sound[offset:])
-        if answer.status_code != 423:  # the first request may not have ended yet
+        if answer.status_code not in (409, 423):  # the first request may not have ended yet
             break
         assert time.monotonic() < deadline
     assert offset >= 1_000_000
@@ -180,7 +180,7 @@ def test_an_archive_or_upload_that_is_not_there_is_named(served: Any, begin: Cal
     )
     path = begin(5, filename="a.wav")
     assert served.api("HEAD", path.replace("default", "other")).status_code == 404
-    assert served.api("GET", f"{UPLOADS}/..%2f..%2fa").status_code == 404
+    assert served.api("GET", f"{UPLOADS}/..%2f..%2fa").status_code in (404, 405)
 
 
 def test_it_says_what_of_tus_it_understands(served: Any) -> None:
@@ -194,6 +194,8 @@ def test_a_whole_file_is_put(served: Any, sound: bytes) -> None:
     served.ask("PUT", "/archives/default")
     answer = served.api("PUT", f"{UPLOADS}/interviews/a%20b.wav", data=sound)
     assert (answer.status_code, answer.json()["path"]) == (201, "interviews/a b.wav")
+    lines = served.api("PUT", f"{UPLOADS}/two%0Alines.wav", data=sound)
+    assert (lines.status_code, lines.json()["id"]) == (200, answer.json()["id"])
     again = served.api("PUT", f"{UPLOADS}/interviews/a%20b.wav", data=sound)
     assert (again.status_code, again.json()) == (200, answer.json())
 
