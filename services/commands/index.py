@@ -22,67 +22,77 @@ NAMED_PATHS = 3  # of each kind
 UNBOUNDED = 2**63
 
 
+Paths = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[PATH]...",
+        parser=console.parsed_path,
+        help="Files or folders of audio; none to index what the archive holds already.",
+    ),
+]
+Encoder = Annotated[
+    str | None,
+    typer.Option(
+        help="Which encoder; another than the archive's re-indexes everything. New archives get auto: "
+        "the best that runs here without a download."
+    ),
+]
+Channels = Annotated[
+    str,
+    typer.Option(
+        metavar="mix|each|N",
+        help="Which channels are searched: the mix of all, each by itself, or one. A change indexes what "
+        "it concerns anew. [default: as the archive has it, the mix at first]",
+    ),
+]
+Tracks = Annotated[
+    str,
+    typer.Option(
+        metavar="default|all|N",
+        help="Which audio tracks: the one that a player would choose, all, or one. [default: as the "
+        "archive has it]",
+    ),
+]
+FollowLinks = Annotated[
+    bool, typer.Option("--follow-links", help="Follow links to folders that lie in folders.")
+]
+Tags = Annotated[
+    list[str] | None,
+    typer.Option("--tag", metavar="KEY=VALUE", help="What every file is tagged with, once or more."),
+]
+TagTable = Annotated[
+    Path | None,
+    typer.Option(
+        "--tags",
+        metavar="FILE",
+        parser=console.parsed_path,
+        help="A CSV file of tags: a column path, and one for each tag.",
+    ),
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Name every file, also those that are left out.")
+]
+Prune = Annotated[
+    bool, typer.Option("--prune", help="Delete recordings whose files lay in PATH and are missing.")
+]
+DropMissing = Annotated[
+    bool,
+    typer.Option("--drop-missing", help="With another encoder: drop recordings that cannot be read again."),
+]
+
+
 def index(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[PATH]...",
-            parser=console.parsed_path,
-            help="Files or folders of audio; none to index what the archive holds already.",
-        ),
-    ] = None,
+    paths: Paths = None,
     archive: console.Archive = "default",
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            help="Which encoder; another than the archive's re-indexes everything. New archives get auto: "
-            "the best that runs here without a download."
-        ),
-    ] = None,
-    channels: Annotated[
-        str,
-        typer.Option(
-            metavar="mix|each|N",
-            help="Which channels are searched: the mix of all, each by itself, or one. A change indexes what "
-            "it concerns anew. [default: as the archive has it, the mix at first]",
-        ),
-    ] = "",
-    tracks: Annotated[
-        str,
-        typer.Option(
-            metavar="default|all|N",
-            help="Which audio tracks: the one that a player would choose, all, or one. [default: as the "
-            "archive has it]",
-        ),
-    ] = "",
-    follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Follow links to folders that lie in folders.")
-    ] = False,
-    tags: Annotated[
-        list[str] | None,
-        typer.Option("--tag", metavar="KEY=VALUE", help="What every file is tagged with, once or more."),
-    ] = None,
-    tag_table: Annotated[
-        Path | None,
-        typer.Option(
-            "--tags",
-            metavar="FILE",
-            parser=console.parsed_path,
-            help="A CSV file of tags: a column path, and one for each tag.",
-        ),
-    ] = None,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Name every file, also those that are left out.")
-    ] = False,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Delete recordings whose files lay in PATH and are missing.")
-    ] = False,
-    drop_missing: Annotated[
-        bool,
-        typer.Option(
-            "--drop-missing", help="With another encoder: drop recordings that cannot be read again."
-        ),
-    ] = False,
+    encoder: Encoder = None,
+    channels: Channels = "",
+    tracks: Tracks = "",
+    follow_links: FollowLinks = False,
+    tags: Tags = None,
+    tag_table: TagTable = None,
+    verbose: Verbose = False,
+    prune: Prune = False,
+    drop_missing: DropMissing = False,
     wait: console.Wait = None,
     address: console.Address = None,
     as_json: console.Json = False,
@@ -104,13 +114,7 @@ def index(
             channels=channels,
             tracks=tracks,
         )
-    for path, problem in report.problems.items():
-        console.warn(f"wordspot: not indexed: {problem if path in problem else f'{path}: {problem}'}")
-    for path, warnings in report.warnings.items():
-        for warning in warnings:
-            console.warn(f"wordspot: {path}: {warning}")
-    for problem in report.untagged.values():
-        console.warn(f"wordspot: not tagged: {problem}")
+    _warn(report)
     if as_json:
         console.print_json(_figures(report))
     else:
@@ -119,6 +123,17 @@ def index(
         console.print_line(f"encoder {report.encoder_reason}")
     if report.problems or report.untagged:
         raise typer.Exit(2)
+
+
+def _warn(report: IndexReport) -> None:
+    """Prints what is wrong with files."""
+    for path, problem in report.problems.items():
+        console.warn(f"wordspot: not indexed: {problem if path in problem else f'{path}: {problem}'}")
+    for path, warnings in report.warnings.items():
+        for warning in warnings:
+            console.warn(f"wordspot: {path}: {warning}")
+    for problem in report.untagged.values():
+        console.warn(f"wordspot: not tagged: {problem}")
 
 
 def _figures(report: IndexReport) -> dict[str, object]:

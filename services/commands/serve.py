@@ -44,79 +44,102 @@ PORTS = {
 }
 
 
+Which = Annotated[ServiceName, typer.Argument(metavar="[all|segmenter|modelhost|searcher|gateway]")]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Where to listen; port 0 for any. [default: 127.0.0.1, port 50051 for all and searcher, "
+        "segmenter 50052, modelhost 50053, gateway 8080]",
+    ),
+]
+Host = Annotated[str | None, typer.Option(help="The host of --address alone.")]
+Port = Annotated[int | None, typer.Option(help="The port of --address alone.")]
+Reflection = Annotated[
+    bool | None, typer.Option("--reflection/--no-reflection", help="Let clients list the services.")
+]
+SegmenterAddress = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Where the searcher finds the segmenter.")
+]
+ModelHostAddress = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Where the searcher and the gateway find the model host."),
+]
+SearcherAddress = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Where the gateway finds the searcher.")
+]
+HttpAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Where the page and the HTTP API of `serve all` are; default 127.0.0.1:8080.",
+    ),
+]
+NoHttp = Annotated[bool, typer.Option("--no-http", help="Neither page nor HTTP API.")]
+Roots = Annotated[
+    list[Path] | None, typer.Option(help="Files below this folder may be added by path; repeatable.")
+]
+Detector = Annotated[str | None, typer.Option(help="Of speech: silero, energy or none.")]
+Device = Annotated[str | None, typer.Option(help="For the models: cpu, cuda or auto.")]
+Tokens = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Calls need a token out of this file, see `wordspot token`."),
+]
+TlsCertificate = Annotated[
+    Path | None, typer.Option(metavar="PEM", help="Encrypt connections with this certificate ...")
+]
+TlsKey = Annotated[Path | None, typer.Option(metavar="PEM", help="... and its private key.")]
+TlsClientAuthority = Annotated[
+    Path | None,
+    typer.Option(metavar="PEM", help="Only clients with a certificate that this signs."),
+]
+AuditLog = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Append who called what, a line of JSON a call.")
+]
+Insecure = Annotated[
+    bool | None,
+    typer.Option("--insecure", help="Let other machines call without TLS or without tokens."),
+]
+MetricsPort = Annotated[
+    int | None, typer.Option(help="Where Prometheus finds figures, on this machine; default nowhere.")
+]
+Traces = Annotated[
+    str | None,
+    typer.Option(metavar="otlp|FILE", help="Where spans of calls and of the stages of searches go."),
+]
+LogFormat = Annotated[str | None, typer.Option(help="Of what is logged: text or json.")]
+
+
 def serve(
-    which: Annotated[
-        ServiceName, typer.Argument(metavar="[all|segmenter|modelhost|searcher|gateway]")
-    ] = ServiceName.all,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help="Where to listen; port 0 for any. [default: 127.0.0.1, port 50051 for all and searcher, "
-            "segmenter 50052, modelhost 50053, gateway 8080]",
-        ),
-    ] = None,
-    host: Annotated[str | None, typer.Option(help="The host of --address alone.")] = None,
-    port: Annotated[int | None, typer.Option(help="The port of --address alone.")] = None,
-    reflection: Annotated[
-        bool | None, typer.Option("--reflection/--no-reflection", help="Let clients list the services.")
-    ] = None,
-    segmenter: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Where the searcher finds the segmenter.")
-    ] = None,
-    modelhost: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="Where the searcher and the gateway find the model host."),
-    ] = None,
-    searcher: Annotated[
-        str | None, typer.Option(metavar="HOST:PORT", help="Where the gateway finds the searcher.")
-    ] = None,
-    http: Annotated[
-        str | None,
-        typer.Option(
-            metavar="HOST:PORT",
-            help="Where the page and the HTTP API of `serve all` are; default 127.0.0.1:8080.",
-        ),
-    ] = None,
-    no_http: Annotated[bool, typer.Option("--no-http", help="Neither page nor HTTP API.")] = False,
-    root: Annotated[
-        list[Path] | None, typer.Option(help="Files below this folder may be added by path; repeatable.")
-    ] = None,
-    detector: Annotated[str | None, typer.Option(help="Of speech: silero, energy or none.")] = None,
-    device: Annotated[str | None, typer.Option(help="For the models: cpu, cuda or auto.")] = None,
+    which: Which = ServiceName.all,
+    address: Address = None,
+    host: Host = None,
+    port: Port = None,
+    reflection: Reflection = None,
+    segmenter: SegmenterAddress = None,
+    modelhost: ModelHostAddress = None,
+    searcher: SearcherAddress = None,
+    http: HttpAddress = None,
+    no_http: NoHttp = False,
+    root: Roots = None,
+    detector: Detector = None,
+    device: Device = None,
     wait: console.Wait = None,
-    tokens: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Calls need a token out of this file, see `wordspot token`."),
-    ] = None,
-    tls_certificate: Annotated[
-        Path | None, typer.Option(metavar="PEM", help="Encrypt connections with this certificate ...")
-    ] = None,
-    tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="... and its private key.")] = None,
-    tls_client_authority: Annotated[
-        Path | None,
-        typer.Option(metavar="PEM", help="Only clients with a certificate that this signs."),
-    ] = None,
-    audit_log: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Append who called what, a line of JSON a call.")
-    ] = None,
-    insecure: Annotated[
-        bool | None,
-        typer.Option("--insecure", help="Let other machines call without TLS or without tokens."),
-    ] = None,
-    metrics_port: Annotated[
-        int | None, typer.Option(help="Where Prometheus finds figures, on this machine; default nowhere.")
-    ] = None,
-    traces: Annotated[
-        str | None,
-        typer.Option(metavar="otlp|FILE", help="Where spans of calls and of the stages of searches go."),
-    ] = None,
-    log_format: Annotated[str | None, typer.Option(help="Of what is logged: text or json.")] = None,
+    tokens: Tokens = None,
+    tls_certificate: TlsCertificate = None,
+    tls_key: TlsKey = None,
+    tls_client_authority: TlsClientAuthority = None,
+    audit_log: AuditLog = None,
+    insecure: Insecure = None,
+    metrics_port: MetricsPort = None,
+    traces: Traces = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Serve until interrupted; prints the address once ready."""
     environment: Mapping[str, str] = os.environ
     home = settings.home(environment)
-    securing = {
+    flags = {
+        "reflection": reflection,
         "tokens": tokens,
         "tls_certificate": tls_certificate,
         "tls_key": tls_key,
@@ -127,14 +150,7 @@ def serve(
         "traces": traces,
         "log_format": log_format,
     }
-    if address is not None:
-        if host is not None or port is not None:
-            raise typer.BadParameter("--address goes without --host and --port")
-        host, port = host_and_port(address, "--address")
-    default_port = {} if environment.get("WORDSPOT_PORT") else {"port": PORTS[which]}
-    server = ServerSettings.read(
-        environment, **(default_port | _set_flags(host=host, port=port, reflection=reflection, **securing))
-    )
+    server = _server_settings(environment, which, address, host, port, flags)
     logs.install(server.log_format)
     segmenting = SegmenterSettings.read(environment, detector=detector)
     hosting = ModelHostSettings.read(environment, home=home, device=device)
@@ -154,6 +170,23 @@ def serve(
         return
     gateway = None if no_http else gateway_beside(environment, http, server)
     _run(which, server, segmenting, hosting, searching, gateway)
+
+
+def _server_settings(
+    environment: Mapping[str, str],
+    which: ServiceName,
+    address: str | None,
+    host: str | None,
+    port: int | None,
+    flags: Mapping[str, Any],
+) -> ServerSettings:
+    """Raises SettingsError, typer.BadParameter."""
+    if address is not None:
+        if host is not None or port is not None:
+            raise typer.BadParameter("--address goes without --host and --port")
+        host, port = host_and_port(address, "--address")
+    default_port = {} if environment.get("WORDSPOT_PORT") else {"port": PORTS[which]}
+    return ServerSettings.read(environment, **(default_port | _set_flags(host=host, port=port, **flags)))
 
 
 def _gateway_settings(

@@ -71,6 +71,9 @@ def test_hits_have_the_promised_fields_and_come_best_first(indexed: Wordspot, sa
             "score": float,
             "detected": bool,
             "p_correct": float,
+            "channel": int,
+            "track": int,
+            "missing": bool,
         }
         recording = recordings[hit["recording"]]
         assert hit["path"] == recording["path"]
