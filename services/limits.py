@@ -5,6 +5,7 @@ from __future__ import annotations
 from wordspot.indexer.limits import (
     DEFAULT_PAGE_ITEMS,
     MAX_CLIP_SECONDS,
+    MAX_CLIP_VALUES,
     MAX_CONTEXT_SECONDS,
     MAX_HITS,
     MAX_PAGE_ITEMS,
@@ -19,6 +20,7 @@ from wordspot.indexer.limits import (
 __all__ = [  # of the archive, too
     "DEFAULT_PAGE_ITEMS",
     "MAX_CLIP_SECONDS",
+    "MAX_CLIP_VALUES",
     "MAX_CONTEXT_SECONDS",
     "MAX_HITS",
     "MAX_PAGE_ITEMS",

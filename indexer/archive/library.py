@@ -5,7 +5,7 @@ What a method has returned survives a crash; what was in progress is absent or c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ from wordspot.indexer.archive.summaries import (
     ArchiveSummary,
     CheckSummary,
     CompactionSummary,
+    FilePiece,
     OperationSummary,
     Page,
     PeakSummary,
@@ -329,6 +330,12 @@ class Library:
     ) -> OriginalSound:
         """See Recordings.original_clip."""
         return self._recordings.original_clip(archive, recording, start, end, track=track, channel=channel)
+
+    def content(
+        self, archive: str, recording: str, offset: int = 0, length: int = 0
+    ) -> Generator[FilePiece, None, None]:
+        """See Recordings.content."""
+        return self._recordings.content(archive, recording, offset, length)
 
     def peaks(self, archive: str, recording: str, start: float, end: float, buckets: int) -> PeakSummary:
         """See Recordings.peaks."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -23,7 +24,7 @@ from wordspot.indexer.archive.peaks import PeakStore
 from wordspot.indexer.archive.selection import check_selected, selected
 from wordspot.indexer.archive.serving import ServedArchives
 from wordspot.indexer.archive.succession import mark_deleted
-from wordspot.indexer.archive.summaries import Page, PeakSummary, RecordingState, RecordingSummary
+from wordspot.indexer.archive.summaries import FilePiece, Page, PeakSummary, RecordingState, RecordingSummary
 from wordspot.indexer.archive.tables import Recording
 from wordspot.indexer.archive.uploads import StoredAudio
 from wordspot.indexer.errors import InvalidInput
@@ -37,6 +38,8 @@ from wordspot.indexer.streams import Stream
 if TYPE_CHECKING:
     from wordspot.indexer.sound.audio import Decoder
     from wordspot.indexer.sound.original import OriginalSound
+
+PIECE_BYTES = 256 * 1024  # of a file, at a time
 
 
 class Recordings:
@@ -225,6 +228,37 @@ class Recordings:
         """
         with self._originals.opened(self._original(archive, recording)) as file:
             return read_original_clip(self._decoder, file, start, end, track=track, channel=channel)
+
+    def content(
+        self, archive: str, recording: str, offset: int, length: int
+    ) -> Generator[FilePiece, None, None]:
+        """Yields the bytes of a recording's file as it was added, at least one piece.
+
+        Args:
+            archive: its name.
+            recording: its id.
+            offset: of the first byte.
+            length: so many bytes at most; 0 for all up to the end.
+
+        Raises:
+            NotFound: if there is no such archive or recording.
+            InvalidInput: if the offset does not lie in the file, or the length is negative.
+            FailedPrecondition: if the file is missing or has changed, also at the end.
+        """
+        original = self._original(archive, recording)
+        size = original.size
+        if not 0 <= offset < size:
+            raise InvalidInput(f"offset must be between 0 and {size - 1:,}, got {offset:,}")
+        if length < 0:
+            raise InvalidInput(f"length must be at least 0, got {length:,}")
+        end = min(offset + length, size) if length else size
+        with self._originals.opened(original) as file:
+            while offset < end:
+                data = os.pread(file.descriptor, min(PIECE_BYTES, end - offset), offset)
+                if not data:
+                    break  # it was cut short meanwhile, which is told at the end of the context
+                yield FilePiece(data, size)
+                offset += len(data)
 
     def region_audio(
         self, archive: str, recording: str, regions: Sequence[Region], stream: Stream | None = None

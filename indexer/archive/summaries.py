@@ -197,6 +197,14 @@ class RecordingSummary:
 
 
 @dataclass(frozen=True)
+class FilePiece:
+    """Bytes of a recording's file, which has `size` of them in all."""
+
+    data: bytes
+    size: int
+
+
+@dataclass(frozen=True)
 class TagCount:
     """A tag that recordings of an archive have.
 

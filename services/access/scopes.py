@@ -10,6 +10,7 @@ from wordspot.services.access.principals import Scope
 _READ = (
     # archives and search
     *("GetServerInfo", "GetArchive", "ListArchives", "GetRecording", "ListRecordings", "GetClip", "GetPeaks"),
+    "ReadRecording",
     *("GetOperation", "ListOperations", "WatchOperation", "ListVerdicts", "ListTags"),
     *("Search", "SearchStored"),
     # models

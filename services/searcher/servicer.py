@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import grpc
 
@@ -242,6 +243,17 @@ class ArchiveServicer(archive_pb2_grpc.ArchiveServiceServicer):
                 wav = write_wav(self._library.clip(request.archive, request.recording, start, end, **place))
         for chunk in chunks(wav):
             yield archive_pb2.GetClipResponse(chunk=chunk)
+
+    def ReadRecording(
+        self, request: archive_pb2.ReadRecordingRequest, context: grpc.ServicerContext
+    ) -> Iterator[archive_pb2.ReadRecordingResponse]:
+        content = self._library.content(request.archive, request.recording, request.offset, request.length)
+        with closing(content) as pieces:
+            with self._slots.slot(time_remaining()):  # the whole file may have to be read first
+                piece = next(pieces, None)
+            while piece is not None:
+                yield archive_pb2.ReadRecordingResponse(chunk=piece.data, size_bytes=piece.size)
+                piece = next(pieces, None)
 
     def GetPeaks(
         self, request: archive_pb2.GetPeaksRequest, context: grpc.ServicerContext

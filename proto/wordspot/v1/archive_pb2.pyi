@@ -607,6 +607,26 @@ class GetClipResponse(_message.Message):
     chunk: bytes
     def __init__(self, chunk: _Optional[bytes] = ...) -> None: ...
 
+class ReadRecordingRequest(_message.Message):
+    __slots__ = ("archive", "recording", "offset", "length")
+    ARCHIVE_FIELD_NUMBER: _ClassVar[int]
+    RECORDING_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    archive: str
+    recording: str
+    offset: int
+    length: int
+    def __init__(self, archive: _Optional[str] = ..., recording: _Optional[str] = ..., offset: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
+
+class ReadRecordingResponse(_message.Message):
+    __slots__ = ("chunk", "size_bytes")
+    CHUNK_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    chunk: bytes
+    size_bytes: int
+    def __init__(self, chunk: _Optional[bytes] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
 class Verdict(_message.Message):
     __slots__ = ("id", "recording", "interval", "query", "correct", "author", "create_time", "score", "p_correct", "channel", "path")
     ID_FIELD_NUMBER: _ClassVar[int]

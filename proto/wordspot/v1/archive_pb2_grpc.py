@@ -130,6 +130,11 @@ class ArchiveServiceStub:
                 request_serializer=wordspot_dot_v1_dot_archive__pb2.GetClipRequest.SerializeToString,
                 response_deserializer=wordspot_dot_v1_dot_archive__pb2.GetClipResponse.FromString,
                 _registered_method=True)
+        self.ReadRecording = channel.unary_stream(
+                '/wordspot.v1.ArchiveService/ReadRecording',
+                request_serializer=wordspot_dot_v1_dot_archive__pb2.ReadRecordingRequest.SerializeToString,
+                response_deserializer=wordspot_dot_v1_dot_archive__pb2.ReadRecordingResponse.FromString,
+                _registered_method=True)
         self.GetPeaks = channel.unary_unary(
                 '/wordspot.v1.ArchiveService/GetPeaks',
                 request_serializer=wordspot_dot_v1_dot_archive__pb2.GetPeaksRequest.SerializeToString,
@@ -321,6 +326,14 @@ class ArchiveServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadRecording(self, request, context):
+        """The bytes of a recording's file as it was added, or of a part of it, in order. FAILED_PRECONDITION where the file
+        is missing or has changed, also at the end where it changed meanwhile.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetPeaks(self, request, context):
         """The waveform of a stretch, or of a whole recording: least and greatest sample of each part. At hand once the
         recording is indexed, however long it is.
@@ -487,6 +500,11 @@ def add_ArchiveServiceServicer_to_server(servicer, server):
                     servicer.GetClip,
                     request_deserializer=wordspot_dot_v1_dot_archive__pb2.GetClipRequest.FromString,
                     response_serializer=wordspot_dot_v1_dot_archive__pb2.GetClipResponse.SerializeToString,
+            ),
+            'ReadRecording': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadRecording,
+                    request_deserializer=wordspot_dot_v1_dot_archive__pb2.ReadRecordingRequest.FromString,
+                    response_serializer=wordspot_dot_v1_dot_archive__pb2.ReadRecordingResponse.SerializeToString,
             ),
             'GetPeaks': grpc.unary_unary_rpc_method_handler(
                     servicer.GetPeaks,
@@ -1053,6 +1071,33 @@ class ArchiveService:
             '/wordspot.v1.ArchiveService/GetClip',
             wordspot_dot_v1_dot_archive__pb2.GetClipRequest.SerializeToString,
             wordspot_dot_v1_dot_archive__pb2.GetClipResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadRecording(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/wordspot.v1.ArchiveService/ReadRecording',
+            wordspot_dot_v1_dot_archive__pb2.ReadRecordingRequest.SerializeToString,
+            wordspot_dot_v1_dot_archive__pb2.ReadRecordingResponse.FromString,
             options,
             channel_credentials,
             insecure,

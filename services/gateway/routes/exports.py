@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from fastapi import APIRouter, Request, Response
 from starlette.datastructures import UploadFile
 
 from wordspot.indexer.paths import name_of_text
+from wordspot.services.gateway.downloads import attachment
 from wordspot.services.gateway.peers import Peers, ThePeers
 from wordspot.services.gateway.problems import Problem
 from wordspot.services.gateway.search_schemas import ExportBody, OccurrenceBody, TiersBody, VerdictSelection
@@ -210,11 +211,3 @@ def _literal(text: str) -> str:
 def _download(file: ExportedFile, media_type: str) -> Response:
     headers = {"Content-Disposition": attachment(file.name)}
     return Response(file.data, media_type=media_type, headers=headers)
-
-
-def attachment(name: str) -> str:
-    """Returns the header that has a browser save a file under a name, RFC 6266."""
-    ascii_name = "".join(
-        character if " " <= character <= "~" and character not in '"\\%' else "_" for character in name
-    )
-    return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}"

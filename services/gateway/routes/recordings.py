@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import AsyncIterator
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
+from wordspot.indexer.paths import readable_path
 from wordspot.services.answers import to_interval
+from wordspot.services.gateway.downloads import attachment
 from wordspot.services.gateway.messages import message_of, plain
 from wordspot.services.gateway.peers import Peers, ThePeers
 from wordspot.services.gateway.problems import Problem
@@ -24,13 +28,14 @@ from wordspot.services.gateway.schemas import (
     UpdateAnswers,
     Updates,
 )
-from wordspot.services.gateway.sound import VirtualWav, clip, wav_bytes
+from wordspot.services.gateway.sound import VirtualWav, clip, file_bytes, original_wav, wav_bytes
 from wordspot.services.limits import DEFAULT_PEAK_BUCKETS, MAX_CLIP_SECONDS, MAX_PEAK_BUCKETS, MAX_STREAMS
 from wordspot.v1 import archive_pb2
 
 api = APIRouter(prefix="/archives/{archive}/recordings", tags=["recordings"])
 
 WAV_TYPE = "audio/wav"
+FILE_TYPE = "application/octet-stream"
 _WAV: dict[int | str, dict[str, Any]] = {
     200: {"content": {WAV_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
 }
@@ -38,6 +43,12 @@ _WAV_RANGE: dict[int | str, dict[str, Any]] = _WAV | {
     206: _WAV[200] | {"description": "The range that was asked for."},
     304: {"description": "The caller's copy is right."},
 }
+_FILE_RANGE: dict[int | str, dict[str, Any]] = {
+    status: answer | {"content": {FILE_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
+    for status, answer in ((200, {}), (206, {"description": "The range that was asked for."}))
+} | {304: _WAV_RANGE[304]}
+_HEAD: dict[int | str, dict[str, Any]] = {206: {}, 304: {}}
+Rate = Literal["searched", "original"]
 PADDING = Query(
     ge=0, le=MAX_CLIP_SECONDS / 2, description="Seconds more on either side.", allow_inf_nan=False
 )
@@ -134,7 +145,7 @@ async def get_clip(
     padding: Annotated[float, PADDING] = 0.0,
     channel: Annotated[int, PLACE] = 0,
     track: Annotated[int, PLACE] = 0,
-    rate: Literal["searched", "original"] = "searched",
+    rate: Rate = "searched",
 ) -> Response:
     """Returns a stretch of a recording as a 16-bit WAV file: as it is searched, or as the file has it."""
     if end <= start:
@@ -189,17 +200,17 @@ async def get_audio(
     peers: ThePeers,
     channel: Annotated[int, PLACE] = 0,
     track: Annotated[int, PLACE] = 0,
+    rate: Rate = "searched",
 ) -> Response:
-    """Returns the whole recording as a WAV file of 16 kHz and 16 bits, or the range that is asked for.
+    """Returns the whole recording as a 16-bit WAV file, or the range that is asked for.
 
-    A second of the file is that second of the recording, as hits count it.
+    It is as it is searched, one channel at 16 kHz, or has the rate and the channels of the recording's file.
+    Its second is that of the recording, as hits count it.
     """
-    return await _audio(archive, recording, request, peers, (channel, track))
+    return await _audio(archive, recording, request, peers, (channel, track), rate)
 
 
-@api.head(
-    "/{recording}/audio", operation_id="head_audio", response_class=Response, responses={206: {}, 304: {}}
-)
+@api.head("/{recording}/audio", operation_id="head_audio", response_class=Response, responses=_HEAD)
 async def head_audio(
     archive: str,
     recording: str,
@@ -207,36 +218,85 @@ async def head_audio(
     peers: ThePeers,
     channel: Annotated[int, PLACE] = 0,
     track: Annotated[int, PLACE] = 0,
+    rate: Rate = "searched",
 ) -> Response:
     """Tells size and type of the recording's sound."""
-    return await _audio(archive, recording, request, peers, (channel, track))
+    return await _audio(archive, recording, request, peers, (channel, track), rate)
+
+
+@api.get(
+    "/{recording}/original",
+    operation_id="get_original",
+    response_class=StreamingResponse,
+    responses=_FILE_RANGE,
+)
+async def get_original(archive: str, recording: str, request: Request, peers: ThePeers) -> Response:
+    """Returns the recording's file as it was added, to be saved, or the range that is asked for."""
+    return await _original(archive, recording, request, peers)
+
+
+@api.head("/{recording}/original", operation_id="head_original", response_class=Response, responses=_HEAD)
+async def head_original(archive: str, recording: str, request: Request, peers: ThePeers) -> Response:
+    """Tells size and name of the recording's file."""
+    return await _original(archive, recording, request, peers)
 
 
 async def _audio(
-    archive: str, recording: str, request: Request, peers: Peers, place: tuple[int, int]
+    archive: str, recording: str, request: Request, peers: Peers, place: tuple[int, int], rate: Rate
 ) -> Response:
     found = await _recording(peers, archive, recording)
-    wav = VirtualWav.of(found)
-    if not wav.samples:
+    if not found.duration_seconds:
         raise Problem(412, f"the length of {found.path!r} is known once it is indexed", kind="not-indexed")
     shown = "".join(f"-{number}" for number in place if any(place))
-    tag = f'"{found.sha256[:32]}-{wav.rate}{shown}"'
-    headers = {"ETag": tag, "Cache-Control": "private, max-age=0, must-revalidate"}
-    if request.headers.get("if-none-match") == tag:
+    headers = _cached(f"{found.sha256[:32]}-{rate}{shown}")
+    if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
-    span = asked_span(request.headers, wav.size, tag)
+    wav = VirtualWav.of(found) if rate == "searched" else await original_wav(peers, found, place)
+    span = asked_span(request.headers, wav.size, headers["ETag"])
     headers |= span.headers
     if request.method == "HEAD":
         return Response(status_code=span.status, headers=headers, media_type=WAV_TYPE)
-    stream = wav_bytes(peers, found, wav, span.start, span.stop, place)
+    return await _streamed(
+        wav_bytes(peers, found, wav, span.start, span.stop, place), span.status, headers, WAV_TYPE
+    )
+
+
+async def _original(archive: str, recording: str, request: Request, peers: Peers) -> Response:
+    found = await _recording(peers, archive, recording)
+    headers = _cached(f"{found.sha256[:32]}-file")
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    _, size = await anext(file_bytes(peers, archive, recording, 0, 1))
+    span = asked_span(request.headers, size, headers["ETag"])
+    name = readable_path(PurePosixPath(found.path).name)
+    headers |= span.headers | {"Content-Disposition": attachment(name)}
+    if request.method == "HEAD":
+        return Response(status_code=span.status, headers=headers, media_type=FILE_TYPE)
+
+    async def content() -> AsyncIterator[bytes]:
+        async for data, _ in file_bytes(peers, archive, recording, span.start, span.stop):
+            yield data
+
+    return await _streamed(content(), span.status, headers, FILE_TYPE)
+
+
+def _cached(tag: str) -> dict[str, str]:
+    """Returns the headers of what a caller may keep, but must ask for again."""
+    return {"ETag": f'"{tag}"', "Cache-Control": "private, max-age=0, must-revalidate"}
+
+
+async def _streamed(
+    stream: AsyncIterator[bytes], status: int, headers: dict[str, str], media_type: str
+) -> Response:
+    """Returns an answer whose first bytes are at hand, so that what is wrong with them is still told."""
     first = await anext(stream)
 
-    async def body() -> Any:
+    async def body() -> AsyncIterator[bytes]:
         yield first
         async for data in stream:
             yield data
 
-    return StreamingResponse(body(), span.status, headers, WAV_TYPE)
+    return StreamingResponse(body(), status, headers, media_type)
 
 
 async def _recording(peers: Peers, archive: str, recording: str) -> archive_pb2.Recording:

@@ -199,6 +199,35 @@ def test_the_sound_of_regions_is_that_of_the_recording_and_silence_behind_its_en
         list(library.region_audio("words", recording.id, regions))
 
 
+def test_the_content_of_a_recording_is_that_of_its_file(library: Library, noise: Callable[..., Path]) -> None:
+    path = noise("a", seconds=20.0)
+    recording, _ = library.add_path("words", path)
+    data = path.read_bytes()
+    pieces = list(library.content("words", recording.id))
+    assert b"".join(piece.data for piece in pieces) == data
+    assert {piece.size for piece in pieces} == {len(data)}
+    assert len(pieces) > 2
+    (part,) = library.content("words", recording.id, 600_000, 99)
+    assert part.data == data[600_000:600_099]
+    assert b"".join(piece.data for piece in library.content("words", recording.id, 600_000)) == data[600_000:]
+    for offset, length in ((-1, 0), (len(data), 0), (0, -1)):
+        with pytest.raises(InvalidInput, match="must be"):
+            list(library.content("words", recording.id, offset, length))
+
+
+def test_content_that_changes_while_it_is_read_is_told_at_the_end(
+    library: Library, noise: Callable[..., Path]
+) -> None:
+    path = noise("a", seconds=20.0)
+    recording, _ = library.add_path("words", path)
+    pieces = library.content("words", recording.id)
+    next(pieces)
+    with path.open("r+b") as file:
+        file.truncate(100)
+    with pytest.raises(FailedPrecondition, match=r"a\.wav"):
+        list(pieces)
+
+
 @pytest.mark.parametrize(
     ("start", "end"),
     [(1.0, 1.0), (-1.0, 1.0), (0.0, float("nan")), (0.0, float("inf")), (0.0, 60.1), (9.0, 10.0)],

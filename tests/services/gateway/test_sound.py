@@ -96,3 +96,68 @@ def test_a_waveform_has_the_parts_that_are_asked_for(served: Any, long: Path) ->
     assert (part["start"], part["end"], len(part["max"])) == (1.0, 2.0, 4_000)
     assert served.refuse(422, "GET", f"{path}?buckets=0")["field"] == "buckets"
     assert served.refuse(422, "GET", f"{path}?start=2&end=1")["field"] == "end"
+
+
+@pytest.fixture
+def stereo(tmp_path: Path) -> Path:
+    """70.25 s of two channels at 22,050 Hz, in a file whose name is not ASCII."""
+    sound = np.random.default_rng(6).integers(-9_000, 9_000, (round(70.25 * 22_050), 2), dtype=np.int16)
+    path = tmp_path / 'a "b" \u00e9.wav'
+    soundfile.write(path, sound, 22_050)
+    return path
+
+
+def test_the_sound_can_have_the_rate_and_the_channels_of_the_file(served: Any, stereo: Path) -> None:
+    path = f"/archives/default/recordings/{served.index(stereo)[stereo.stem]}/audio?rate=original"
+    whole = served.api("GET", path)
+    samples, rate = soundfile.read(io.BytesIO(whole.content), dtype="int16")
+    original = soundfile.read(stereo, dtype="int16")[0]
+    assert (rate, samples.shape) == (22_050, original.shape)
+    assert np.abs(samples.astype(int) - original).max() <= 1
+    part = served.api("GET", path, headers={"Range": "bytes=5300001-5400002"})
+    assert part.status_code == 206
+    assert part.content == whole.content[5_300_001:5_400_003]
+    right, _ = soundfile.read(
+        io.BytesIO(served.api("GET", f"{path}&channel=2").content), dtype="int16", always_2d=True
+    )
+    assert np.array_equal(right, samples[:, 1:])
+    assert (
+        served.api("HEAD", path).headers["ETag"]
+        != served.api("HEAD", path[: -len("?rate=original")]).headers["ETag"]
+    )
+
+
+def test_the_file_of_a_recording_can_be_saved_under_its_name(served: Any, stereo: Path) -> None:
+    path = f"/archives/default/recordings/{served.index(stereo)[stereo.stem]}/original"
+    whole = served.api("GET", path)
+    assert whole.status_code == 200
+    assert whole.content == stereo.read_bytes()
+    assert whole.headers["Content-Type"] == "application/octet-stream"
+    named = "filename=\"a _b_ _.wav\"; filename*=UTF-8''a%20%22b%22%20%C3%A9.wav"
+    assert whole.headers["Content-Disposition"] == f"attachment; {named}"
+    head = served.api("HEAD", path)
+    assert int(head.headers["Content-Length"]) == len(whole.content)
+    part = served.api("GET", path, headers={"Range": "bytes=4194300-4194400"})
+    assert (part.status_code, part.content) == (206, whole.content[4_194_300:4_194_401])
+    assert served.api("GET", path, headers={"If-None-Match": head.headers["ETag"]}).status_code == 304
+    assert served.refuse(416, "GET", path, headers={"Range": "bytes=99999999-"})["limit"] == len(
+        whole.content
+    )
+
+
+def test_an_uploaded_file_comes_back_as_it_was_sent(served: Any, recordings: dict[str, Path]) -> None:
+    data = recordings["tea"].read_bytes()
+    served.ask("PUT", "/archives/talks")
+    sent = served.api("PUT", "/archives/talks/uploads/tea.wav", data=data)
+    path = f"/archives/talks/recordings/{sent.json()['id']}/original"
+    assert served.api("GET", path).content == data
+
+
+def test_a_file_that_has_changed_is_not_given_out(served: Any, recordings: dict[str, Path]) -> None:
+    path = f"/archives/default/recordings/{served.index(recordings['tea'])['tea']}/original"
+    recordings["tea"].write_bytes(b"secret")
+    assert "has 6 bytes" in served.refuse(412, "GET", path)["detail"]
+    recordings["tea"].unlink()
+    recordings["tea"].symlink_to("/etc/hostname")
+    assert "link" in served.refuse(412, "GET", path)["detail"]
+    served.refuse(404, "GET", "/archives/default/recordings/none/original")

@@ -321,6 +321,18 @@ class TestRecordings:
             error = refused(lambda request=request: list(filled.archives.GetClip(request)))
             assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
 
+    def test_a_recording_is_read_byte_for_byte(
+        self, filled: SimpleNamespace, recordings: dict[str, Path]
+    ) -> None:
+        data = recordings["milk"].read_bytes()
+        request = archive_pb2.ReadRecordingRequest(archive="a", recording=filled.ids["milk"], offset=7)
+        parts = list(filled.archives.ReadRecording(request))
+        assert b"".join(part.chunk for part in parts) == data[7:]
+        assert {part.size_bytes for part in parts} == {len(data)}
+        request.offset = len(data)
+        error = refused(lambda: list(filled.archives.ReadRecording(request)))
+        assert error.code() == grpc.StatusCode.INVALID_ARGUMENT
+
     def test_a_clip_waits_for_its_turn_among_queries(self) -> None:
         slots = WorkSlots(1, 0.05)
         servicer = ArchiveServicer(SimpleNamespace(clip=lambda *_: np.zeros(160, np.float32)), slots)  # type: ignore[arg-type]
