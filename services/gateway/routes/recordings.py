@@ -43,10 +43,12 @@ _WAV_RANGE: dict[int | str, dict[str, Any]] = _WAV | {
     206: _WAV[200] | {"description": "The range that was asked for."},
     304: {"description": "The caller's copy is right."},
 }
+_FILE: dict[str, Any] = {"content": {FILE_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
 _FILE_RANGE: dict[int | str, dict[str, Any]] = {
-    status: answer | {"content": {FILE_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
-    for status, answer in ((200, {}), (206, {"description": "The range that was asked for."}))
-} | {304: _WAV_RANGE[304]}
+    200: _FILE,
+    206: _FILE | {"description": "The range that was asked for."},
+    304: _WAV_RANGE[304],
+}
 _HEAD: dict[int | str, dict[str, Any]] = {206: {}, 304: {}}
 Rate = Literal["searched", "original"]
 PADDING = Query(
