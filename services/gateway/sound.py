@@ -89,8 +89,9 @@ async def wav_bytes(
 
     place: as `clip` takes it.
     """
-    if start < HEADER_BYTES:
-        yield wav.header[start:stop]
+    header = wav.header[start:stop]
+    if stop <= HEADER_BYTES:
+        yield header
     position = max(start, HEADER_BYTES) - HEADER_BYTES
     end = stop - HEADER_BYTES
     a_second = wav.bytes_per_second
@@ -102,7 +103,8 @@ async def wav_bytes(
         base = first * a_second
         wanted = min(end, base + seconds * a_second) - position
         data = pcm[position - base : position - base + wanted]
-        yield data + bytes(wanted - len(data))
+        yield header + data + bytes(wanted - len(data))  # not before there is sound: it may be refused
+        header = b""
         position += wanted
         seconds = wav.piece_seconds
 

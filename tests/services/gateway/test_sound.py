@@ -161,3 +161,12 @@ def test_a_file_that_has_changed_is_not_given_out(served: Any, recordings: dict[
     recordings["tea"].symlink_to("/etc/hostname")
     assert "link" in served.refuse(412, "GET", path)["detail"]
     served.refuse(404, "GET", "/archives/default/recordings/none/original")
+
+
+def test_a_channel_that_is_not_there_is_refused_before_any_sound(
+    served: Any, recordings: dict[str, Path]
+) -> None:
+    path = f"/archives/default/recordings/{served.index(recordings['tea'])['tea']}/audio"
+    for rate in ("searched", "original"):
+        told = served.refuse(400, "GET", f"{path}?channel=5&rate={rate}")
+        assert "channel" in told["detail"]
