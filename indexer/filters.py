@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from fnmatch import translate
@@ -22,6 +22,8 @@ _Component = Callable[[str], object]
 class RecordingFilter:
     """Which recordings are meant: those that match every attribute that is not empty.
 
+    Where several values may be given, a lone string is one value. All are kept as tuples.
+
     Attributes:
         paths: globs, one of which matches the path: `*` and `?` within a name, `[...]`, and `**` for any
             number of folders. One that does not begin with `/` is compared with the end of the path.
@@ -32,11 +34,17 @@ class RecordingFilter:
         date_to: the last day. A recording whose date is a year or a month matches if it may lie between them.
     """
 
-    paths: tuple[str, ...] = ()
-    folders: tuple[str, ...] = ()
-    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    paths: Sequence[str] = ()
+    folders: Sequence[str] = ()
+    tags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     date_from: str = ""
     date_to: str = ""
+
+    def __post_init__(self) -> None:
+        """Takes a lone string for one value, not for its letters."""
+        object.__setattr__(self, "paths", _values(self.paths))
+        object.__setattr__(self, "folders", _values(self.folders))
+        object.__setattr__(self, "tags", {key: _values(values) for key, values in self.tags.items()})
 
     def __bool__(self) -> bool:
         return self != RecordingFilter()
@@ -90,6 +98,10 @@ class RecordingFilter:
         told += [f"date from {self.date_from}"] * bool(self.date_from)
         told += [f"date to {self.date_to}"] * bool(self.date_to)
         return ", ".join(told)
+
+
+def _values(given: str | Iterable[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def _matcher(glob: str) -> Callable[[Sequence[str]], bool]:

@@ -42,6 +42,14 @@ except FailedPrecondition as error:
 print(*(name for name in {modules} if name in sys.modules))
 """
 
+STRETCH = """
+from wordspot import FileQuery
+from wordspot.services.client.query_messages import query_requests
+header, chunk = query_requests(FileQuery("tea.wav", 0.5, 1.25))
+interval = header.query.interval
+print(interval.start_seconds, interval.end_seconds, chunk.chunk.decode())
+"""
+
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
@@ -129,3 +137,21 @@ def test_the_client_imports_and_names_what_it_cannot_do_without_the_rest(
     told, loaded = ended.stdout.splitlines()
     assert "pip install wordspot" in told
     assert loaded == ""
+
+
+def test_the_client_alone_sends_the_file_of_a_stretch_for_the_server_to_cut(
+    wheels: dict[str, Path], tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(wheels["wordspot_client"]) as archive:
+        archive.extractall(tmp_path)
+    (tmp_path / "tea.wav").write_bytes(b"RIFF")
+    ended = subprocess.run(
+        [sys.executable, "-c", STRETCH],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.split() == ["0.5", "1.25", "RIFF"]

@@ -89,8 +89,17 @@ class Decoder(Protocol):
     ) -> Samples:
         """Returns the seconds [start, stop) of a file (samples,). Raises what `read_blocks` raises."""
 
-    def decode_bytes(self, data: bytes, *, max_seconds: float, channel: int = 0) -> Samples:
-        """Returns all sound (samples,) of a file's bytes. Raises what `read_blocks` raises."""
+    def decode_bytes(
+        self,
+        data: bytes,
+        *,
+        max_seconds: float,
+        start: float = 0.0,
+        stop: float | None = None,
+        channel: int = 0,
+    ) -> Samples:
+        """Returns the seconds [start, stop) (samples,) of a file's bytes. Arguments and errors are those of
+        `read_blocks`."""
 
     def read_original(
         self,
@@ -222,10 +231,13 @@ def read_stretch(
     return np.concatenate(list(blocks))
 
 
-def decode_bytes(data: bytes, *, max_seconds: float, channel: int = 0) -> Samples:
-    """Returns the whole of a file held in memory (samples,). Raises as read_blocks."""
+def decode_bytes(
+    data: bytes, *, max_seconds: float, start: float = 0.0, stop: float | None = None, channel: int = 0
+) -> Samples:
+    """Returns the seconds [start, stop) of a file held in memory (samples,). Raises as read_blocks."""
     with _decoding(data) as decoding:
-        return np.concatenate(list(_blocks(decoding, max_seconds, 0.0, None, channel)))
+        # Empty blocks, which say that decoding goes on, take no place.
+        return np.concatenate(list(_blocks(decoding, max_seconds, start, stop, channel)))
 
 
 def read_original(

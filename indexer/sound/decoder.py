@@ -136,11 +136,21 @@ class IsolatedDecoder:
         )
         return np.concatenate(list(blocks))
 
-    def decode_bytes(self, data: bytes, *, max_seconds: float, channel: int = 0) -> Samples:
+    def decode_bytes(
+        self,
+        data: bytes,
+        *,
+        max_seconds: float,
+        start: float = 0.0,
+        stop: float | None = None,
+        channel: int = 0,
+    ) -> Samples:
         """Returns the sound of a file's bytes, as audio.decode_bytes."""
         request: dict[str, object] = {
             "call": "decode_bytes",
             "max_seconds": max_seconds,
+            "start": start,
+            "stop": stop,
             "channel": channel,
         }
         (body,) = self._ask(request, "the audio", data)

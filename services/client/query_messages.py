@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import stat
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from wordspot.indexer.errors import InvalidInput
@@ -204,11 +204,16 @@ def _recorded(example: str | Path | bytes | FileQuery, label: str) -> RecordedQu
     """Returns an example with its bytes. label: of bytes, which have no path. Raises InvalidInput."""
     if isinstance(example, bytes):
         return RecordedQuery(example, label=label)
-    query = example if isinstance(example, FileQuery) else FileQuery(Path(example))
+    given = example if isinstance(example, FileQuery) else FileQuery(Path(example))
+    query = replace(given, path=Path(given.path))  # which may be a string, where types are not checked
     if query.start is query.end is None:
         label = path_text(query.label or query.path)
         return RecordedQuery(_whole_file(query.path), label=label, channel=query.channel)
     return _stretch(query)
+
+
+class _TooLarge(InvalidInput):
+    """A file is larger than a query may be."""
 
 
 def _whole_file(path: Path) -> bytes:
@@ -218,7 +223,7 @@ def _whole_file(path: Path) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise InvalidInput(f"{path} is not a regular file")
         if status.st_size > MAX_QUERY_BYTES:
-            raise InvalidInput(
+            raise _TooLarge(
                 f"the file of a query must have at most {MAX_QUERY_BYTES:,} bytes, got {path} of "
                 f"{status.st_size:,}"
             )
@@ -228,15 +233,19 @@ def _whole_file(path: Path) -> bytes:
 
 
 def _stretch(query: FileQuery) -> RecordedQuery:
-    """Returns the stretch with context as a WAV file. Raises InvalidInput."""
-    from wordspot.indexer.sound.audio import NoAudio, read_stretch, write_wav
-
+    """Returns the stretch with context as a WAV file, or where only the server can decode, the stretch and
+    all of the file. Raises InvalidInput."""
     start, end = query.start or 0.0, query.end
     if end is None or not 0 <= start < end <= start + MAX_STRETCH_SECONDS:
         raise InvalidInput(
             f"the stretch of {query.path} must satisfy 0 <= start < end and be at most "
             f"{MAX_STRETCH_SECONDS:g} s long, got {query.start} to {end} s"
         )
+    label = path_text(query.label or query.path)
+    try:
+        from wordspot.indexer.sound.audio import NoAudio, read_stretch, write_wav
+    except ImportError as error:
+        return RecordedQuery(_file_to_cut(query.path, error), (start, end), label, query.channel)
     first = max(start - MAX_CONTEXT_SECONDS, 0.0)
     try:
         samples = read_stretch(
@@ -249,6 +258,15 @@ def _stretch(query: FileQuery) -> RecordedQuery:
     except NoAudio as error:
         raise InvalidInput(f"{query.path} ends before {start:g} s, where the query is to begin") from error
     check_stretch_inside((start, end), first + len(samples) / SAMPLE_RATE, str(query.path))
-    return RecordedQuery(
-        write_wav(samples), (start - first, end - first), path_text(query.label or query.path)
-    )
+    return RecordedQuery(write_wav(samples), (start - first, end - first), label)
+
+
+def _file_to_cut(path: Path, error: ImportError) -> bytes:
+    """Returns the bytes of a file of which the server is to cut a stretch. Raises InvalidInput."""
+    try:
+        return _whole_file(path)
+    except _TooLarge as refusal:
+        raise InvalidInput(
+            f"{refusal}; to cut the stretch here needs the decoder of the package wordspot, which is "
+            f"not installed here ({error}): pip install wordspot"
+        ) from None

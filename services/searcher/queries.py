@@ -5,6 +5,7 @@ A typed example is first spoken by a synthesiser; its utterances are examples li
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -26,7 +27,7 @@ from wordspot.indexer.errors import (
 )
 from wordspot.indexer.filters import RecordingFilter
 from wordspot.indexer.records import SAMPLE_RATE, Embedder, Samples, SearchOptions, Segmenter
-from wordspot.indexer.sound.audio import Decoder
+from wordspot.indexer.sound.audio import Decoder, NoAudio
 from wordspot.services.admission import WorkSlots
 from wordspot.services.answers import Interval, SearchAnswer, Synthesis
 from wordspot.services.examples import (
@@ -258,12 +259,7 @@ class ArchiveSearch:
         """Returns samples with context, the stretch of them that is meant, and the second of the example's
         audio at which they begin."""
         if isinstance(example, RecordedQuery):
-            samples = self.resources.decoder.decode_bytes(
-                example.data,
-                max_seconds=self.resources.max_seconds,
-                channel=checked_channel(example.channel),
-            )
-            return samples, example.interval, 0.0
+            return self._recorded_samples(example)
         start, end = example.start, example.end
         if not 0 <= start < end <= start + MAX_STORED_SECONDS:
             raise InvalidInput(
@@ -280,6 +276,30 @@ class ArchiveSearch:
             channel=checked_channel(example.channel),
         )
         check_stretch_inside((start, end), offset + len(samples) / SAMPLE_RATE, "the recording")
+        return samples, (start - offset, end - offset), offset
+
+    def _recorded_samples(self, example: RecordedQuery) -> tuple[Samples, Interval | None, float]:
+        """As _samples. Of a stretch within longer audio, no more is decoded than its context."""
+        channel = checked_channel(example.channel)
+        start, end = example.interval or (0.0, 0.0)
+        cuts = 0 <= start < end < math.inf  # others are refused by the length of the audio
+        offset = max(start - MAX_CONTEXT_SECONDS, 0.0) if cuts else 0.0
+        try:
+            samples = self.resources.decoder.decode_bytes(
+                example.data,
+                max_seconds=self.resources.max_seconds,
+                start=offset,
+                stop=end + MAX_CONTEXT_SECONDS if cuts else None,
+                channel=channel,
+            )
+        except NoAudio as error:
+            if not offset:
+                raise
+            raise InvalidInput(f"the audio ends before {start:g} s, where the query is to begin") from error
+        if not cuts:
+            return samples, example.interval, 0.0
+        if offset:
+            check_stretch_inside((start, end), offset + len(samples) / SAMPLE_RATE, "the audio")
         return samples, (start - offset, end - offset), offset
 
 

@@ -119,3 +119,12 @@ def test_a_filter_of_nothing_is_none() -> None:
     assert RecordingFilter(date_to="2019")
     wanted = RecordingFilter(("*.wav",), ("a",), {"place": ("Gent", "Aalst")}, "2019", "2020")
     assert str(wanted) == "path *.wav, folder a, tag place=Gent or Aalst, date from 2019, date to 2020"
+
+
+def test_a_lone_string_is_one_value_and_not_its_letters() -> None:
+    wanted = RecordingFilter("*.wav", "Gent", {"place": "gent", "speaker": ["Anna", "Bert"]})
+    assert wanted == RecordingFilter(("*.wav",), ("Gent",), {"place": ("gent",), "speaker": ("Anna", "Bert")})
+    assert wanted.checked().tags == {"place": ("gent",), "speaker": ("Anna", "Bert")}
+    assert wanted.matches_path(PATH)
+    assert not wanted.matches_path("/data/Aalst/a.wav")
+    assert str(wanted) == "path *.wav, folder Gent, tag place=gent, tag speaker=Anna or Bert"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -201,6 +202,25 @@ def test_a_stretch_of_a_long_file_travels_with_its_context_only(filled: Client, 
     assert answer.problem == ""
     assert {Path(hit.path).stem for hit in answer.hits} == {"tea", "both"}
     assert answer.compared == (5.0, 5.6)
+
+
+def test_a_stretch_is_cut_by_the_server_where_the_client_has_no_decoder(
+    filled: Client, tea: Path, say: Say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tea.with_name("minutes.wav")
+    silence = np.zeros(16_000 * 90, np.float32)
+    long.write_bytes(write_wav(np.concatenate([silence, say("tea", voice=9), silence])))
+    (cut_here,) = filled.search_batch([FileQuery(long, 90.5, 91.1)])
+    monkeypatch.setitem(sys.modules, "wordspot.indexer.sound.audio", None)
+    cut_there, behind, across = filled.search_batch(
+        [FileQuery(long, 90.5, 91.1), FileQuery(long, 900.0, 901.0), FileQuery(long, 181.0, 190.0)]
+    )
+    assert cut_there.problem == ""
+    assert cut_there.compared == (90.5, 91.1)
+    assert cut_there.hits[0].path == cut_here.hits[0].path
+    assert cut_there.hits[0].score == pytest.approx(cut_here.hits[0].score, abs=0.01)
+    assert "ends before 900 s" in behind.problem
+    assert "got 181 to 190 s" in across.problem
 
 
 def test_a_batch_answers_in_order_and_goes_on_after_queries_that_cannot_be_used(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.records import SAMPLE_RATE
 from wordspot.indexer.sound.audio import write_wav
 from wordspot.services.client.query_messages import check_search_options, query_requests
+from wordspot.services.limits import MAX_QUERY_BYTES
 
 
 @pytest.mark.parametrize(("query", "kind"), [(None, "NoneType"), (3, "int"), ([b"RIFF", 3.5], "float")])
@@ -42,6 +44,40 @@ def test_a_stretch_across_the_end_of_a_file_is_told_where_it_ends(
 ) -> None:
     with pytest.raises(InvalidInput, match=rf"ends at 2\.00 s, got {start:g} to {end:g} s"):
         list(query_requests(FileQuery(two_seconds, start, end)))
+
+
+@pytest.fixture
+def no_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the client alone is installed."""
+    monkeypatch.setitem(sys.modules, "wordspot.indexer.sound.audio", None)
+
+
+@pytest.mark.usefixtures("no_decoder")
+def test_without_the_decoder_the_server_is_to_cut_a_stretch_of_the_whole_file(two_seconds: Path) -> None:
+    header, *rest = query_requests(FileQuery(two_seconds, 0.5, 1.25, label="tea", channel=1))
+    assert (header.query.label, header.query.channel) == ("tea", 1)
+    assert (header.query.interval.start_seconds, header.query.interval.end_seconds) == (0.5, 1.25)
+    assert b"".join(each.chunk for each in rest) == two_seconds.read_bytes()
+
+
+@pytest.mark.usefixtures("no_decoder")
+def test_without_the_decoder_a_stretch_of_too_large_a_file_is_refused_with_what_to_install(
+    tmp_path: Path,
+) -> None:
+    large = tmp_path / "large.wav"
+    with large.open("wb") as file:
+        file.truncate(MAX_QUERY_BYTES + 1)
+    with pytest.raises(
+        InvalidInput, match=rf"at most {MAX_QUERY_BYTES:,} bytes, got .*large\.wav .*pip install wordspot$"
+    ):
+        list(query_requests(FileQuery(large, 0.5, 1.25)))
+
+
+@pytest.mark.usefixtures("no_decoder")
+@pytest.mark.parametrize("name", ["absent.wav", "."])
+def test_without_the_decoder_a_stretch_of_no_file_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InvalidInput, match=r"cannot read .*absent|is not a regular file"):
+        list(query_requests(FileQuery(tmp_path / name, 0.5, 1.25)))
 
 
 @pytest.mark.parametrize("top", [0, -1, 10_001])
