@@ -328,11 +328,17 @@ def test_a_path_that_does_not_exist_is_refused_before_anything_is_added(client: 
 
 
 class Restarting(archive_pb2_grpc.ArchiveServiceServicer):
-    """Takes an upload, and is unavailable before it answers."""
+    """Sees no file, takes an upload, and is unavailable before it answers."""
 
     def __init__(self, times: int) -> None:
         self.ids: list[str] = []
         self._times = times
+
+    def AddRecordings(
+        self, request: archive_pb2.AddRecordingsRequest, context: grpc.ServicerContext
+    ) -> Iterator[archive_pb2.AddRecordingsResponse]:
+        unseen = archive_pb2.AddedFile(status=archive_pb2.FILE_STATUS_UNSEEN)
+        yield archive_pb2.AddRecordingsResponse(files=[unseen] * len(request.files))
 
     def UploadRecording(self, request_iterator: Any, context: grpc.ServicerContext) -> Any:
         header, *_ = request_iterator
