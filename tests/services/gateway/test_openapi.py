@@ -12,7 +12,7 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS
 
-EXAMPLES = 12  # of each operation
+EXAMPLES = 8  # of each operation
 OPERATIONS = settings(
     max_examples=EXAMPLES,
     derandomize=True,
