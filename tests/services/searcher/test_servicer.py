@@ -335,7 +335,7 @@ class TestRecordings:
 
     def test_a_clip_waits_for_its_turn_among_queries(self) -> None:
         slots = WorkSlots(1, 0.05)
-        servicer = ArchiveServicer(SimpleNamespace(clip=lambda *_: np.zeros(160, np.float32)), slots)  # type: ignore[arg-type]
+        servicer = ArchiveServicer(SimpleNamespace(clip=lambda *_, **__: np.zeros(160, np.float32)), slots)  # type: ignore[arg-type]
         request = archive_pb2.GetClipRequest(archive="a", recording="r", interval=interval(0, 1))
         assert list(servicer.GetClip(request, None))  # type: ignore[arg-type]
         with slots.slot(), pytest.raises(Overloaded):
