@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from wordspot.indexer.archive import catalogue_file, compaction, files
+from wordspot.indexer.archive import compaction, files
 from wordspot.indexer.archive.additions import Addition, Additions
 from wordspot.indexer.archive.archives import Archives
 from wordspot.indexer.archive.attempts import Attempts
 from wordspot.indexer.archive.batches import BatchLimits
-from wordspot.indexer.archive.catalogue import Catalogue
+from wordspot.indexer.archive.catalogue_opening import opened_catalogue
 from wordspot.indexer.archive.following import FollowedArchives
 from wordspot.indexer.archive.home import Home
 from wordspot.indexer.archive.ingest import Ingest
@@ -28,7 +29,6 @@ from wordspot.indexer.archive.peaks import PeakStore
 from wordspot.indexer.archive.quarantine import advising_repair, check_archive
 from wordspot.indexer.archive.recordings import Recordings
 from wordspot.indexer.archive.refreshing import Refreshing, RefreshStep
-from wordspot.indexer.archive.seal import Seal
 from wordspot.indexer.archive.serving import ServedArchives
 from wordspot.indexer.archive.summaries import (
     ArchiveSummary,
@@ -107,7 +107,9 @@ class Library:
         self._locks, self._read_only = ArchiveLocks(), read_only
         with files.reporting_disk_errors("opening the home"), ExitStack() as opening:
             self._home = opening.enter_context(closing(Home(home, wait_seconds, read_only=read_only)))
-            self._open_catalogue(database_url, opening)
+            self._seal, self._catalogue = opening.enter_context(
+                opened_catalogue(self._home, database_url, read_only=read_only)
+            )
             self._audio = StoredAudio(self._catalogue, self._home)
             originals = Originals(self._home.root, roots)
             self._additions = Additions(
@@ -130,49 +132,35 @@ class Library:
             self._refreshing = Refreshing(
                 self._catalogue, originals, self._additions, self._audio, self._served
             )
-            self.operations = Operations(
-                self._catalogue,
-                self._home,
-                self._served,
-                self._locks,
-                ingest=lambda embedder, selection: Ingest(
-                    originals=originals,
-                    attempts=Attempts(self._home.attempts),
-                    decoder=indexing_decoder or decoder,
-                    segmenter=segmenter,
-                    embedder=embedder,
-                    segments=self._home.segments,
-                    selection=selection,
-                    max_seconds=max_recording_seconds,
-                    workers=workers,
-                    limits=limits or BatchLimits(),
-                    peaks=peaks,
-                ),
-                embedder_for=embedder_for,
-                default_encoder=default_encoder,
-                read_only=read_only,
+            ingest = partial(
+                Ingest,
+                originals=originals,
+                decoder=indexing_decoder or decoder,
+                segmenter=segmenter,
+                max_seconds=max_recording_seconds,
+                workers=workers,
+                limits=limits or BatchLimits(),
+                peaks=peaks,
             )
+            self.operations = self._started_operations(ingest, embedder_for, default_encoder)
             opening.pop_all()
 
-    def _open_catalogue(self, database_url: str | None, opening: ExitStack) -> None:
-        """Opens the catalogue, which `opening` closes; removes the orphans of a crash unless read-only."""
-        self._seal = Seal(self._home.root / catalogue_file.NAME)
-        if not (database_url or self._read_only):
-            self._home.check_catalogue_file()
-            self._seal.check()
-        self._catalogue = opening.enter_context(
-            closing(
-                Catalogue(
-                    database_url or self._home.database_url,
-                    segments=self._home.segments,
-                    before_writing=self._seal.remove,
-                    read_only=self._read_only,
-                )
-            )
+    def _started_operations(
+        self, ingest: Callable[..., Ingest], embedder_for: Callable[[str], Embedder], default_encoder: str
+    ) -> Operations:
+        attempts, segments = Attempts(self._home.attempts), self._home.segments
+        return Operations(
+            self._catalogue,
+            self._home,
+            self._served,
+            self._locks,
+            ingest=lambda embedder, selection: ingest(
+                embedder=embedder, selection=selection, attempts=attempts, segments=segments
+            ),
+            embedder_for=embedder_for,
+            default_encoder=default_encoder,
+            read_only=self._read_only,
         )
-        if not self._read_only:
-            self._home.check_identity(self._catalogue)
-            self._home.remove_orphans(self._catalogue, aside=self._seal.lost_transactions)
 
     def close(self) -> None:
         """Interrupts operations, waits for them and unlocks the home."""
@@ -356,12 +344,8 @@ class Library:
         """Deletes, also on a full disk, the recordings whose files are missing, and returns them. See
         Refreshing.prune."""
         pruned: list[RecordingSummary] = []
-
-        def delete() -> None:
-            for batch in self._refreshing.prune(archive, folders):
-                pruned.extend(batch)
-
-        self._home.deleting(delete)
+        prune = partial(self._refreshing.prune, archive, folders)
+        self._home.deleting(lambda: pruned.extend(chain.from_iterable(prune())))
         return tuple(pruned)
 
     # Operations

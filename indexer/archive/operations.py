@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from wordspot.indexer.archive import files, generations, lookups
+from wordspot.indexer.archive import files, generations, lookups, progress
 from wordspot.indexer.archive.batches import Batch
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
-from wordspot.indexer.archive.home_lock import holder_of
 from wordspot.indexer.archive.ingest import Ingest
 from wordspot.indexer.archive.locks import ArchiveLocks
 from wordspot.indexer.archive.plans import Task, planned, reuse
@@ -129,7 +128,7 @@ class Operations:
             row = lookups.archive_by_name(session, archive)
             earlier_request = lookups.answered_request(session, row, request_id, fingerprint)
             if earlier_request is not None:
-                return _summary(
+                return progress.summary(
                     session, session.get_one(Operation, earlier_request.operation_number), running
                 )
             serving = lookups.generation_in_state(session, row, GenerationState.SERVING)
@@ -203,21 +202,13 @@ class Operations:
 
     def interrupted(self) -> tuple[str, ...]:
         """Returns the last operation of each archive, by id, if its process ended before it."""
-        last = select(func.max(Operation.number)).group_by(Operation.archive_id)
-        with self._catalogue.reading() as session:
-            return tuple(
-                session.scalars(
-                    select(Operation.id)
-                    .where(Operation.number.in_(last), Operation.state == OperationState.INTERRUPTED)
-                    .order_by(Operation.number)
-                )
-            )
+        return progress.interrupted(self._catalogue)
 
     def get(self, operation: str) -> OperationSummary:
         """Returns an operation. Raises NotFound."""
         running = self._running_ids()
         with self._catalogue.reading() as session:
-            return _summary(session, lookups.operation_by_id(session, operation), running)
+            return progress.summary(session, lookups.operation_by_id(session, operation), running)
 
     def page(self, archive: str, after: str = "", limit: int = DEFAULT_PAGE_ITEMS) -> Page[OperationSummary]:
         """Returns a page of an archive's operations in order of starting.
@@ -231,17 +222,7 @@ class Operations:
             NotFound: if there is no such archive.
             InvalidInput: if `after` or `limit` is not valid.
         """
-        running = self._running_ids()
-        with self._catalogue.reading() as session:
-            row = lookups.archive_by_name(session, archive)
-            rows = session.scalars(
-                select(Operation)
-                .where(Operation.archive_id == row.id, Operation.number > lookups.parsed_page_token(after))
-                .order_by(Operation.number)
-                .limit(lookups.checked_page_limit(limit) + 1)
-            ).all()
-            items = tuple(_summary(session, each, running) for each in rows[:limit])
-        return Page(items, str(rows[limit - 1].number) if len(rows) > limit else "")
+        return progress.page(self._catalogue, archive, after, limit, self._running_ids())
 
     def watch(
         self, operation: str, stopped: Callable[[], bool] = lambda: False
@@ -289,16 +270,9 @@ class Operations:
         """Returns the ids of running operations. To be called before the catalogue is read, where they end
         first."""
         if self._read_only:
-            return self._running_elsewhere()
+            return progress.running_elsewhere(self._catalogue, self._home)
         with self._changed:
             return frozenset(self._running)
-
-    def _running_elsewhere(self) -> frozenset[str]:
-        if holder_of(self._home.root) is None:
-            return frozenset()
-        with self._catalogue.reading() as session:
-            running = select(Operation.id).where(Operation.state == OperationState.RUNNING)
-            return frozenset(session.scalars(running))
 
     def _launch(
         self,
@@ -413,8 +387,3 @@ class Operations:
         if task.generation.state == GenerationState.SERVING:
             self._served.of(task.archive).refresh(hiding=retired)
         self._notify()
-
-
-def _summary(session: Session, row: Operation, running: frozenset[str]) -> OperationSummary:
-    archive = session.get_one(Archive, row.archive_id)
-    return lookups.summary_of_operation(archive.name, row, row.id in running)

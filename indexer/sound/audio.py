@@ -12,22 +12,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import numpy as np
 import soundfile
 
-from wordspot.indexer.errors import ArchiveError, InvalidInput
+from wordspot.indexer.errors import InvalidInput
 from wordspot.indexer.records import SAMPLE_RATE, Samples
 from wordspot.indexer.sound.channels import CELL_SECONDS
-from wordspot.indexer.sound.joined import ClosableReader, JoinedReader, matroska_parts
-from wordspot.indexer.sound.lengths import with_true_length
-from wordspot.indexer.sound.opened import AudioFile, opened
+from wordspot.indexer.sound.decoding import Decoding, opened_for_decoding, refusals
+from wordspot.indexer.sound.opened import AudioFile
 from wordspot.indexer.sound.original import OriginalSound, RateChanges, gathered
-from wordspot.indexer.sound.reader import AudioInfo, AudioReader, check_channel, check_track, line_of
-from wordspot.indexer.sound.sndfile import SndfileReader
+from wordspot.indexer.sound.reader import AudioInfo, check_channel
 from wordspot.indexer.sound.survey import ChannelSurvey, HeardTrack, TrackSurvey
 from wordspot.indexer.sound.timeline import LOUDEST, Timeline
 
@@ -132,7 +128,7 @@ def probe(file: AudioFile, *, track: int = 0) -> AudioInfo:
     Raises InvalidInput if the file is not audio or has no such track, its sample rate is outside 1 kHz to 768
     kHz, nothing decodes or the first sound holds a sample that is no number.
     """
-    with _decoding(file, track) as decoding, refusals(decoding.name):
+    with opened_for_decoding(file, track) as decoding, refusals(decoding.name):
         for chunk in decoding.reader.chunks(0.0):
             if not len(chunk.samples):
                 continue
@@ -152,7 +148,7 @@ def survey_with_pauses(
     file: AudioFile, *, max_seconds: float, track: int = 0
 ) -> Iterator[TrackSurvey | None]:
     """Yields what `survey` returns, and None from time to time before."""
-    with _decoding(file, track) as decoding, refusals(decoding.name):
+    with opened_for_decoding(file, track) as decoding, refusals(decoding.name):
         channels, pause = ChannelSurvey(), PAUSE_SECONDS
         for chunk in decoding.reader.chunks(0.0):
             channels.add(chunk)
@@ -214,7 +210,7 @@ def read_with_pauses(
     channel: int = 0,
 ) -> Iterator[Samples]:
     """As read_blocks, with an empty block from time to time while the start is being found."""
-    with _decoding(file, track) as decoding:
+    with opened_for_decoding(file, track) as decoding:
         timeline = yield from _blocks(decoding, max_seconds, start, stop, channel)
         if warnings is not None:
             warnings += _warnings(decoding, timeline)
@@ -235,7 +231,7 @@ def decode_bytes(
     data: bytes, *, max_seconds: float, start: float = 0.0, stop: float | None = None, channel: int = 0
 ) -> Samples:
     """Returns the seconds [start, stop) of a file held in memory (samples,). Raises as read_blocks."""
-    with _decoding(data) as decoding:
+    with opened_for_decoding(data) as decoding:
         # Empty blocks, which say that decoding goes on, take no place.
         return np.concatenate(list(_blocks(decoding, max_seconds, start, stop, channel)))
 
@@ -255,7 +251,7 @@ def original_with_pauses(
     """Yields what `read_original` returns, and None from time to time before."""
     sound = None
     try:
-        with _decoding(file, track) as decoding, refusals(decoding.name):
+        with opened_for_decoding(file, track) as decoding, refusals(decoding.name):
             chunks = decoding.reader.chunks(start)
             for sound in gathered(chunks, start, stop, max_values=max_values, name=decoding.name):
                 if sound is not None:
@@ -339,88 +335,6 @@ def _warnings(decoding: Decoding, timeline: Timeline) -> list[str]:
     if claim is not None and abs(claim - end) > max(CLAIM_SECONDS, CLAIM_SHARE * end):
         lines.append(f"its header claims {claim:.1f} s, {end:.1f} s are there")
     return lines
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """A file with the library that decodes it. remarks: about the file as a whole."""
-
-    reader: AudioReader
-    name: str
-    remarks: tuple[str, ...] = ()
-
-
-@contextmanager
-def refusals(name: str) -> Iterator[None]:
-    """Makes of whatever a decoding library raises the file's own refusal."""
-    try:
-        yield
-    except (ArchiveError, MemoryError, RateChanges):
-        raise
-    except Exception as error:
-        raise InvalidInput(f"{name} cannot be decoded ({type(error).__name__}: {line_of(error)})") from error
-
-
-@contextmanager
-def _decoding(audio: AudioFile | bytes, track: int = 0) -> Iterator[Decoding]:
-    with _stream(audio) as (stream, name, suffix), ExitStack() as stack:
-        remarks: tuple[str, ...] = ()
-        with refusals(name):
-            repaired, remark = with_true_length(stream)
-            if remark:
-                remarks = (remark,)
-            reader = _open_reader(repaired, name, suffix, track)
-            stack.callback(reader.close)
-        yield Decoding(reader, name, remarks)
-
-
-def _open_reader(stream: BinaryIO, name: str, suffix: str, track: int) -> ClosableReader:
-    """Opens with FFmpeg where it is installed and knows the format, else with libsndfile. Raises
-    InvalidInput."""
-    try:
-        from wordspot.indexer.sound.ffmpeg import FFmpegReader
-    except ImportError:
-        try:
-            return _sndfile(stream, name, track)
-        except InvalidInput as error:
-            raise InvalidInput(
-                f"{error}; m4a and video containers need the extra: pip install 'wordspot[video]'"
-            ) from None
-    parts = matroska_parts(stream)
-    try:
-        if len(parts) > 1:
-            return JoinedReader(parts, lambda part: FFmpegReader(part, name, suffix, track))
-        return FFmpegReader(stream, name, suffix, track)
-    except InvalidInput:
-        try:
-            return _sndfile(stream, name, track)
-        except InvalidInput:
-            pass
-        raise
-
-
-def _sndfile(stream: BinaryIO, name: str, track: int) -> SndfileReader:
-    """Raises InvalidInput."""
-    check_track(track, 1, name)
-    stream.seek(0)
-    # libsndfile reads a descriptor much faster than a Python object.
-    return SndfileReader(stream.fileno() if isinstance(stream, io.FileIO) else stream, name)
-
-
-@contextmanager
-def _stream(audio: AudioFile | bytes) -> Iterator[tuple[BinaryIO, str, str]]:
-    """Gives the content, its name and the name's suffix. Raises InvalidInput."""
-    if isinstance(audio, bytes):
-        if not audio:
-            raise InvalidInput("the audio is empty, 0 bytes")
-        yield io.BytesIO(audio), "the audio", ""
-        return
-    # Unbuffered: libsndfile shares the descriptor's position.
-    with opened(audio) as file, io.FileIO(file.descriptor, closefd=False) as stream:
-        if not stream.seek(0, io.SEEK_END):
-            raise InvalidInput(f"{file.name} is empty, 0 bytes")
-        stream.seek(0)
-        yield stream, file.name, file.suffix
 
 
 def _too_long(name: str, max_seconds: float) -> str:

@@ -88,11 +88,7 @@ class SearchCalls(Connection):
             with_verdicts=with_verdicts,
             channel=channel,
         )
-        if answer.problem:
-            raise InvalidInput(answer.problem)
-        for warning in answer.warnings:
-            warnings.warn(warning, stacklevel=2)
-        return list(answer.hits)
+        return _hits_of(answer)
 
     def matrix(
         self,
@@ -198,6 +194,15 @@ class SearchCalls(Connection):
             if problem is not None:
                 waiting.popleft()
                 yield SearchAnswer(problem=str(problem))
+
+
+def _hits_of(answer: SearchAnswer) -> list[Hit]:
+    """Returns the hits of an answer, and warns the caller's caller. Raises InvalidInput for a problem."""
+    if answer.problem:
+        raise InvalidInput(answer.problem)
+    for warning in answer.warnings:
+        warnings.warn(warning, stacklevel=3)
+    return list(answer.hits)
 
 
 def search_options(

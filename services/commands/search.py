@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Annotated
 import typer
 
 from wordspot.indexer.errors import InvalidInput
-from wordspot.indexer.records import SPEED_VARIANTS, Mode
+from wordspot.indexer.records import Mode
 from wordspot.services.answers import SearchAnswer
 from wordspot.services.client.archives import Client
 from wordspot.services.client.matrices import MATRIX_HITS, MatrixBuilder
 from wordspot.services.commands import console, filters
-from wordspot.services.commands.clips import check_padding, save_clips
+from wordspot.services.commands.clips import save_clips
 from wordspot.services.commands.exporting import (
     FORMAT_HELP,
     ExportTarget,
@@ -26,6 +25,7 @@ from wordspot.services.commands.exporting import (
 )
 from wordspot.services.commands.languages import language_hint
 from wordspot.services.commands.matrix_output import write_matrix
+from wordspot.services.commands.search_options import SearchOptions, check_companions, check_options
 from wordspot.services.commands.search_output import Advice, print_answer
 from wordspot.services.commands.search_queries import (
     GivenQuery,
@@ -204,38 +204,21 @@ def search(
     The best places are listed, each with its score and P, the probability that it is right: detected ones
     first, then uncertain ones, which are marked with a question mark.
     """
-    _check_options(top, min_score, speed_variants, all_hits=all_hits, detected=detected)
-    if text is None and batch is None and (language, speakers) != (None, None):
-        raise typer.BadParameter("--language and --speakers go with --say")
+    check_options(top, min_score, speed_variants, all_hits=all_hits, detected=detected)
+    check_companions(text, batch, language, speakers, clips, padding)
     top = top or (MAX_HITS if all_hits else DEFAULT_HITS if matrix is None else MATRIX_HITS)
-    if text is not None and language is None and (hint := language_hint(text)):
-        console.warn(f"wordspot: {hint}")
     target = _target(export_format, out, as_json=as_json)
-    if padding is not None:
-        if clips is None:
-            raise typer.BadParameter("--padding goes with --save-clips")
-        check_padding(padding)
-    synthesis = SynthesisOptions(TypedQuery.language if language is None else language, speakers)
     wanted = filters.recording_filter(paths, folders, tags, since, until)
     given = GivenQuery([*(query or ()), *(more or ())], text, recording, start, end, label, query_channel)
     source = _QuerySource(given, batch, tier_file, tier, MediaOptions(recording, media), encoding)
-    prepared = source.prepared(synthesis)
+    prepared = source.prepared(_synthesis(text, language, speakers))
+    options = SearchOptions(
+        top, min_score, detected, encoder, speed_variants, mode, wanted, with_verdicts, channel
+    )
     with Client(address, read_only=True) as client:
         advice = Advice(client, archive, top, min_score, detected, speed_variants, mode)
         queries = prepared(client, archive)
-        answers = client.search_batch(
-            [each.query for each in queries],
-            archive,
-            top=top,
-            min_score=min_score,
-            all_hits=not detected,
-            encoder=encoder,
-            speed_variants=speed_variants,
-            mode=mode,
-            filter=wanted,
-            with_verdicts=with_verdicts,
-            channel=channel,
-        )
+        answers = options.answers(client, archive, queries)
         _Answers(queries, advice, source.many, as_json, clips, padding or 0.0, target, matrix).report(answers)
 
 
@@ -337,6 +320,13 @@ class _Answers:
             console.print_line(escaped(told))
 
 
+def _synthesis(text: str | None, language: str | None, speakers: int | None) -> SynthesisOptions:
+    """Returns how typed words are spoken; warns of what seems to be in another language than is assumed."""
+    if text is not None and language is None and (hint := language_hint(text)):
+        console.warn(f"wordspot: {hint}")
+    return SynthesisOptions(TypedQuery.language if language is None else language, speakers)
+
+
 def _target(export_format: str | None, out: Path | None, *, as_json: bool) -> ExportTarget | None:
     """Raises InvalidInput, typer.BadParameter."""
     if export_format is None:
@@ -348,18 +338,3 @@ def _target(export_format: str | None, out: Path | None, *, as_json: bool) -> Ex
     if target.to_output and as_json:
         raise typer.BadParameter("--json and --export without --out exclude each other")
     return target
-
-
-def _check_options(
-    top: int | None, min_score: float | None, speed_variants: int, *, all_hits: bool, detected: bool
-) -> None:
-    """Raises InvalidInput, typer.BadParameter."""
-    if top is not None and not 1 <= top <= MAX_HITS:
-        raise InvalidInput(f"--top must be between 1 and {MAX_HITS:,}, got {top}")
-    if min_score is not None and not math.isfinite(min_score):
-        raise InvalidInput(f"--min-score must be a finite number, got {min_score}")
-    if detected and all_hits:
-        raise typer.BadParameter("--detected and --all-hits exclude each other")
-    if speed_variants not in SPEED_VARIANTS:
-        allowed = ", ".join(map(str, SPEED_VARIANTS))
-        raise InvalidInput(f"--speed-variants must be one of {allowed}, got {speed_variants}")
