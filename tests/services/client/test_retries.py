@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from wordspot import Client, Models
-from wordspot.indexer.errors import Exhausted, Overloaded
+from wordspot.indexer.errors import Exhausted, NotAllowed, Overloaded
 from wordspot.indexer.sound.audio import write_wav
 from wordspot.services.client.retries import Retries, repeatable_methods
 from wordspot.services.errors import PeerUnavailable
@@ -69,6 +69,9 @@ class BusyArchives(archive_pb2_grpc.ArchiveServiceServicer):
         yield archive_pb2.GetClipResponse(chunk=b"a")
         self._busy.admit("GetClip, second part")
         yield archive_pb2.GetClipResponse(chunk=b"b")
+
+    def AddRecordings(self, request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        raise NotAllowed("no folder of this server")
 
     def UploadRecording(self, request_iterator: Any, context: grpc.ServicerContext) -> Any:
         header, *chunks = request_iterator
@@ -228,5 +231,5 @@ def test_what_is_no_failed_call_is_not_repeated() -> None:
 
 def test_calls_that_change_something_are_not_among_those_to_repeat() -> None:
     methods = {name.rpartition("/")[2] for name in repeatable_methods()}
-    assert {"GetArchive", "ListRecordings", "GetClip", "SearchStored"} <= methods
+    assert {"GetArchive", "ListRecordings", "GetClip", "ReadRecording", "SearchStored"} <= methods
     assert not methods & {"DeleteArchive", "DeleteRecording", "CreateArchive", "ResumeOperation"}
