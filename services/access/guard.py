@@ -18,7 +18,7 @@ from wordspot.services.access.principals import NOBODY, Principal, current_princ
 from wordspot.services.access.rates import CallRates
 from wordspot.services.access.scopes import needed_scope
 from wordspot.services.access.tokens import PREFIX, TokenFile
-from wordspot.services.errors import Unauthenticated, status_name
+from wordspot.services.errors import ServiceError, Unauthenticated, status_name
 from wordspot.services.telemetry.context import current_request_id
 from wordspot.services.telemetry.observation import texts
 
@@ -126,6 +126,8 @@ def open_guard(tokens: Path | None, provider: Authenticator | None, audit: Path 
     Raises ServiceError where a file cannot be used.
     """
     token_file = None if tokens is None else TokenFile(tokens)
+    if tokens is not None and not tokens.exists():
+        raise ServiceError(f"there is no file of tokens {tokens}: `wordspot token create` makes one")
     if token_file is not None:
         token_file.tokens()  # a damaged file stops the start, not the first call
     return Guard(token_file, provider, None if audit is None else AuditLog(audit))

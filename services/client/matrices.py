@@ -34,15 +34,22 @@ class KeywordMatrix:
 
     def rows(self) -> Iterator[list[str | int]]:
         """Yields the names of columns, then a row a recording: id, path, and for each keyword how many places
-        are detected and how many uncertain."""
-        header: list[str | int] = ["recording", "path"]
+        are detected and how many uncertain, nothing where it could not be searched for.
+
+        A name that another column has gets a number.
+        """
+        header: list[str] = ["recording", "path"]
         for keyword in self.keywords:
-            header += [keyword, f"{keyword} uncertain"]
-        yield header
+            name, number = keyword, 1
+            while name in header or f"{name} uncertain" in header:
+                number += 1
+                name = f"{keyword} ({number})"
+            header += [name, f"{name} uncertain"]
+        yield [*header]
         for column, (identity, path) in enumerate(self.recordings):
             row: list[str | int] = [identity, path]
-            for counts in self.counts:
-                row += counts[column]
+            for keyword, counts in zip(self.keywords, self.counts, strict=True):
+                row += ("", "") if keyword in self.problems else counts[column]
             yield row
 
 

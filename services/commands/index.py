@@ -204,7 +204,7 @@ def changed_lines(files: FileChanges, named: int) -> list[str]:
         "changed": files.changed,
         "renamed": renamed,
         "there again": files.found,
-        "missing, still searched (--prune deletes them)": files.missing,
+        "missing, still searched (`wordspot index --prune` deletes them)": files.missing,
         "missing, deleted from the archive": files.pruned,
     }
     return [f"{len(each)} {kind}: {_listed(each, named)}" for kind, each in kinds.items() if each]

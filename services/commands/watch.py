@@ -27,6 +27,7 @@ from wordspot.services.escapes import escaped
 LOOK_MS = 1_000  # how often to look whether files that were written to have settled
 SETTLED_S = 2.0  # since the last write to a file that is taken
 PATIENCE_S = 60.0  # for files that are written to all the time
+UNTOLD_S = 5.0  # between two looks where the system cannot tell of changes
 MIN_POLL_S, MAX_POLL_S = 0.1, 86_400.0
 
 
@@ -110,30 +111,45 @@ class _Watcher:
 
     def run(self, poll: float | None) -> None:
         """Returns once it is to stop. Raises KeyboardInterrupt where that interrupts indexing."""
-        from watchfiles import watch as changes
-
         touched: set[Path] = set()
         since = time.monotonic()
         # Watching begins before the first look, so that nothing falls between the two.
-        for batch in changes(
-            *self._folders,
-            watch_filter=None,
-            stop_event=self._stopping.event,
-            yield_on_timeout=True,
-            rust_timeout=LOOK_MS,
-            raise_interrupt=False,
-            force_polling=poll is not None,
-            poll_delay_ms=round(1_000 * (poll or 1.0)),
-        ):
+        for batch in self._batches(poll):
             if not touched:
                 since = time.monotonic()
-            touched |= {Path(path) for _, path in batch}
+            touched |= batch
             first = not self._counts
             patient = time.monotonic() - since < PATIENCE_S
             if not first and (not touched or (patient and any(map(_is_being_written, touched)))):
                 continue
             touched.clear()
             self._index()
+
+    def _batches(self, poll: float | None) -> Iterator[set[Path]]:
+        """Yields what has changed, or nothing, every second at least; all folders where nobody tells."""
+        from watchfiles import watch as changes
+        from watchfiles._rust_notify import WatchfilesRustInternalError
+
+        try:
+            for batch in changes(
+                *self._folders,
+                watch_filter=None,
+                stop_event=self._stopping.event,
+                yield_on_timeout=True,
+                rust_timeout=LOOK_MS,
+                raise_interrupt=False,
+                force_polling=poll is not None,
+                poll_delay_ms=round(1_000 * (poll or 1.0)),
+            ):
+                yield {Path(path) for _, path in batch}
+            return
+        except WatchfilesRustInternalError:  # a name that is not UTF-8, which it cannot tell
+            console.warn(
+                f"wordspot: a file's name is not UTF-8: looking every {poll or UNTOLD_S:g} s from now on"
+            )
+        yield set(self._folders)
+        while not self._stopping.event.wait(poll or UNTOLD_S):
+            yield set(self._folders)
 
     def _index(self) -> None:
         self._stopping.interruptible = True

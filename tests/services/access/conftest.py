@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from wordspot import Client, Credentials
+from wordspot.services.access.principals import Scope
 from wordspot.services.access.tokens import TokenFile
 from wordspot.services.embedded import EmbeddedServer, EmbeddedSettings
 from wordspot.services.settings import (
@@ -32,6 +33,7 @@ def guarded(
 
         def start(**settings: Any) -> SimpleNamespace:
             encoder = band_encoder()
+            TokenFile(tmp_path / "tokens.json").create("of the fixture", Scope.READ)
             server = EmbeddedServer(
                 EmbeddedSettings(
                     segmenter=SegmenterSettings(detector="energy"),

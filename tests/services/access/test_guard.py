@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from wordspot.indexer.errors import NotAllowed
 from wordspot.services.access.principals import Scope
 from wordspot.services.access.tokens import TokenFile
-from wordspot.services.errors import Overloaded, Unauthenticated
+from wordspot.services.errors import Overloaded, ServiceError, Unauthenticated
 from wordspot.services.runtime import open_channel
 from wordspot.v1 import archive_pb2, archive_pb2_grpc
 
@@ -109,3 +109,10 @@ def test_an_audit_log_that_is_rotated_goes_on_in_a_new_file(
     list(client.archives())
     assert [len(path.read_text().splitlines()) for path in (log, tmp_path / "audit.1")] == [1, 1]
     assert oct(log.stat().st_mode & 0o777) == "0o600"
+
+
+def test_a_file_of_tokens_that_is_not_there_stops_the_start(
+    guarded: Callable[..., SimpleNamespace], tmp_path: Path
+) -> None:
+    with pytest.raises(ServiceError, match=f"there is no file of tokens {tmp_path}/other"):
+        guarded(tokens=tmp_path / "other.json")

@@ -30,8 +30,17 @@ def test_places_are_counted_by_keyword_and_recording() -> None:
     assert matrix.problems == {"lost": "no such file"}
     assert list(matrix.rows())[:2] == [
         ["recording", "path", "tea", "tea uncertain", "lost", "lost uncertain", "milk", "milk uncertain"],
-        ["a", "/a.wav", 0, 1, 0, 0, 0, 0],
+        ["a", "/a.wav", 0, 1, "", "", 0, 0],
     ]
+
+
+def test_columns_of_a_matrix_have_names_of_their_own() -> None:
+    builder = MatrixBuilder()
+    for label in ("path", "tea", "tea", "tea uncertain"):
+        builder.add(label, SearchAnswer((hit("a", detected=True),)))
+    header, row = builder.matrix().rows()
+    assert len(set(header)) == len(header) == len(row)
+    assert header[:6] == ["recording", "path", "path (2)", "path (2) uncertain", "tea", "tea uncertain"]
 
 
 def test_keywords_are_named_by_what_their_queries_have() -> None:

@@ -78,3 +78,18 @@ def test_an_archive_is_kept_in_step_until_a_signal(
 
 def test_what_is_no_folder_is_not_watched(start: Start, recordings: dict[str, Path]) -> None:
     assert start(recordings["tea"]).wait(60) == 2
+
+
+def test_a_name_of_any_bytes_is_taken_and_does_not_end_it(
+    start: Start, recordings: dict[str, Path], say: Callable[..., np.ndarray], tmp_path: Path
+) -> None:
+    folder = recordings["tea"].parent
+    process = start(folder, "--poll", 0.2)
+    line_with(process, "watching ")
+    (tmp_path / "new.wav").write_bytes(write_wav(say("something", "new")))
+    shutil.move(tmp_path / "new.wav", os.fsdecode(os.fsencode(folder) + b"/b\xe9.wav"))
+    line_with(process, "1 added")
+    (folder / "tea.wav").unlink()
+    assert "tea.wav" in line_with(process, "1 missing")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
