@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from wordspot.indexer.archive import lookups
 from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.originals import Original, Originals
-from wordspot.indexer.archive.succession import note_change, supersede
+from wordspot.indexer.archive.succession import displace, note_change, supersede
 from wordspot.indexer.archive.summaries import FileChange, FileStatus
 from wordspot.indexer.archive.tables import Archive, Recording, Request, now
 from wordspot.indexer.archive.tagging import add_tags
@@ -131,7 +131,8 @@ def _find_or_insert(
 ) -> _Insertion:
     """Returns the recording of a content; a new one is inserted and added to recordings_by_sha256.
 
-    What was added from the same file before is superseded.
+    What was added from the same file before is superseded. It is only missing where a recording was moved
+    onto its file: it may have verdicts, and its sound may be found elsewhere.
     """
     recording = recordings_by_sha256.get(content.sha256)
     if recording is None:
@@ -148,7 +149,9 @@ def _find_or_insert(
         status, previous_path = FileStatus.RENAMED, recording.path
         recording.path, recording.location = content.path, content.location
         _settle(recording, content)
-    if _supersedes(session, archive, recording, content) and status is FileStatus.PRESENT:
+    if status is FileStatus.RENAMED:
+        displace(session, archive, recording, content.location)
+    elif _supersedes(session, archive, recording, content) and status is FileStatus.PRESENT:
         status = FileStatus.CHANGED
     return recording, status, previous_path
 

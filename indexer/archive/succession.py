@@ -24,6 +24,21 @@ from wordspot.indexer.archive.tables import (
 )
 
 
+def displace(session: Session, archive: Archive, recording: Recording, location: str) -> None:
+    """Notes of all others that were added from a file that it holds another recording now."""
+    session.execute(
+        update(Recording)
+        .where(
+            Recording.archive_id == archive.id,
+            Recording.location == location,
+            Recording.number != recording.number,
+            Recording.deleted_at.is_(None),
+            Recording.missing_since.is_(None),
+        )
+        .values(missing_since=now())
+    )
+
+
 def supersede(session: Session, archive: Archive, successor: Recording, location: str) -> tuple[str, ...]:
     """Makes a recording the successor of all others that were added from a file; returns their ids.
 

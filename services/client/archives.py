@@ -116,7 +116,7 @@ class Client(RecordingCalls, VerdictCalls, SearchCalls):
         Raises:
             NotFound: there is no such archive.
         """
-        request = archive_pb2.RefreshArchiveRequest(name=name, folders=map(_folder_text, folders))
+        request = archive_pb2.RefreshArchiveRequest(name=name, folders=map(folder_text, folders))
         with translated(self.address):
             for response in self._archives.RefreshArchive(request):
                 progress(IndexProgress("looking", response.files_done, response.files_total))
@@ -127,7 +127,7 @@ class Client(RecordingCalls, VerdictCalls, SearchCalls):
 
         folders: only of files in these; all where there are none. Raises NotFound.
         """
-        request = archive_pb2.PruneArchiveRequest(name=name, folders=map(_folder_text, folders))
+        request = archive_pb2.PruneArchiveRequest(name=name, folders=map(folder_text, folders))
         with translated(self.address):
             return [
                 recording
@@ -293,5 +293,6 @@ class Client(RecordingCalls, VerdictCalls, SearchCalls):
         return response.operation
 
 
-def _folder_text(folder: str | Path) -> str:
+def folder_text(folder: str | Path) -> str:
+    """Returns the absolute path of a folder, as it is sent."""
     return path_text(absolute(folder))

@@ -19,6 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from wordspot.indexer.errors import AlreadyExists, ArchiveError
+from wordspot.services.client.archives import folder_text
 from wordspot.services.client.async_connection import ARCHIVES
 from wordspot.services.client.async_recordings import AsyncRecordingCalls
 from wordspot.services.client.async_searching import AsyncSearchCalls
@@ -81,6 +82,25 @@ class AsyncClient(AsyncRecordingCalls, AsyncSearchCalls):
         async for result in self._stream(ARCHIVES, "VerifyArchive", pb.VerifyArchiveRequest(name=name)):
             yield result
 
+    async def refresh(
+        self,
+        name: str = "default",
+        folders: Iterable[str | Path] = (),
+        progress: Progress = _nothing,
+    ) -> AsyncIterator[pb.FileChange]:
+        """Yields what `Client.refresh` yields."""
+        request = pb.RefreshArchiveRequest(name=name, folders=map(folder_text, folders))
+        async for response in self._stream(ARCHIVES, "RefreshArchive", request):
+            progress(IndexProgress("looking", response.files_done, response.files_total))
+            for change in response.changes:
+                yield change
+
+    async def prune(self, name: str = "default", folders: Iterable[str | Path] = ()) -> list[pb.Recording]:
+        """Does what `Client.prune` does."""
+        request = pb.PruneArchiveRequest(name=name, folders=map(folder_text, folders))
+        stream = self._stream(ARCHIVES, "PruneArchive", request)
+        return [recording async for response in stream for recording in response.recordings]
+
     async def repair(self, name: str = "default", progress: Progress = _nothing) -> pb.Operation:
         """Does what `Client.repair` does."""
         response: pb.RepairArchiveResponse = await self._call(
@@ -101,6 +121,9 @@ class AsyncClient(AsyncRecordingCalls, AsyncSearchCalls):
         tags: Mapping[str, str] | None = None,
         tags_by_path: TagsByPath | None = None,
         drop_missing: bool = False,
+        prune: bool = False,
+        channels: str = "",
+        tracks: str = "",
     ) -> IndexReport:
         """Does what `Client.index` does; `progress` is called in the event loop."""
         client, loop, wanted = await self._threaded(), asyncio.get_running_loop(), threading.Event()
@@ -122,6 +145,9 @@ class AsyncClient(AsyncRecordingCalls, AsyncSearchCalls):
                 tags=tags,
                 tags_by_path=tags_by_path,
                 drop_missing=drop_missing,
+                prune=prune,
+                channels=channels,
+                tracks=tracks,
             )
         except asyncio.CancelledError:
             wanted.clear()
@@ -150,7 +176,13 @@ class AsyncClient(AsyncRecordingCalls, AsyncSearchCalls):
             yield response.operation
 
     async def start_index(
-        self, archive: str = "default", encoder: str | None = None, *, drop_missing: bool = False
+        self,
+        archive: str = "default",
+        encoder: str | None = None,
+        *,
+        drop_missing: bool = False,
+        channels: str = "",
+        tracks: str = "",
     ) -> pb.Operation:
         """Does what `Client.start_index` does."""
         request = pb.IndexArchiveRequest(
@@ -158,6 +190,8 @@ class AsyncClient(AsyncRecordingCalls, AsyncSearchCalls):
             encoder=encoder or "",
             request_id=uuid.uuid4().hex,
             drop_missing=drop_missing,
+            channels=channels,
+            tracks=tracks,
         )
         response: pb.IndexArchiveResponse = await self._call(ARCHIVES, "IndexArchive", request)
         return response.operation

@@ -78,9 +78,26 @@ class AsyncRecordingCalls(AsyncConnection):
         request = pb.DeleteRecordingRequest(archive=archive, recording=recording)
         await self._call(ARCHIVES, "DeleteRecording", request)
 
-    async def clip(self, recording: str, start: float, end: float, archive: str = "default") -> bytes:
+    async def clip(
+        self,
+        recording: str,
+        start: float,
+        end: float,
+        archive: str = "default",
+        *,
+        original_rate: bool = False,
+        channel: int = 0,
+        track: int = 0,
+    ) -> bytes:
         """Returns what `Client.clip` returns."""
-        request = pb.GetClipRequest(archive=archive, recording=recording, interval=to_interval(start, end))
+        request = pb.GetClipRequest(
+            archive=archive,
+            recording=recording,
+            interval=to_interval(start, end),
+            original_rate=original_rate,
+            channel=channel,
+            track=track,
+        )
         return b"".join([part.chunk async for part in self._stream(ARCHIVES, "GetClip", request)])
 
     async def judge(

@@ -15,6 +15,13 @@ from wordspot.indexer.filters import RecordingFilter
 from wordspot.indexer.records import Hit, Mode
 from wordspot.services.answers import SearchAnswer, from_message
 from wordspot.services.client.async_connection import SEARCHES, AsyncConnection
+from wordspot.services.client.matrices import (
+    MATRIX_HITS,
+    MIN_UNCERTAIN_P,
+    KeywordMatrix,
+    MatrixBuilder,
+    keyword_of,
+)
 from wordspot.services.client.query_messages import query_requests
 from wordspot.services.client.retries import Retries
 from wordspot.services.client.searching import search_options
@@ -41,6 +48,7 @@ class AsyncSearchCalls(AsyncConnection):
         mode: str = Mode.SOUND,
         filter: RecordingFilter | None = None,
         with_verdicts: bool = False,
+        channel: int = 0,
     ) -> list[Hit]:
         """Returns what `Client.search` returns."""
         answers = self.search_batch(
@@ -55,6 +63,7 @@ class AsyncSearchCalls(AsyncConnection):
             mode=mode,
             filter=filter,
             with_verdicts=with_verdicts,
+            channel=channel,
         )
         (answer,) = [answer async for answer in answers]
         if answer.problem:
@@ -62,6 +71,38 @@ class AsyncSearchCalls(AsyncConnection):
         for warning in answer.warnings:
             warnings.warn(warning, stacklevel=2)
         return list(answer.hits)
+
+    async def matrix(
+        self,
+        queries: Iterable[Query],
+        archive: str = "default",
+        *,
+        top: int = MATRIX_HITS,
+        min_p: float = MIN_UNCERTAIN_P,
+        recordings: Sequence[str] = (),
+        encoder: str | None = None,
+        speed_variants: int = 1,
+        mode: str = Mode.SOUND,
+        filter: RecordingFilter | None = None,
+        with_verdicts: bool = False,
+    ) -> KeywordMatrix:
+        """Returns what `Client.matrix` returns."""
+        asked, builder = deque(queries), MatrixBuilder(min_p)
+        answers = self.search_batch(
+            list(asked),
+            archive,
+            top=top,
+            all_hits=True,
+            recordings=recordings,
+            encoder=encoder,
+            speed_variants=speed_variants,
+            mode=mode,
+            filter=filter,
+            with_verdicts=with_verdicts,
+        )
+        async for answer in answers:
+            builder.add(keyword_of(asked.popleft()), answer)
+        return builder.matrix()
 
     async def search_batch(
         self,
@@ -77,6 +118,7 @@ class AsyncSearchCalls(AsyncConnection):
         mode: str = Mode.SOUND,
         filter: RecordingFilter | None = None,
         with_verdicts: bool = False,
+        channel: int = 0,
     ) -> AsyncIterator[SearchAnswer]:
         """Yields what `Client.search_batch` yields."""
         options = search_options(
@@ -90,6 +132,7 @@ class AsyncSearchCalls(AsyncConnection):
             mode=mode,
             filter=filter,
             with_verdicts=with_verdicts,
+            channel=channel,
         )
         await self._open()
         waiting = deque(queries)

@@ -27,7 +27,7 @@ def test_the_best_hits_of_a_typed_word_hold_it_and_say_that_nobody_spoke(
     heard: Wordspot, sample: Sample
 ) -> None:
     answer = heard.ask("search", "--say", "conference", "--all-hits", "--top", 3)
-    assert list(answer) == ["query", "hits", "synthesis"]
+    assert {"query", "hits", "synthesis"} <= answer.keys()
     assert answer["query"] == "conference"
     assert answer["synthesis"]["synthesiser"].startswith("espeak-ng ")
     assert (answer["synthesis"]["language"], len(answer["synthesis"]["speakers"])) == ("en", 4)

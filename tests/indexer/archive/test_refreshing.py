@@ -231,6 +231,18 @@ def test_a_file_that_becomes_a_copy_of_another_leaves_one_recording(
     assert searched(library) == {"b.wav": False, "c.wav": False}
 
 
+def test_a_recording_whose_file_another_was_moved_onto_is_kept_as_missing(
+    library: Library, three: dict[str, Path], fakes: SimpleNamespace
+) -> None:
+    three["b"].rename(three["a"])
+    assert add(library, three["a"]) == [FileStatus.RENAMED]
+    fakes.index(library, "words")
+    kept = sorted(
+        (Path(each.path).name, each.missing) for each in library.view("words").recordings if each.alive
+    )
+    assert kept == [("a.wav", False), ("a.wav", True), ("c.wav", False)]
+
+
 def test_a_change_that_is_undone_before_it_is_indexed_changes_nothing(
     library: Library, three: dict[str, Path], noise: Noise, fakes: SimpleNamespace
 ) -> None:

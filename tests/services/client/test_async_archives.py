@@ -82,7 +82,7 @@ def test_it_indexes_searches_and_lists_what_the_other_does(
 
     report, hits, archives, known, operations, clip = asyncio.run(use())
     assert report.added == len(recordings)
-    assert {step.stage for step in steps} == {"adding", "indexing"}
+    assert {step.stage for step in steps} == {"adding", "indexing", "looking"}
     with Client(up.address) as client:
         assert hits == client.search(tea, all_hits=True)
         assert archives == list(client.archives())
