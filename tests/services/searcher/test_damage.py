@@ -77,8 +77,11 @@ def _stored(client: Client) -> Any:
 
 
 def test_verification_streams_a_result_for_each_segment_and_upload(
-    indexed: SimpleNamespace, recordings: dict[str, Path]
+    running: Running, recordings: dict[str, Path]
 ) -> None:
+    indexed = running(roots=())  # which sees no file of the client's
+    with Client(indexed.address) as client:
+        client.index(list(recordings.values()))
     responses = list(indexed.archives.VerifyArchive(archive_pb2.VerifyArchiveRequest(name="default")))
     uploads = [r for r in responses if r.kind == archive_pb2.STORED_KIND_UPLOAD]
     segments = [r for r in responses if r.kind == archive_pb2.STORED_KIND_SEGMENT]
