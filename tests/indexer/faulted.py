@@ -225,6 +225,21 @@ def merging(request: dict[str, str]) -> None:
     it.index()
 
 
+def refreshing(request: dict[str, str]) -> None:
+    """A file that was away is there again."""
+    it = Scenario(request)
+    it.create("words")
+    it.add("a")
+    it.add("b")
+    it.index()
+    away = it.audio.with_name("away.wav")
+    (it.audio / "b.wav").rename(away)
+    list(it.library.refresh("words", ()))
+    away.rename(it.audio / "b.wav")
+    it.arm()
+    list(it.library.refresh("words", ()))
+
+
 def living(request: dict[str, str]) -> None:
     """Goes on until it is killed; says when the library is open."""
     it = Scenario(request, limits=BatchLimits(recordings=2))
@@ -253,6 +268,7 @@ SCENARIOS: dict[str, Callable[[dict[str, str]], None]] = {
         deleting_an_archive,
         compacting,
         merging,
+        refreshing,
         living,
     )
 }

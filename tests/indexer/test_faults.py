@@ -59,6 +59,7 @@ CASES = [
     ("merging", "compaction-sealed"),
     ("merging", "compaction-committed"),
     ("merging", "compaction-cleaned"),
+    ("refreshing", "refresh-committed"),
 ]
 
 
