@@ -16,6 +16,7 @@ MAX_TAGS = 32  # of a recording
 MAX_TAG_KEY_CHARACTERS, MAX_TAG_VALUE_CHARACTERS = 64, 256
 MAX_VERDICT_QUERY_BYTES, MAX_AUTHOR_CHARACTERS = 4_096, 255
 MAX_ARCHIVE_NAME_CHARACTERS = 64
+TENANT_SEPARATOR = ":"  # behind the tenant in the name of its archive
 MAX_CLIP_SECONDS = 60.0
 MAX_CLIP_VALUES = 1 << 24  # samples times channels, of a clip at the original rate
 MAX_PEAK_BUCKETS = 100_000  # of a waveform

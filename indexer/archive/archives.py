@@ -20,9 +20,8 @@ from wordspot.indexer.archive.tables import Archive, Generation, GenerationState
 from wordspot.indexer.archive.uploads import StoredAudio
 from wordspot.indexer.errors import AlreadyExists, InvalidInput
 from wordspot.indexer.faults import reach
-from wordspot.indexer.limits import DEFAULT_PAGE_ITEMS, MAX_ARCHIVE_NAME_CHARACTERS
+from wordspot.indexer.limits import DEFAULT_PAGE_ITEMS, MAX_ARCHIVE_NAME_CHARACTERS, TENANT_SEPARATOR
 
-TENANT_SEPARATOR = ":"
 _ARCHIVE_NAME = re.compile(rf"([a-z0-9][a-z0-9-]*{TENANT_SEPARATOR})?[A-Za-z0-9][A-Za-z0-9._-]*")
 
 

@@ -16,9 +16,9 @@ from typing import Any, TypeVar, cast
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from wordspot.indexer.archive.archives import TENANT_SEPARATOR as SEPARATOR
 from wordspot.indexer.errors import ArchiveError, Exhausted, InvalidInput, NotAllowed, NotFound
 from wordspot.indexer.limits import MAX_ARCHIVE_NAME_CHARACTERS, MAX_PAGE_ITEMS
+from wordspot.indexer.limits import TENANT_SEPARATOR as SEPARATOR
 from wordspot.services.access.guard import call_subject
 from wordspot.services.access.principals import current_principal
 from wordspot.v1 import archive_pb2
