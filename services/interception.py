@@ -20,7 +20,7 @@ from grpc_health.v1 import health
 from grpc_status import rpc_status
 
 from wordspot.services import errors
-from wordspot.services.access.guard import Guard
+from wordspot.services.access.guard import CallGuard
 from wordspot.services.admission import CallLimit
 from wordspot.services.errors import MalformedRequest, Overloaded
 from wordspot.services.idle import IdleWatch, WatchedCall
@@ -52,7 +52,7 @@ class CallInterceptor(grpc.ServerInterceptor):  # type: ignore[type-arg]  # gene
         limit: CallLimit,
         watch: IdleWatch,
         health_pool: ThreadPoolExecutor,
-        guard: Guard,
+        guard: CallGuard,
         observation: Observation,
     ) -> None:
         self._observation = observation

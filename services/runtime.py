@@ -18,7 +18,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from wordspot.services import errors
-from wordspot.services.access.guard import Guard, open_guard
+from wordspot.services.access.guard import CallGuard, open_guard
 from wordspot.services.access.tls import ServerCertificate
 from wordspot.services.admission import CallLimit
 from wordspot.services.channels import MESSAGE_OPTIONS
@@ -198,7 +198,7 @@ def _listen(server: grpc.Server, settings: ServerSettings) -> int:
     return server.add_secure_port(settings.address, certificate.credentials())
 
 
-def _guard(settings: ServerSettings) -> Guard:
+def _guard(settings: ServerSettings) -> CallGuard:
     """Returns who may call a server. Raises ServiceError."""
     provider = None
     if settings.oidc_issuer:

@@ -17,7 +17,7 @@ from wordspot.indexer.archive.catalogue import Catalogue
 from wordspot.indexer.archive.home import Home
 from wordspot.indexer.archive.ingest import Ingest
 from wordspot.indexer.archive.locks import ArchiveLocks
-from wordspot.indexer.archive.plans import Task, planned, reuse
+from wordspot.indexer.archive.plans import IndexingTask, planned, reuse
 from wordspot.indexer.archive.serving import ServedArchives
 from wordspot.indexer.archive.succession import retire
 from wordspot.indexer.archive.summaries import OperationSummary, Page
@@ -77,7 +77,7 @@ class Operations:
         self._default_encoder = default_encoder
         self._changed = threading.Condition()
         self._changes = 0
-        self._running: dict[str, tuple[Task, threading.Thread]] = {}
+        self._running: dict[str, tuple[IndexingTask, threading.Thread]] = {}
         self._closing = False
         self._read_only = read_only
         if read_only:
@@ -325,7 +325,7 @@ class Operations:
             raise
         return self.get(task.operation)
 
-    def _run(self, task: Task, embedder: Embedder) -> None:
+    def _run(self, task: IndexingTask, embedder: Embedder) -> None:
         state, problem = OperationState.FAILED, None
         try:
             sources = task.sources
@@ -359,7 +359,7 @@ class Operations:
         finally:
             self._end(task, state, problem)
 
-    def _end(self, task: Task, state: OperationState, problem: str | None) -> None:
+    def _end(self, task: IndexingTask, state: OperationState, problem: str | None) -> None:
         """Ends an operation, which counts as running until it has left _running: then the archive is
         unlocked."""
         try:
@@ -381,7 +381,7 @@ class Operations:
             self._changes += 1
             self._changed.notify_all()
 
-    def _commit(self, task: Task, batch: Batch) -> None:
+    def _commit(self, task: IndexingTask, batch: Batch) -> None:
         retired = generations.commit_batch(self._catalogue, task.operation, task.generation.id, batch)
         reach("batch-committed")
         if task.generation.state == GenerationState.SERVING:

@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Task:
+class IndexingTask:
     """An operation that a thread runs.
 
     Attributes:
@@ -76,7 +76,7 @@ def planned(
     *,
     repair: bool,
     everything: bool,
-) -> Task:
+) -> IndexingTask:
     """Returns what an operation has to do, and counts that in its row.
 
     Args:
@@ -97,11 +97,11 @@ def planned(
     reusable = _reusable(session, serving, generation)
     left = tuple(source for source in sources if source.recording not in reusable)
     operation.recordings_total = operation.recordings_done + len(left)
-    return Task(operation.id, archive.name, generation, left, reuses=bool(reusable))
+    return IndexingTask(operation.id, archive.name, generation, left, reuses=bool(reusable))
 
 
 def reuse(
-    catalogue: Catalogue, home: Home, served: ServedGeneration, task: Task
+    catalogue: Catalogue, home: Home, served: ServedGeneration, task: IndexingTask
 ) -> tuple[PendingRecording, ...]:
     """Copies what has the same streams under the selection of the task, and returns what is left to index.
 
@@ -129,7 +129,7 @@ def reuse(
     return left
 
 
-def _copy(catalogue: Catalogue, home: Home, served: ServedGeneration, task: Task) -> None:
+def _copy(catalogue: Catalogue, home: Home, served: ServedGeneration, task: IndexingTask) -> None:
     """Copies what the task's generation lacks and can have. Raises DataLoss, Exhausted, MergingCancelled."""
     with catalogue.reading() as session:
         serving = session.get_one(Generation, served.generation)

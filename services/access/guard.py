@@ -36,7 +36,7 @@ class Authenticator(Protocol):
         ...
 
 
-class Guard:
+class CallGuard:
     """Admits calls with a token that allows their method, and records them.
 
     Args:
@@ -120,7 +120,7 @@ class Guard:
         return authenticator.principal(token)
 
 
-def open_guard(tokens: Path | None, provider: Authenticator | None, audit: Path | None) -> Guard:
+def open_guard(tokens: Path | None, provider: Authenticator | None, audit: Path | None) -> CallGuard:
     """Returns a guard over a file of tokens, an identity provider and an audit log, each None for none.
 
     Raises ServiceError where a file cannot be used.
@@ -130,7 +130,7 @@ def open_guard(tokens: Path | None, provider: Authenticator | None, audit: Path 
         raise ServiceError(f"there is no file of tokens {tokens}: `wordspot token create` makes one")
     if token_file is not None:
         token_file.tokens()  # a damaged file stops the start, not the first call
-    return Guard(token_file, provider, None if audit is None else AuditLog(audit))
+    return CallGuard(token_file, provider, None if audit is None else AuditLog(audit))
 
 
 def _bearer(metadata: Mapping[str, str]) -> str:

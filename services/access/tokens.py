@@ -35,7 +35,7 @@ class TokenFileError(ServiceError, ValueError):
 
 
 @dataclass(frozen=True)
-class Token:
+class StoredToken:
     """What the file holds of a token.
 
     Attributes:
@@ -92,9 +92,9 @@ class TokenFile:
         self._path = path
         self._lock = threading.Lock()
         self._stamp: tuple[int, ...] | None = None
-        self._tokens: Mapping[str, Token] = {}
+        self._tokens: Mapping[str, StoredToken] = {}
 
-    def tokens(self) -> list[Token]:
+    def tokens(self) -> list[StoredToken]:
         """Returns all tokens, in order of creation. Raises TokenFileError."""
         return list(self._current().values())
 
@@ -107,7 +107,7 @@ class TokenFile:
         days: float | None = None,
         calls_per_minute: int = 0,
         audio_hours: float = 0.0,
-    ) -> tuple[Token, str]:
+    ) -> tuple[StoredToken, str]:
         """Adds a token.
 
         Args:
@@ -115,8 +115,8 @@ class TokenFile:
             scope: what it allows.
             tenant: whose archives it opens.
             days: after which it ends; None for never.
-            calls_per_minute: as of Token.
-            audio_hours: as of Token.
+            calls_per_minute: as of StoredToken.
+            audio_hours: as of StoredToken.
 
         Returns:
             The token's entry, and the token itself, which nothing stores.
@@ -129,7 +129,7 @@ class TokenFile:
             raise ValueError(f"days must be above 0, got {days:g}")
         now = datetime.now(UTC)
         secret = secrets.token_urlsafe(SECRET_BYTES)
-        token = Token(
+        token = StoredToken(
             id=secrets.token_hex(ID_BYTES),
             sha256=_sha256(secret),
             name=name,
@@ -144,7 +144,7 @@ class TokenFile:
             tokens[token.id] = token
         return token, f"{PREFIX}_{token.id}_{secret}"
 
-    def revoke(self, token_id: str) -> Token:
+    def revoke(self, token_id: str) -> StoredToken:
         """Removes a token and returns its entry. Raises TokenFileError."""
         with self._changing() as tokens:
             if token_id not in tokens:
@@ -165,7 +165,7 @@ class TokenFile:
             raise Unauthenticated(f"the token {token.id} ended at {token.expires}")
         return token.principal
 
-    def _current(self) -> Mapping[str, Token]:
+    def _current(self) -> Mapping[str, StoredToken]:
         """Returns the tokens by id, read again if the file has changed. Raises TokenFileError."""
         try:
             status = self._path.stat()
@@ -180,7 +180,7 @@ class TokenFile:
             return self._tokens
 
     @contextmanager
-    def _changing(self) -> Iterator[dict[str, Token]]:
+    def _changing(self) -> Iterator[dict[str, StoredToken]]:
         """Yields the tokens; what became of them is in the file afterwards, whole."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
@@ -193,13 +193,13 @@ class TokenFile:
             raise TokenFileError(f"cannot write {self._path}: {error.strerror}") from error
 
 
-def _read(path: Path) -> Mapping[str, Token]:
+def _read(path: Path) -> Mapping[str, StoredToken]:
     """Returns the tokens of a file by id. Raises TokenFileError."""
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
         if content["version"] != VERSION:
             raise TokenFileError(f"{path} must have version {VERSION}, got {content['version']!r}")
-        tokens = [Token(**entry) for entry in content["tokens"]]
+        tokens = [StoredToken(**entry) for entry in content["tokens"]]
     except OSError as error:
         raise TokenFileError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -207,7 +207,7 @@ def _read(path: Path) -> Mapping[str, Token]:
     return {token.id: token for token in tokens}
 
 
-def _write(path: Path, tokens: Mapping[str, Token]) -> None:
+def _write(path: Path, tokens: Mapping[str, StoredToken]) -> None:
     """Replaces the file at once. Raises OSError."""
     content = {"version": VERSION, "tokens": [asdict(token) for token in tokens.values()]}
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")

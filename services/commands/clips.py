@@ -30,7 +30,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @dataclass(frozen=True)
-class Clip:
+class HitClip:
     """A stretch of a recording with the hits in it, which overlap.
 
     rank: of the best hit, from 1. start, end: in seconds. hits: best first.
@@ -104,7 +104,7 @@ def save_clips(
     return failed
 
 
-def grouped(hits: Iterable[Hit], padding: float = 0.0) -> list[Clip]:
+def grouped(hits: Iterable[Hit], padding: float = 0.0) -> list[HitClip]:
     """Returns the clips of hits, best first; hits that overlap share one, as long as a clip may last."""
     ranked = sorted(enumerate(hits, 1), key=lambda each: (_sound(each[1]), each[1].start, each[1].end))
     groups: list[list[tuple[int, Hit]]] = []
@@ -125,7 +125,7 @@ def _sound(hit: Hit) -> tuple[str, int, int]:
     return hit.recording, hit.track, hit.channel
 
 
-def clip_name(clip: Clip, max_bytes: int = MAX_FILE_NAME_BYTES) -> str:
+def clip_name(clip: HitClip, max_bytes: int = MAX_FILE_NAME_BYTES) -> str:
     """Returns the name of a clip: rank, recording, start, end and score of its best hit.
 
     The recording's name is made safe, and shortened where it is too long. No two of an answer are the same.
@@ -136,16 +136,16 @@ def clip_name(clip: Clip, max_bytes: int = MAX_FILE_NAME_BYTES) -> str:
     return f"{start}{shortened(safe_stem(best.path), max_bytes - len(start) - len(end))}{end}"
 
 
-def _clip(group: Sequence[tuple[int, Hit]], padding: float) -> Clip:
+def _clip(group: Sequence[tuple[int, Hit]], padding: float) -> HitClip:
     """group: hits with their ranks, in order of time."""
     ranked = sorted(group, key=lambda each: each[0])
     start = max(min(hit.start for _, hit in group) - padding, 0.0)
     end = max(hit.end for _, hit in group) + padding
     # What is padded beyond what a clip may last stays out.
-    return Clip(ranked[0][0], start, min(end, start + MAX_CLIP_SECONDS), tuple(hit for _, hit in ranked))
+    return HitClip(ranked[0][0], start, min(end, start + MAX_CLIP_SECONDS), tuple(hit for _, hit in ranked))
 
 
-def _rows(clip: Clip, query: str, path: Path, problem: str) -> Iterator[Sequence[str | float | None]]:
+def _rows(clip: HitClip, query: str, path: Path, problem: str) -> Iterator[Sequence[str | float | None]]:
     """Yields a row of the table for each hit. path: of the clip, which was saved if there is no problem."""
     end = None if problem else clip.start + _seconds(path)
     for hit in clip.hits:

@@ -25,7 +25,7 @@ from wordspot.services.commands.exporting import (
 )
 from wordspot.services.commands.languages import language_hint
 from wordspot.services.commands.matrix_output import write_matrix
-from wordspot.services.commands.search_options import SearchOptions, check_companions, check_options
+from wordspot.services.commands.search_options import SearchArguments, check_companions, check_options
 from wordspot.services.commands.search_output import Advice, print_answer
 from wordspot.services.commands.search_queries import (
     GivenQuery,
@@ -212,7 +212,7 @@ def search(
     given = GivenQuery([*(query or ()), *(more or ())], text, recording, start, end, label, query_channel)
     source = _QuerySource(given, batch, tier_file, tier, MediaOptions(recording, media), encoding)
     prepared = source.prepared(_synthesis(text, language, speakers))
-    options = SearchOptions(
+    options = SearchArguments(
         top, min_score, detected, encoder, speed_variants, mode, wanted, with_verdicts, channel
     )
     with Client(address, read_only=True) as client:

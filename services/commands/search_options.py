@@ -20,7 +20,7 @@ from wordspot.services.limits import MAX_HITS
 
 
 @dataclass(frozen=True)
-class SearchOptions:
+class SearchArguments:
     """How each query is searched for, as the options say."""
 
     top: int

@@ -11,7 +11,7 @@ import typer
 
 from wordspot.services import settings
 from wordspot.services.access.principals import Scope
-from wordspot.services.access.tokens import Token, TokenFile
+from wordspot.services.access.tokens import StoredToken, TokenFile
 from wordspot.services.commands import console
 from wordspot.services.settings import SettingsError
 
@@ -88,5 +88,5 @@ def _token_file(path: Path | None) -> TokenFile:
     return TokenFile(path or settings.home(os.environ) / FILE_NAME)
 
 
-def _row(token: Token) -> dict[str, Any]:
+def _row(token: StoredToken) -> dict[str, Any]:
     return {name: value for name, value in asdict(token).items() if name != "sha256"}

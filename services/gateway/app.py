@@ -22,7 +22,7 @@ from wordspot.models.temporary import temporary_folder
 from wordspot.services.errors import ServiceError
 from wordspot.services.gateway import openapi, problems
 from wordspot.services.gateway.connection import watched_protocol
-from wordspot.services.gateway.guard import Guard
+from wordspot.services.gateway.guard import RequestGuard
 from wordspot.services.gateway.notes import forget, note
 from wordspot.services.gateway.page import mount_page
 from wordspot.services.gateway.peers import Addresses, Peers
@@ -102,7 +102,7 @@ def create_app(addresses: Addresses, settings: GatewaySettings | None = None) ->
     app.include_router(api)
     openapi.install(app)
     mount_page(app)
-    app.add_middleware(Guard, names=settings.http_names, body_limit=_body_limit)
+    app.add_middleware(RequestGuard, names=settings.http_names, body_limit=_body_limit)
     return app
 
 

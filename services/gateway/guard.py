@@ -46,7 +46,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _READING = ("GET", "HEAD")
 
 
-class Guard:
+class RequestGuard:
     """Middleware around the whole application.
 
     Args:

@@ -18,7 +18,7 @@ from wordspot.indexer.sound.audio import write_wav
 from wordspot.services.commands.clips import (
     MAX_FILE_NAME_BYTES,
     TABLE,
-    Clip,
+    HitClip,
     check_padding,
     clip_name,
     grouped,
@@ -176,8 +176,8 @@ def test_a_name_is_safe_for_terminals_and_file_systems(rank: int, path: str, nam
     assert clip_name(clip(rank, hit("a", path))) == name
 
 
-def clip(rank: int, of: Hit) -> Clip:
-    return Clip(rank, of.start, of.end, (of,))
+def clip(rank: int, of: Hit) -> HitClip:
+    return HitClip(rank, of.start, of.end, (of,))
 
 
 def test_a_file_in_the_way_costs_one_clip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
